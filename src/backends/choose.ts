@@ -1,0 +1,19 @@
+/** The best backend that this machine has, and in words why not a better one. */
+
+import { BackendError } from "../errors.js";
+import type { Backend } from "./backend.js";
+import { InterpreterBackend } from "./interpreter/interpreter.js";
+import { WasmBackend } from "./wasm/wasm.js";
+
+/** `asked`: a backend, the name of one, or null for the best.
+ *  @throws BackendError when the one asked for by name cannot run here. */
+export const chooseBackend = (asked: Backend | "wasm" | "interpreter" | null, jitCompile: boolean): Backend => {
+  if (asked !== null && typeof asked === "object") return asked;
+  if (asked === "interpreter") return new InterpreterBackend("asked for by name");
+  if (!jitCompile && asked === null) return new InterpreterBackend("jitCompile is false");
+  const refusal = WasmBackend.refusal();
+  if (refusal === null) return new WasmBackend();
+  if (asked === "wasm")
+    throw new BackendError(`The wasm backend cannot run here: ${refusal}. Received: backend="wasm". Leave the option out to run the interpreter.`);
+  return new InterpreterBackend(refusal);
+};

@@ -1,0 +1,252 @@
+/** A step on a CPU backend: scalars, then for each pass one list of jobs over every variable. The backend behind it
+ *  only runs the jobs. With adopted variables and gradients a pass is one dispatch; foreign and sparse arrays come through
+ *  a small staging area, chunk by chunk. */
+
+import { hasVariableNorm, JOB, JOBS, placeRows, STAGING_BYTES, UNIFORM_BYTES, CHUNK, type CpuRow, type Engine, type Pointer, type RunJobs, type Segment } from "./memory.js";
+import { BLOCK, type Program } from "../../rule/program.js";
+import { IndexedSlices } from "../../variable.js";
+import type { Backend, CompiledStep, Row, RowClass, RowRequest, StepParameters, Values } from "../backend.js";
+import { evaluateScalars } from "./scalars.js";
+
+export class CpuBackend implements Backend {
+  readonly name: string;
+  readonly why: string;
+  readonly #engine: Engine;
+
+  constructor(engine: Engine) {
+    this.name = engine.name;
+    this.why = engine.why;
+    this.#engine = engine;
+  }
+
+  place(requests: readonly RowRequest[], programs: readonly Program[], firstIndex: number): Row[] {
+    return placeRows(this.#engine, requests, programs, firstIndex);
+  }
+
+  compile(programs: readonly Program[], classes: readonly RowClass[]): CompiledStep {
+    return new CpuStep(this.#engine, programs, classes);
+  }
+}
+
+/** What a class of variables needs in each step. */
+interface ClassPlan {
+  readonly program: Program;
+  readonly class: RowClass;
+  readonly scalars: Float64Array;
+  /** Per pass: whether it touches w and g, and whether it stores w. */
+  readonly uses: readonly { readonly w: boolean; readonly g: boolean; readonly storesW: boolean }[];
+  /** For each array of the program, its place among the arrays of a row; filled at the first run. */
+  readonly arrays: number[];
+}
+
+const plan = (program: Program, rowClass: RowClass): ClassPlan => {
+  const w = program.buffers.indexOf("w");
+  const g = program.buffers.indexOf("g");
+  const uses = program.passes.map(({ nodes, stores }) => {
+    const loads = (buffer: number) => nodes.some((node) => node.kind === "load" && node.buffer === buffer);
+    const storesW = stores.some((store) => store.buffer === w);
+    return { w: loads(w) || storesW, g: loads(g), storesW };
+  });
+  return { program, class: rowClass, scalars: new Float64Array(program.scalars.length), uses, arrays: [] };
+};
+
+class CpuStep implements CompiledStep {
+  readonly #plans: readonly ClassPlan[];
+  readonly #passes: number;
+  readonly #sums: number;
+  readonly #constantsPerRow: boolean;
+  readonly #instantiate: (segment: Segment) => RunJobs;
+  readonly #instances = new Map<Segment, RunJobs>();
+  /** Sums of squares over all variables, by pass and sum. */
+  readonly #modelSquares: Float64Array;
+  readonly #parameters = { learningRate: 0, step: 0, weightDecay: 0 };
+  /** Segments with jobs to run. */
+  readonly #open: Segment[] = [];
+
+  constructor(engine: Engine, programs: readonly Program[], classes: readonly RowClass[]) {
+    this.#plans = programs.map((program, i) => plan(program, classes[i]!));
+    this.#passes = programs[0]!.passes.length;
+    this.#sums = Math.max(...programs[0]!.passes.map((pass) => pass.sums.length));
+    this.#constantsPerRow = programs.some(hasVariableNorm);
+    this.#modelSquares = new Float64Array(this.#passes * this.#sums);
+    const instantiate = engine.compile(programs);
+    this.#instantiate = (segment) => instantiate(segment.memory);
+  }
+
+  run(rows: readonly CpuRow[], count: number, parameters: StepParameters): void {
+    for (const plan of this.#plans) this.#evaluate(plan, 0, parameters);
+    for (let pass = 0; pass < this.#passes; pass++) {
+      if (this.#constantsPerRow) this.#writeConstantsPerRow(rows, count, pass, parameters);
+      else this.#writeConstantsPerClass(rows, count, pass, parameters);
+      for (let i = 0; i < count; i++) this.#enqueue(rows[i]!, pass);
+      for (const segment of this.#open) this.#flush(segment);
+      this.#open.length = 0;
+      if (pass + 1 < this.#passes) this.#joinSums(rows, count, pass);
+    }
+  }
+
+  #evaluate(plan: ClassPlan, stage: number, { learningRate, step }: StepParameters): void {
+    this.#parameters.learningRate = learningRate * plan.class.learningRateMultiplier;
+    this.#parameters.weightDecay = plan.class.weightDecay;
+    this.#parameters.step = step;
+    evaluateScalars(plan.program, stage, plan.scalars, this.#parameters);
+  }
+
+  #writeConstantsPerClass(rows: readonly CpuRow[], count: number, pass: number, parameters: StepParameters): void {
+    if (pass > 0)
+      for (const plan of this.#plans) {
+        this.#readNorms(plan, pass, this.#modelSquares);
+        this.#evaluate(plan, pass, parameters);
+      }
+    let segment: Segment | undefined;
+    for (let i = 0; i < count; i++) {
+      if (rows[i]!.segment === segment) continue;
+      segment = rows[i]!.segment;
+      for (let c = 0; c < this.#plans.length; c++) writeConstants(segment, segment.classConstants[c]!, this.#plans[c]!);
+    }
+  }
+
+  #writeConstantsPerRow(rows: readonly CpuRow[], count: number, pass: number, parameters: StepParameters): void {
+    for (let i = 0; i < count; i++) {
+      const row = rows[i]!;
+      const plan = this.#plans[row.request.class]!;
+      // Rows of a class share the array of scalars, so each row's are evaluated anew from its norms.
+      for (let stage = 1; stage <= pass; stage++) {
+        this.#readNorms(plan, stage, row.normSquares);
+        this.#evaluate(plan, stage, parameters);
+      }
+      writeConstants(row.segment, row.constants, plan);
+    }
+  }
+
+  #readNorms({ program, scalars }: ClassPlan, stage: number, rowSquares: Float64Array): void {
+    program.scalars.forEach((scalar, place) => {
+      if (scalar.kind !== "norm" || scalar.stage !== stage) return;
+      const squares = scalar.scope === "model" ? this.#modelSquares : rowSquares;
+      scalars[place] = Math.sqrt(squares[scalar.pass * this.#sums + scalar.sum]!);
+    });
+  }
+
+  /** Adds the sums of blocks in build order. */
+  #joinSums(rows: readonly CpuRow[], count: number, pass: number): void {
+    const first = pass * this.#sums;
+    this.#modelSquares.fill(0, first, first + this.#sums);
+    for (let i = 0; i < count; i++) {
+      const row = rows[i]!;
+      const sums = this.#plans[row.request.class]!.program.passes[pass]!.sums.length;
+      if (row.normSquares.length === 0) row.normSquares = new Float64Array(this.#passes * this.#sums);
+      const { float64 } = row.segment;
+      const begin = row.sums / 8;
+      const end = begin + Math.ceil(row.request.length / BLOCK) * sums;
+      for (let sum = 0; sum < sums; sum++) {
+        let total = 0;
+        for (let k = begin + sum; k < end; k += sums) total += float64[k]!;
+        row.normSquares[first + sum] = total;
+        this.#modelSquares[first + sum]! += total;
+      }
+    }
+  }
+
+  /** Writes the jobs of one variable in one pass. */
+  #enqueue(row: CpuRow, pass: number): void {
+    const { segment, gradient, bytesPerElement } = row;
+    const { length, foreign } = row.request;
+    const plan = this.#plans[row.request.class]!;
+    const uses = plan.uses[pass]!;
+    const stagesW = foreign !== null && uses.w;
+    const stagesG = uses.g && !(ArrayBuffer.isView(gradient) && isOwn(row, gradient));
+    const sparse = gradient instanceof IndexedSlices ? gradient : null;
+    if (sparse && pass === 0) row.sparse.open(sparse, row.rowSize);
+    else if (sparse) row.sparse.rewind();
+
+    // Only a dense gradient is worth a large chunk: most blocks of a sparse one are the same block of zeros.
+    const chunk = !stagesG && !stagesW ? length : stagesG && (sparse || gradient === null) ? BLOCK : CHUNK;
+    for (let begin = 0; begin < length; begin += chunk) {
+      const count = Math.min(chunk, length - begin);
+      const bytes = count * bytesPerElement;
+      if (segment.pending === JOBS || segment.staged + 2 * (bytes + 64) > STAGING_BYTES) this.#flush(segment);
+      if (segment.pending === 0 && !this.#open.includes(segment)) this.#open.push(segment);
+
+      let w = row.pointers[0]! + begin * bytesPerElement;
+      let g = row.pointers[1]! + begin * bytesPerElement;
+      if (stagesW) {
+        w = stage(row, foreign, begin, count);
+        if (uses.storesW) segment.returns.push({ row, begin, pointer: w, length: count });
+      }
+      if (stagesG) {
+        if (sparse && row.sparse.touches(begin, begin + count)) {
+          g = reserve(segment, bytes);
+          row.sparse.write(begin, begin + count, elementsOf(row), g / bytesPerElement);
+        } else if (sparse || gradient === null) g = segment.zeros;
+        else g = stage(row, gradient as Values, begin, count);
+      }
+      this.#writeJob(row, plan, pass, begin, count, w, g);
+    }
+  }
+
+  #writeJob(row: CpuRow, plan: ClassPlan, pass: number, begin: number, length: number, w: Pointer, g: Pointer): void {
+    const { segment, names, pointers, bytesPerElement } = row;
+    const { words } = segment;
+    const { buffers, passes } = plan.program;
+    if (plan.arrays.length < buffers.length) plan.arrays.push(...buffers.map((name) => names.indexOf(name)));
+    const job = (segment.jobs + segment.pending * segment.jobBytes) / 4;
+    words[job + JOB.function] = row.request.class * this.#passes + pass;
+    words[job + JOB.length] = length;
+    words[job + JOB.constants] = row.constants;
+    words[job + JOB.sums] = row.sums + (begin / BLOCK) * passes[pass]!.sums.length * 8;
+    for (let i = 0; i < buffers.length; i++) {
+      const array = plan.arrays[i]!;
+      words[job + JOB.arrays + i] = array === 0 ? w : array === 1 ? g : pointers[array]! + begin * bytesPerElement;
+    }
+    segment.pending++;
+  }
+
+  #flush(segment: Segment): void {
+    if (segment.pending === 0) return;
+    let run = this.#instances.get(segment);
+    if (!run) {
+      run = this.#instantiate(segment);
+      this.#instances.set(segment, run);
+    }
+    run(segment.jobs, segment.pending, segment.jobBytes, segment.scratch);
+    for (const { row, begin, pointer, length } of segment.returns) {
+      const from = pointer / row.bytesPerElement;
+      row.request.foreign!.set(elementsOf(row).subarray(from, from + length), begin);
+    }
+    segment.returns.length = 0;
+    segment.pending = 0;
+    segment.staged = 0;
+  }
+}
+
+/** The segment's memory in the dtype of a row. */
+const elementsOf = (row: CpuRow): Values => (row.bytesPerElement === 4 ? row.segment.float32 : row.segment.float64);
+
+/** Whether a gradient already lies where the row keeps its own. */
+const isOwn = (row: CpuRow, gradient: Values): boolean =>
+  gradient.buffer === row.segment.memory.buffer && gradient.byteOffset === row.pointers[1];
+
+const reserve = (segment: Segment, bytes: number): Pointer => {
+  const pointer = segment.staging + segment.staged;
+  segment.staged += Math.ceil(bytes / 64) * 64;
+  return pointer;
+};
+
+/** Copies elements [begin, begin + count) of a foreign array into the staging area. */
+const stage = (row: CpuRow, source: Values, begin: number, count: number): Pointer => {
+  const pointer = reserve(row.segment, count * row.bytesPerElement);
+  const part = count === source.length ? source : source.subarray(begin, begin + count);
+  elementsOf(row).set(part, pointer / row.bytesPerElement);
+  return pointer;
+};
+
+const writeConstants = (segment: Segment, constants: Pointer, { program, scalars }: ClassPlan): void => {
+  const { uniforms, dtype } = program;
+  const lanes = dtype === "float32" ? 4 : 2;
+  const target = dtype === "float32" ? segment.float32 : segment.float64;
+  let k = (constants / UNIFORM_BYTES) * lanes;
+  for (let i = 0; i < uniforms.length; i++) {
+    const value = scalars[uniforms[i]!]!;
+    for (let lane = 0; lane < lanes; lane++) target[k++] = value;
+  }
+};

@@ -1,0 +1,130 @@
+/** Runs programs in plain TypeScript, a chunk of elements at a time: where WebAssembly is not to be had, and as the oracle
+ *  of the compiled backends. Same memory, same jobs, same order of rounding. */
+
+import type { Operation } from "../../rule/expression.js";
+import { BLOCK, LANES, type Pass, type Program } from "../../rule/program.js";
+import type { Values } from "../backend.js";
+import { type Engine, JOB, type Memory, type RunJobs, UNIFORM_BYTES } from "../cpu/memory.js";
+import { CpuBackend } from "../cpu/step.js";
+
+/** Elements whose intermediate values fit the first-level cache; divides BLOCK. */
+const CHUNK = 1024;
+
+export class InterpreterBackend extends CpuBackend {
+  /** `why`: the reason for not running something faster. */
+  constructor(why = "asked for") {
+    super({ name: "interpreter", why, maxBytes: 2 ** 32, allocate: (bytes) => ({ buffer: new ArrayBuffer(Math.ceil(bytes / 8) * 8) }), compile } satisfies Engine);
+  }
+}
+
+const compile = (programs: readonly Program[]): ((memory: Memory) => RunJobs) => {
+  const passes = programs.flatMap((program) => program.passes.map((pass) => new ChunkedPass(program, pass)));
+  return ({ buffer }) => {
+    const words = new Int32Array(buffer);
+    const views = { float32: new Float32Array(buffer), float64: new Float64Array(buffer) };
+    return (jobs, count, jobBytes) => {
+      for (let i = 0, job = jobs / 4; i < count; i++, job += jobBytes / 4) passes[words[job + JOB.function]!]!.run(words, job, views);
+    };
+  };
+};
+
+class ChunkedPass {
+  readonly #pass: Pass;
+  readonly #dtype: "float32" | "float64";
+  /** The values of each node in the chunk at hand. */
+  readonly #values: Values[];
+  readonly #lanes: Float64Array[];
+
+  constructor({ dtype }: Program, pass: Pass) {
+    const Values = dtype === "float32" ? Float32Array : Float64Array;
+    this.#pass = pass;
+    this.#dtype = dtype;
+    this.#values = pass.nodes.map(() => new Values(CHUNK));
+    this.#lanes = pass.sums.map(() => new Float64Array(LANES));
+  }
+
+  run(words: Int32Array, job: number, views: { float32: Float32Array; float64: Float64Array }): void {
+    const { nodes, stores, sums } = this.#pass;
+    const memory = views[this.#dtype];
+    const size = memory.BYTES_PER_ELEMENT;
+    const length = words[job + JOB.length]! >>> 0;
+    const at = (word: number) => (words[job + word]! >>> 0) / size;
+    nodes.forEach((node, i) => {
+      if (node.kind === "uniform") this.#values[i]!.fill(memory[at(JOB.constants) + (node.uniform * UNIFORM_BYTES) / size]!);
+    });
+    let sumPlace = (words[job + JOB.sums]! >>> 0) / 8;
+    for (let begin = 0; begin < length; begin += CHUNK) {
+      const count = Math.min(CHUNK, length - begin);
+      nodes.forEach((node, i) => {
+        const out = this.#values[i]!;
+        if (node.kind === "load") {
+          const from = at(JOB.arrays + node.buffer) + begin;
+          for (let k = 0; k < count; k++) out[k] = memory[from + k]!;
+        } else if (node.kind === "operation") {
+          const [x, a, b] = node.inputs.map((input) => this.#values[input]!);
+          loops[node.operation](count, out, x!, a!, b!);
+        }
+      });
+      for (const { buffer, node } of stores) {
+        const to = at(JOB.arrays + buffer) + begin;
+        const value = this.#values[node]!;
+        for (let k = 0; k < count; k++) memory[to + k] = value[k]!;
+      }
+      const blockEnds = (begin + count) % BLOCK === 0 || begin + count === length;
+      sums.forEach((node, sum) => {
+        const lanes = this.#lanes[sum]!;
+        const value = this.#values[node]!;
+        for (let k = 0; k < count; k++) lanes[k % LANES]! += value[k]! * value[k]!;
+        if (blockEnds) views.float64[sumPlace + sum] = joinLanes(lanes);
+      });
+      if (blockEnds) sumPlace += sums.length;
+    }
+  }
+}
+
+/** Joins the partial sums of a block by a fixed tree (i with i + 8, then + 4, + 2, + 1), and clears them. */
+const joinLanes = (lanes: Float64Array): number => {
+  for (let half = LANES / 2; half >= 1; half /= 2) for (let i = 0; i < half; i++) lanes[i]! += lanes[i + half]!;
+  const total = lanes[0]!;
+  lanes.fill(0);
+  return total;
+};
+
+type Loop = (count: number, out: Values, x: Values, a: Values, b: Values) => void;
+
+/** Storing into `out` rounds to its dtype; +, -, *, / and sqrt of float32 values are exact enough in float64 to round only once. */
+const loops: Record<Operation, Loop> = {
+  add: (count, out, x, a) => {
+    for (let k = 0; k < count; k++) out[k] = x[k]! + a[k]!;
+  },
+  sub: (count, out, x, a) => {
+    for (let k = 0; k < count; k++) out[k] = x[k]! - a[k]!;
+  },
+  mul: (count, out, x, a) => {
+    for (let k = 0; k < count; k++) out[k] = x[k]! * a[k]!;
+  },
+  div: (count, out, x, a) => {
+    for (let k = 0; k < count; k++) out[k] = x[k]! / a[k]!;
+  },
+  max: (count, out, x, a) => {
+    for (let k = 0; k < count; k++) out[k] = Math.max(x[k]!, a[k]!);
+  },
+  min: (count, out, x, a) => {
+    for (let k = 0; k < count; k++) out[k] = Math.min(x[k]!, a[k]!);
+  },
+  abs: (count, out, x) => {
+    for (let k = 0; k < count; k++) out[k] = Math.abs(x[k]!);
+  },
+  neg: (count, out, x) => {
+    for (let k = 0; k < count; k++) out[k] = -x[k]!;
+  },
+  sqrt: (count, out, x) => {
+    for (let k = 0; k < count; k++) out[k] = Math.sqrt(x[k]!);
+  },
+  flush: (count, out, x, a) => {
+    for (let k = 0; k < count; k++) out[k] = Math.abs(x[k]!) < a[k]! ? 0 : x[k]!;
+  },
+  ifPositive: (count, out, x, a, b) => {
+    for (let k = 0; k < count; k++) out[k] = x[k]! > 0 ? a[k]! : b[k]!;
+  },
+};

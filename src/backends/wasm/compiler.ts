@@ -1,0 +1,247 @@
+/** Compiles the passes of step programs to a WebAssembly module: one function per pass, each a loop over vectors of 128 bits,
+ *  16 elements in one iteration, and a loop over the elements that are left. */
+
+import type { Operation } from "../../rule/expression.js";
+import { BLOCK, type DType, LANES, type Node, type Pass, type Program } from "../../rule/program.js";
+import { JOB, UNIFORM_BYTES } from "../cpu/memory.js";
+import { at, type Bytes, encodeModule, getLocal, i32Const, OP, setLocal, simd, TYPE, teeLocal, type WasmFunction, ZERO_V128 } from "./encoding.js";
+
+/** Instructions that take their inputs from the stack and leave the result there; the rest is composed in `operate`. */
+type Simple = Exclude<Operation, "flush" | "ifPositive">;
+interface Instructions {
+  readonly simple: Readonly<Record<Simple, Bytes>>;
+  readonly less: Bytes;
+  readonly greater: Bytes;
+  readonly load: Bytes;
+  readonly store: Bytes;
+  readonly type: number;
+}
+const table = (opcode: (code: number) => Bytes, [abs, neg, sqrt, add, sub, mul, div, min, max, less, greater, load, store, type]: number[]): Instructions => ({
+  simple: {
+    abs: opcode(abs!),
+    neg: opcode(neg!),
+    sqrt: opcode(sqrt!),
+    add: opcode(add!),
+    sub: opcode(sub!),
+    mul: opcode(mul!),
+    div: opcode(div!),
+    min: opcode(min!),
+    max: opcode(max!),
+  },
+  less: opcode(less!),
+  greater: opcode(greater!),
+  load: opcode(load!),
+  store: opcode(store!),
+  type: type!,
+});
+//                              abs   neg   sqrt  add   sub   mul   div   min   max   lt    gt    load  store
+const VECTOR: Readonly<Record<DType, Instructions>> = {
+  float32: table(simd, [0xe0, 0xe1, 0xe3, 0xe4, 0xe5, 0xe6, 0xe7, 0xe8, 0xe9, 0x43, 0x44, 0x00, 0x0b, TYPE.v128]),
+  float64: table(simd, [0xec, 0xed, 0xef, 0xf0, 0xf1, 0xf2, 0xf3, 0xf4, 0xf5, 0x49, 0x4a, 0x00, 0x0b, TYPE.v128]),
+};
+const plain = (code: number): Bytes => [code];
+const SCALAR: Readonly<Record<DType, Instructions>> = {
+  float32: table(plain, [0x8b, 0x8c, 0x91, 0x92, 0x93, 0x94, 0x95, 0x96, 0x97, 0x5d, 0x5e, 0x2a, 0x38, TYPE.f32]),
+  float64: table(plain, [0x99, 0x9a, 0x9f, 0xa0, 0xa1, 0xa2, 0xa3, 0xa4, 0xa5, 0x63, 0x64, 0x2b, 0x39, TYPE.f64]),
+};
+const ZERO: Readonly<Record<number, Bytes>> = {
+  [TYPE.v128]: ZERO_V128,
+  [TYPE.f32]: [0x43, 0, 0, 0, 0],
+  [TYPE.f64]: [0x44, 0, 0, 0, 0, 0, 0, 0, 0],
+};
+const F64 = { load: 0x2b, store: 0x39, add: 0xa0, mul: 0xa2, promote: 0xbb } as const;
+const F64X2 = { add: simd(0xf0), mul: simd(0xf2), extract: simd(0x21), promoteLow: simd(0x5f) } as const;
+/** Moves the upper two of four float32 to the lower half, where they can be promoted. */
+const UPPER_HALF: Bytes = [...simd(0x0d), ...Array.from({ length: 16 }, (_, i) => (i + 8) % 16)];
+
+/** Parameter lists of the two kinds of function: a pass gets (job, scratch), `run` gets (jobs, count, bytes per job, scratch). */
+const PARAMETERS = [
+  [TYPE.i32, TYPE.i32],
+  [TYPE.i32, TYPE.i32, TYPE.i32, TYPE.i32],
+];
+
+/** `sharedPages`: for a shared memory, its maximum; null for one of its own. */
+export const compileModule = (programs: readonly Program[], sharedPages: number | null): Uint8Array<ArrayBuffer> => {
+  const passes = programs.flatMap((program) => program.passes.map((pass) => new PassCompiler(program.dtype, pass).compile()));
+  return encodeModule(PARAMETERS, [...passes, runAll], sharedPages);
+};
+
+/** Calls the function that each job names. */
+const runAll: WasmFunction = {
+  type: 1,
+  locals: [],
+  code: [
+    ...OP.loop,
+    ...[...getLocal(0), ...getLocal(3), ...getLocal(0), ...OP.i32Load(JOB.function * 4), ...OP.callIndirect(0)],
+    ...[...getLocal(0), ...getLocal(2), OP.i32Add, ...setLocal(0)],
+    ...[...getLocal(1), ...i32Const(1), OP.i32Sub, ...teeLocal(1), ...OP.brIf(0)],
+    OP.end,
+  ],
+};
+
+class PassCompiler {
+  readonly #size: 4 | 8;
+  /** Arrays that this pass touches, by their place among the job's pointers. */
+  readonly #arrays: readonly number[];
+  readonly #locals: { count: number; type: number }[] = [];
+  #nextLocal = 2;
+  readonly #job = 0;
+  readonly #scratch = 1;
+
+  constructor(
+    readonly dtype: DType,
+    readonly pass: Pass,
+  ) {
+    this.#size = dtype === "float32" ? 4 : 8;
+    const touched = [...pass.nodes.flatMap((node) => (node.kind === "load" ? [node.buffer] : [])), ...pass.stores.map(({ buffer }) => buffer)];
+    this.#arrays = [...new Set(touched)].sort((a, b) => a - b);
+  }
+
+  #declare(count: number, type: number): number {
+    this.#locals.push({ count, type });
+    this.#nextLocal += count;
+    return this.#nextLocal - count;
+  }
+
+  compile(): WasmFunction {
+    const { nodes, sums } = this.pass;
+    const left = this.#declare(1, TYPE.i32); // elements still to do
+    const now = this.#declare(1, TYPE.i32); // of these, in this block
+    const limit = this.#declare(1, TYPE.i32);
+    const constants = this.#declare(1, TYPE.i32);
+    const sumsAt = this.#declare(1, TYPE.i32);
+    const pointers = this.#declare(this.#arrays.length, TYPE.i32);
+    const pointerOf = (buffer: number) => pointers + this.#arrays.indexOf(buffer);
+    const vectors = this.#declare(nodes.length, TYPE.v128);
+    const scalars = this.#declare(nodes.length, SCALAR[this.dtype].type);
+    const partial = this.#declare(sums.length * (LANES / 2), TYPE.v128); // two float64 lanes each
+
+    const fromJob = (word: number, local: number): Bytes => [...getLocal(this.#job), ...OP.i32Load(word * 4), ...setLocal(local)];
+    const advance = (bytes: number): Bytes =>
+      this.#arrays.flatMap((_, i) => [...getLocal(pointers + i), ...i32Const(bytes), OP.i32Add, ...setLocal(pointers + i)]);
+    /** Runs `body` while the first pointer has not gone (now & mask) elements further. */
+    const loop = (mask: number, body: Bytes): Bytes => [
+      ...[...getLocal(pointers), ...getLocal(now), ...i32Const(mask), OP.i32And, ...i32Const(this.#size), OP.i32Mul, OP.i32Add, ...setLocal(limit)],
+      ...OP.block,
+      ...[...getLocal(pointers), ...getLocal(limit), OP.i32Eq, ...OP.brIf(0)],
+      ...OP.loop,
+      ...body,
+      ...[...getLocal(pointers), ...getLocal(limit), OP.i32Ne, ...OP.brIf(0)],
+      OP.end,
+      OP.end,
+    ];
+    const perVector = 16 / this.#size;
+    const vectorIteration = Array.from({ length: LANES / perVector }, (_, copy) => [
+      ...this.#elements(VECTOR[this.dtype], vectors, constants, pointerOf, copy * 16),
+      ...sums.flatMap((node, sum) => this.#addSquares(vectors + node, partial + sum * (LANES / 2), copy)),
+    ]).flat();
+    const block: Bytes = [
+      ...sums.flatMap((_, sum) => Array.from({ length: LANES / 2 }, (_, k) => [...ZERO_V128, ...setLocal(partial + sum * (LANES / 2) + k)]).flat()),
+      ...loop(-LANES, [...vectorIteration, ...advance(LANES * this.#size)]),
+      ...sums.flatMap((_, sum) => this.#spill(partial, sum)),
+      ...loop(LANES - 1, [
+        ...this.#elements(SCALAR[this.dtype], scalars, constants, pointerOf, 0),
+        ...sums.flatMap((node, sum) => this.#addSquare(scalars + node, sum)),
+        ...(sums.length > 0 ? [...getLocal(this.#scratch), ...i32Const(8), OP.i32Add, ...setLocal(this.#scratch)] : []),
+        ...advance(this.#size),
+      ]),
+    ];
+
+    const code: Bytes = [
+      ...fromJob(JOB.length, left),
+      ...fromJob(JOB.constants, constants),
+      ...this.#arrays.flatMap((buffer) => fromJob(JOB.arrays + buffer, pointerOf(buffer))),
+    ];
+    if (sums.length === 0) code.push(...getLocal(left), ...setLocal(now), ...block);
+    else
+      code.push(
+        ...fromJob(JOB.sums, sumsAt),
+        ...OP.loop,
+        // now = min(left, BLOCK)
+        ...[...i32Const(BLOCK), ...getLocal(left), ...i32Const(BLOCK), ...getLocal(left), OP.i32LtU, OP.select, ...setLocal(now)],
+        ...block,
+        // The tail moved the scratch pointer, a lane per element; move it back.
+        ...[...getLocal(this.#scratch), ...getLocal(now), ...i32Const(LANES - 1), OP.i32And, ...i32Const(8), OP.i32Mul, OP.i32Sub, ...setLocal(this.#scratch)],
+        ...sums.flatMap((_, sum) => this.#join(partial, sumsAt, sum)),
+        ...[...getLocal(sumsAt), ...i32Const(sums.length * 8), OP.i32Add, ...setLocal(sumsAt)],
+        ...[...getLocal(left), ...getLocal(now), OP.i32Sub, ...teeLocal(left), ...OP.brIf(0)],
+        OP.end,
+      );
+    return { type: 0, locals: this.#locals, code };
+  }
+
+  /** Every node of the pass and its stores, once, `offset` bytes after the pointers. */
+  #elements(instructions: Instructions, values: number, constants: number, pointerOf: (buffer: number) => number, offset: number): Bytes {
+    const computed = this.pass.nodes.flatMap((node, i) => [...this.#node(node, instructions, values, constants, pointerOf, offset), ...setLocal(values + i)]);
+    const stored = this.pass.stores.flatMap(({ buffer, node }) => [
+      ...getLocal(pointerOf(buffer)),
+      ...getLocal(values + node),
+      ...instructions.store,
+      ...at(offset),
+    ]);
+    return [...computed, ...stored];
+  }
+
+  #node(node: Node, instructions: Instructions, values: number, constants: number, pointerOf: (buffer: number) => number, offset: number): Bytes {
+    if (node.kind === "load") return [...getLocal(pointerOf(node.buffer)), ...instructions.load, ...at(offset)];
+    // Constants stand ready in memory, repeated over a vector: faster than making them in the loop.
+    if (node.kind === "uniform") return [...getLocal(constants), ...instructions.load, ...at(node.uniform * UNIFORM_BYTES)];
+    const [x, a, b] = node.inputs.map((input) => getLocal(values + input));
+    const isVector = instructions.type === TYPE.v128;
+    switch (node.operation) {
+      case "flush": {
+        const isTiny = [...x!, ...instructions.simple.abs, ...a!, ...instructions.less];
+        return isVector ? [...x!, ...isTiny, ...simd(0x4f) /* andnot keeps NaN */] : [...ZERO[instructions.type]!, ...x!, ...isTiny, OP.select];
+      }
+      case "ifPositive": {
+        const isPositive = [...x!, ...ZERO[instructions.type]!, ...instructions.greater];
+        return [...a!, ...b!, ...isPositive, ...(isVector ? simd(0x52) /* bitselect */ : [OP.select])];
+      }
+      default:
+        return [...x!, ...(a ?? []), ...instructions.simple[node.operation]];
+    }
+  }
+
+  /** Adds the squares of one vector to its lanes: element i of the iteration to lane i. */
+  #addSquares(value: number, partial: number, copy: number): Bytes {
+    const halves: Bytes[] =
+      this.dtype === "float64"
+        ? [getLocal(value)]
+        : [
+            [...getLocal(value), ...F64X2.promoteLow],
+            [...getLocal(value), ...getLocal(value), ...UPPER_HALF, ...F64X2.promoteLow],
+          ];
+    return halves.flatMap((half, i) => {
+      const lane = partial + copy * halves.length + i;
+      // Promoting twice is cheaper than a local: the engine shares it.
+      return [...getLocal(lane), ...half, ...half, ...F64X2.mul, ...F64X2.add, ...setLocal(lane)];
+    });
+  }
+
+  /** Writes the lanes of a sum to scratch memory, where the tail can reach each. */
+  #spill(partial: number, sum: number): Bytes {
+    return Array.from({ length: LANES / 2 }, (_, k) => [
+      ...getLocal(this.#scratch),
+      ...getLocal(partial + sum * (LANES / 2) + k),
+      ...VECTOR.float64.store,
+      ...at(sum * LANES * 8 + k * 16),
+    ]).flat();
+  }
+
+  #addSquare(value: number, sum: number): Bytes {
+    const wide = this.dtype === "float64" ? getLocal(value) : [...getLocal(value), F64.promote];
+    const lane = at(sum * LANES * 8);
+    return [...getLocal(this.#scratch), ...getLocal(this.#scratch), F64.load, ...lane, ...wide, ...wide, F64.mul, F64.add, F64.store, ...lane];
+  }
+
+  /** Joins the lanes by the fixed tree: i with i + 8, then + 4, + 2, + 1; and stores the sum of the block. */
+  #join(partial: number, sumsAt: number, sum: number): Bytes {
+    const lane = (k: number) => partial + sum * (LANES / 2) + k;
+    const code: Bytes = [];
+    for (let k = 0; k < LANES / 2; k++) code.push(...getLocal(this.#scratch), ...VECTOR.float64.load, ...at(sum * LANES * 8 + k * 16), ...setLocal(lane(k)));
+    for (let half = LANES / 4; half >= 1; half /= 2)
+      for (let k = 0; k < half; k++) code.push(...getLocal(lane(k)), ...getLocal(lane(k + half)), ...F64X2.add, ...setLocal(lane(k)));
+    code.push(...getLocal(sumsAt), ...getLocal(lane(0)), ...F64X2.extract, 0, ...getLocal(lane(0)), ...F64X2.extract, 1, F64.add, F64.store, ...at(sum * 8));
+    return code;
+  }
+}

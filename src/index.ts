@@ -1,0 +1,16 @@
+/** The public names of the core. */
+
+export { Adamax, type AdamaxOptions } from "./adamax.js";
+export type { Backend, CompiledStep, Gradient, Row, RowClass, RowRequest, StepParameters, Values } from "./backends/backend.js";
+export { InterpreterBackend } from "./backends/interpreter/interpreter.js";
+export { WasmBackend } from "./backends/wasm/wasm.js";
+export type { Config, Dialect } from "./configuration.js";
+export { BackendError, CheckpointError, OptionError, ShapeError } from "./errors.js";
+export { type GradientAndVariable, type LossAndGradients, Optimizer } from "./optimizer.js";
+export type { Group, LearningRate, OptimizerOptions, Settings } from "./options.js";
+export { abs, constant, Expression, globalNorm, ifPositive, max, min, norm, type Operand, sign } from "./rule/expression.js";
+export type { DType, Node, Pass, Program, Scalar } from "./rule/program.js";
+export { decayRate, defineRule, type Hyperparameter, nonNegative, type Scalars, type UpdateRule } from "./rule/update-rule.js";
+export * as schedules from "./schedules/index.js";
+export type { SavedState, StateOrder, StateVariable } from "./state.js";
+export { type Adoption, IndexedSlices, Variable, type VariableOptions } from "./variable.js";

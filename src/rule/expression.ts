@@ -1,0 +1,108 @@
+/** What an update rule is written in: expressions over a variable's elements and over scalars.
+ *  Calling `add` computes nothing; it records. `program.ts` turns the record into what a backend compiles. */
+
+import { OptionError, show } from "../errors.js";
+
+/** What every backend can do to an element. Each rounds once, to the dtype of the variable. */
+export type Operation =
+  | "add"
+  | "sub"
+  | "mul"
+  | "div"
+  | "max" /* NaN if either is NaN */
+  | "min" /* likewise */
+  | "abs"
+  | "neg"
+  | "sqrt"
+  | "flush" /* (x, limit): +0 where |x| < limit, else x; keeps NaN */
+  | "ifPositive"; /* (x, a, b): a where x > 0, else b (also where x is NaN) */
+
+/** Scalars alone can also be raised to a power: that is done once per step, outside of the loop over elements. */
+export type ScalarOperation = Operation | "pow";
+
+/** Over which elements a norm is taken: those of its own variable, or those of every variable in the step. */
+export type NormScope = "variable" | "model";
+
+export type Recorded =
+  | { readonly kind: "constant"; readonly value: number }
+  | { readonly kind: "parameter"; readonly name: string }
+  | { readonly kind: "element"; readonly buffer: string }
+  | { readonly kind: "norm"; readonly of: Expression; readonly scope: NormScope }
+  | { readonly kind: "operation"; readonly operation: ScalarOperation; readonly inputs: readonly Expression[] };
+
+export type Operand = Expression | number;
+
+/** A value per element, or a scalar that all elements share. Immutable. */
+export class Expression {
+  /** Whether this has a value per element (true) or is one scalar per variable and step (false). */
+  readonly perElement: boolean;
+
+  constructor(readonly recorded: Recorded) {
+    this.perElement =
+      recorded.kind === "element" || (recorded.kind === "operation" && recorded.inputs.some((input) => input.perElement));
+    if (recorded.kind === "operation" && recorded.operation === "pow" && this.perElement)
+      throw new OptionError(
+        "pow is for scalars only (it is evaluated once per step). Received: an expression over elements. " +
+          "Write x.mul(x) or x.sqrt() instead.",
+      );
+  }
+
+  add(other: Operand): Expression {
+    return operation("add", this, other);
+  }
+  sub(other: Operand): Expression {
+    return operation("sub", this, other);
+  }
+  mul(other: Operand): Expression {
+    return operation("mul", this, other);
+  }
+  div(other: Operand): Expression {
+    return operation("div", this, other);
+  }
+  sqrt(): Expression {
+    return operation("sqrt", this);
+  }
+  neg(): Expression {
+    return operation("neg", this);
+  }
+  square(): Expression {
+    return operation("mul", this, this);
+  }
+  pow(exponent: Operand): Expression {
+    return operation("pow", this, exponent);
+  }
+}
+
+const expression = (operand: Operand): Expression => {
+  if (operand instanceof Expression) return operand;
+  if (typeof operand === "number") return constant(operand);
+  throw new OptionError(
+    `An update rule computes with expressions and numbers. Received: ${show(operand)}. ` +
+      "Check that rule() reads only slots that the class declares.",
+  );
+};
+
+const operation = (name: ScalarOperation, ...inputs: Operand[]): Expression =>
+  new Expression({ kind: "operation", operation: name, inputs: inputs.map(expression) });
+
+/** A number known when the rule is written; rounded once to the variable's dtype. */
+export const constant = (value: number): Expression => new Expression({ kind: "constant", value });
+/** A scalar that the optimizer gives anew in every step, such as "learningRate" or "step". */
+export const parameter = (name: string): Expression => new Expression({ kind: "parameter", name });
+/** The elements of one of a variable's arrays: "w", "g" or a slot. */
+export const element = (buffer: string): Expression => new Expression({ kind: "element", buffer });
+
+export const abs = (x: Operand): Expression => operation("abs", x);
+export const max = (a: Operand, b: Operand): Expression => operation("max", a, b);
+export const min = (a: Operand, b: Operand): Expression => operation("min", a, b);
+/** `a` where x > 0, else `b` (also where x is NaN). */
+export const ifPositive = (x: Operand, a: Operand, b: Operand): Expression => operation("ifPositive", x, a, b);
+/** -1, 0 or 1; NaN stays NaN. */
+export const sign = (x: Expression): Expression => ifPositive(x, 1, ifPositive(x.neg(), -1, x));
+/** Zero where |x| < limit: numbers so small that arithmetic on them is slow and changes nothing. */
+export const flush = (x: Expression, limit: number): Expression => operation("flush", x, limit);
+
+/** L2 norm over the elements of one variable, summed in float64; what is computed from it stays float64 until it meets an element. */
+export const norm = (of: Expression): Expression => new Expression({ kind: "norm", of, scope: "variable" });
+/** L2 norm over the elements of all variables in the step. */
+export const globalNorm = (of: Expression): Expression => new Expression({ kind: "norm", of, scope: "model" });

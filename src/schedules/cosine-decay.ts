@@ -1,0 +1,58 @@
+import { OptionError } from "../errors.js";
+import { KerasSchedule, number, steps, text } from "./keras-schedule.js";
+import { optionsFrom } from "./schedule.js";
+
+export interface CosineDecayOptions {
+  /** The rate of the first step: where the warmup begins if there is one, else where the decay begins. */
+  initialLearningRate: number;
+  /** The length of the decay; a warmup comes before it and does not count. Above 0. */
+  decaySteps: number;
+  /** Where the decay ends, as a fraction of where it began. Default 0. */
+  alpha?: number;
+  name?: string;
+  /** Where the warmup ends and the decay begins. Default null: no warmup. */
+  warmupTarget?: number | null;
+  /** The length of the warmup. Default 0. */
+  warmupSteps?: number;
+}
+
+/** A straight line from initialLearningRate to warmupTarget in warmupSteps steps; then half a cosine down to alpha times
+ *  warmupTarget in decaySteps steps; then constant. Without a warmup, the cosine begins at initialLearningRate. */
+export class CosineDecay extends KerasSchedule<CosineDecayOptions> {
+  constructor(options: CosineDecayOptions) {
+    super("CosineDecay", options, {
+      initialLearningRate: number(0),
+      decaySteps: steps(),
+      alpha: number(0, 0),
+      name: text("CosineDecay"),
+      warmupTarget: number<number | null>(0, null),
+      warmupSteps: number(0, 0),
+    });
+    const { warmupTarget, warmupSteps } = this.settings;
+    if (warmupTarget === null && warmupSteps > 0)
+      throw new OptionError(
+        "warmupSteps of CosineDecay does nothing without warmupTarget, the rate at which the warmup ends. " +
+          `Received: warmupSteps=${warmupSteps}, warmupTarget=null. Set warmupTarget too (initialLearningRate is where it begins), or leave warmupSteps out.`,
+      );
+  }
+
+  /** Keras: a config without warmup_target may name warmup_steps, which do nothing there. Read with a warning. */
+  static override fromConfig<Schedule>(this: new (options: never) => Schedule, config: Record<string, unknown>): Schedule {
+    const options = optionsFrom(config);
+    if (options.warmupSteps && (options.warmupTarget ?? null) === null) {
+      console.warn(`adamax: a CosineDecay without warmup_target has no warmup. Left out: warmup_steps=${options.warmupSteps}.`);
+      delete options.warmupSteps;
+    }
+    return new this(options as never);
+  }
+
+  at(step: number): number {
+    const { initialLearningRate, decaySteps, alpha, warmupTarget, warmupSteps } = this.settings;
+    if (warmupTarget === null) return initialLearningRate * cosine(step / decaySteps, alpha);
+    if (step < warmupSteps) return (warmupTarget - initialLearningRate) * (step / warmupSteps) + initialLearningRate;
+    return warmupTarget * cosine((step - warmupSteps) / decaySteps, alpha);
+  }
+}
+
+/** From 1 to alpha as `done` goes from 0 to 1, and alpha from then on. */
+const cosine = (done: number, alpha: number) => (1 - alpha) * 0.5 * (1 + Math.cos(Math.PI * Math.min(1, done))) + alpha;

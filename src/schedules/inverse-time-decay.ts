@@ -1,0 +1,32 @@
+import { flag, KerasSchedule, number, steps, text } from "./keras-schedule.js";
+
+export interface InverseTimeDecayOptions {
+  /** The rate of the first step. */
+  initialLearningRate: number;
+  /** The period in which `decayRate` counts once. Above 0. */
+  decaySteps: number;
+  /** By how much the divisor grows in one period. At least 0. */
+  decayRate: number;
+  /** Let the divisor grow at whole periods only. Default false. */
+  staircase?: boolean;
+  name?: string;
+}
+
+/** initialLearningRate / (1 + decayRate * step / decaySteps); with `staircase`, step / decaySteps is rounded down. */
+export class InverseTimeDecay extends KerasSchedule<InverseTimeDecayOptions> {
+  constructor(options: InverseTimeDecayOptions) {
+    super("InverseTimeDecay", options, {
+      initialLearningRate: number(0),
+      decaySteps: steps(),
+      decayRate: number(0),
+      staircase: flag(false),
+      name: text("InverseTimeDecay"),
+    });
+  }
+
+  at(step: number): number {
+    const { initialLearningRate, decaySteps, decayRate, staircase } = this.settings;
+    const periods = step / decaySteps;
+    return initialLearningRate / (1 + decayRate * (staircase ? Math.floor(periods) : periods));
+  }
+}

@@ -1,0 +1,39 @@
+import { OptionError, show } from "../errors.js";
+import { KerasSchedule, numbers, text } from "./keras-schedule.js";
+
+export interface PiecewiseConstantDecayOptions {
+  /** The last step of each value but the last one. Strictly increasing. */
+  boundaries: readonly number[];
+  /** One rate more than there are boundaries. */
+  values: readonly number[];
+  name?: string;
+}
+
+/** values[0] up to and including step boundaries[0], then values[1] up to and including boundaries[1], and so on. */
+export class PiecewiseConstantDecay extends KerasSchedule<PiecewiseConstantDecayOptions> {
+  constructor(options: PiecewiseConstantDecayOptions) {
+    super("PiecewiseConstantDecay", options, {
+      boundaries: numbers(0),
+      values: numbers(0),
+      name: text("PiecewiseConstant"), // Keras: this name lacks the Decay
+    });
+    const { boundaries, values } = this.settings;
+    if (values.length !== boundaries.length + 1)
+      throw new OptionError(
+        "PiecewiseConstantDecay needs one value more than it has boundaries. " +
+          `Received: boundaries of length ${boundaries.length}, values of length ${values.length}. Give ${boundaries.length + 1} values.`,
+      );
+    const disorder = boundaries.findIndex((boundary, i) => i > 0 && boundary <= boundaries[i - 1]!);
+    if (disorder > 0)
+      throw new OptionError(
+        "The boundaries of PiecewiseConstantDecay must increase strictly. Received: " +
+          `${show(boundaries[disorder])} after ${show(boundaries[disorder - 1])}. Sort them, and the values with them.`,
+      );
+  }
+
+  at(step: number): number {
+    const { boundaries, values } = this.settings;
+    const piece = boundaries.findIndex((boundary) => step <= boundary);
+    return values.at(piece)!; // beyond every boundary, piece is -1: the last value
+  }
+}

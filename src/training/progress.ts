@@ -1,0 +1,113 @@
+/** How far a training is: a bar that rewrites one line of a terminal, or one plain line for each epoch. */
+
+import type { BatchResult, Callback, EpochResult, History } from "./training.js";
+
+export type ProgressKind = "bar" | "lines" | "none";
+
+/** Where progress is written. */
+export interface Terminal {
+  write(text: string): void;
+  /** Whether a line can be written over. */
+  readonly isTTY: boolean;
+  /** Characters in a line. */
+  readonly columns: number;
+}
+
+/** Standard error where there is one, so that standard output stays the program's own; else the console. */
+export const ambientTerminal = (): Terminal => {
+  const { process } = globalThis as { process?: { stderr?: { write(text: string): void; isTTY?: boolean; columns?: number } } };
+  const stream = process?.stderr;
+  if (!stream) return { write: (text) => console.log(text.trimEnd()), isTTY: false, columns: 80 };
+  return { write: (text) => stream.write(text), isTTY: stream.isTTY === true, columns: stream.columns ?? 80 };
+};
+
+export interface Progress extends Callback {
+  /** Leaves the line of the bar, also after an error. */
+  close(): void;
+}
+
+/** Reports to `terminal`, the bar at most ten times a second. */
+export const progressReport = (kind: ProgressKind | "auto", terminal: Terminal, clock: () => number, data: unknown): Progress => {
+  if (kind === "none") return { close: () => {} };
+  const bar = kind === "bar" || (kind === "auto" && terminal.isTTY);
+  let batches = Array.isArray(data) ? data.length : undefined;
+  let begin = 0;
+  let drawn = 0;
+  let open = false;
+
+  const draw = (line: string) => {
+    terminal.write(`\r${line}\x1b[K`); // to the start of the line, the text, then erase what is left of the text before
+    open = true;
+  };
+  const print = (line: string) => {
+    terminal.write(`${open ? "\r\x1b[K" : ""}${line}\n`);
+    open = false;
+  };
+
+  return {
+    onEpochBegin: () => {
+      begin = drawn = clock();
+    },
+    onBatchEnd(result, { epochs }) {
+      const now = clock();
+      if (!bar || now - drawn < 100) return;
+      drawn = now;
+      draw(barLine({ ...result, epochs, batches, seconds: (now - begin) / 1000 }, terminal.columns));
+    },
+    onEpochEnd(result, { epochs }) {
+      batches = result.batches; // unless the data has a length, the first epoch tells how long the others will be
+      print(epochLine(result, epochs));
+    },
+    onTrainEnd({ epochs, history }) {
+      if (history.stoppedBy) print(stopLine(history, epochs));
+    },
+    close: () => {
+      if (open) terminal.write("\n");
+      open = false;
+    },
+  };
+};
+
+/** A running epoch, as the bar shows it. */
+export interface EpochSoFar extends Omit<BatchResult, "loss"> {
+  readonly epochs: number;
+  /** How many batches the epoch will have, if that is known. */
+  readonly batches: number | undefined;
+  /** Since the epoch began. */
+  readonly seconds: number;
+}
+
+/** One line, shorter than `columns`, so that the terminal does not wrap it. */
+export const barLine = ({ epoch, epochs, batch, batches, meanLoss, seconds }: EpochSoFar, columns: number): string => {
+  const begin = `${epochOf(epoch, epochs)}  `;
+  const loss = `loss ${short(meanLoss)}`;
+  if (batches === undefined) return `${begin}${batch} batches  ${loss}  ${duration(seconds)}`.slice(0, columns - 1);
+
+  const done = Math.min(1, batch / batches);
+  const left = (seconds / batch) * Math.max(0, batches - batch);
+  const end = `  ${`${batch}`.padStart(`${batches}`.length)}/${batches}  ${loss}  ${duration(left)} left`;
+  const width = Math.min(30, columns - 1 - begin.length - end.length);
+  const filled = Math.round(done * width);
+  const bar = width < 5 ? "" : "█".repeat(filled) + "░".repeat(width - filled);
+  return (begin + bar + end).slice(0, columns - 1);
+};
+
+/** What a finished epoch leaves behind. */
+export const epochLine = ({ epoch, loss, valLoss, learningRate, seconds }: EpochResult, epochs: number): string => {
+  const validation = valLoss === undefined ? "" : `  valLoss ${short(valLoss)}`;
+  return `${epochOf(epoch, epochs)}  loss ${short(loss)}${validation}  learning rate ${short(learningRate)}  ${duration(seconds)}`;
+};
+
+const stopLine = (history: History, epochs: number) => {
+  const last = history.epochs.at(-1);
+  const where = last ? `in epoch ${last.epoch} of ${epochs}, after ${last.batches} batches` : "before the first batch";
+  return `stopped by ${history.stoppedBy === "signal" ? "the signal" : "a callback"} ${where}`;
+};
+
+const epochOf = (epoch: number, epochs: number) => `epoch ${`${epoch}`.padStart(`${epochs}`.length)}/${epochs}`;
+
+/** Four digits are enough to see it fall. */
+const short = (value: number) => `${Number(value.toPrecision(4))}`;
+
+const duration = (seconds: number) =>
+  seconds < 60 ? `${seconds.toFixed(1)} s` : `${Math.floor(seconds / 60)}:${`${Math.floor(seconds % 60)}`.padStart(2, "0")} min`;

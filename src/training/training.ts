@@ -1,0 +1,73 @@
+/** Types only: what `fit` trains, what it tells its callbacks, and what it gives back. */
+
+import type { Gradient } from "../backends/backend.js";
+
+/** What `fit` needs of an optimizer. `V` is whatever it trains. */
+export interface TrainableOptimizer<V> {
+  applyGradients(pairs: Iterable<readonly [gradient: Gradient, variable: V]>): number;
+  readonly iterations: number;
+  /** The rate of the next step. */
+  readonly learningRate: number;
+  /** Whether there are averages to swap and to finalize with. */
+  readonly useEma: boolean;
+  /** Exchanges the variables' values with their averages. Twice changes nothing. */
+  swapAverages(): void;
+  /** Writes the averages into the variables. */
+  finalizeVariableValues(): void;
+}
+
+export interface BatchResult {
+  /** Counted from 1, as the batch is. */
+  readonly epoch: number;
+  readonly batch: number;
+  /** Of this batch, before its step. */
+  readonly loss: number;
+  /** Over the epoch's batches so far. */
+  readonly meanLoss: number;
+}
+
+export interface EpochResult {
+  /** Counted from 1. */
+  readonly epoch: number;
+  /** Steps made. */
+  readonly batches: number;
+  /** Mean over the batches. Not finite when one of theirs is not: training goes on; `terminateOnNaN` would end it. */
+  readonly loss: number;
+  /** Mean over the batches of the validation, on the averaged weights when the optimizer keeps averages. */
+  readonly valLoss?: number;
+  /** After the epoch's last step. */
+  readonly learningRate: number;
+  /** Wall-clock time, with the validation. */
+  readonly seconds: number;
+}
+
+export interface History {
+  /** One entry for each epoch; a last one that was cut short has fewer batches and no valLoss. */
+  readonly epochs: readonly EpochResult[];
+  /** What ended the training before its last epoch, or null. */
+  readonly stoppedBy: "callback" | "signal" | null;
+}
+
+/** A training under way, as a callback sees it. */
+export interface Training<V = unknown> {
+  readonly optimizer: TrainableOptimizer<V>;
+  /** Every variable that has been in a pair so far. */
+  readonly variables: ReadonlySet<V>;
+  /** How many epochs were asked for. */
+  readonly epochs: number;
+  readonly history: History;
+  /** Ends the training before the next batch. An epoch that is cut short by this has no validation and no onEpochEnd. */
+  stop(): void;
+}
+
+/** Called in the order of the list, each awaited. What a callback throws ends the training, and `fit` throws it. */
+export interface Callback<V = unknown> {
+  onTrainBegin?(training: Training<V>): void | Promise<void>;
+  onEpochBegin?(epoch: number, training: Training<V>): void | Promise<void>;
+  /** After the step. */
+  onBatchEnd?(result: BatchResult, training: Training<V>): void | Promise<void>;
+  /** After the validation. The variables hold their own values again, not the averages. */
+  onEpochEnd?(result: EpochResult, training: Training<V>): void | Promise<void>;
+  /** After the averages were written into the variables. Not called when something threw. */
+  onTrainEnd?(training: Training<V>): void | Promise<void>;
+}

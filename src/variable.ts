@@ -1,0 +1,136 @@
+/** What an optimizer trains, and the form of a gradient that names only some rows. */
+
+import type { Values } from "./backends/backend.js";
+import { BackendError, OptionError, ShapeError, show } from "./errors.js";
+import type { DType } from "./rule/program.js";
+
+export interface VariableOptions {
+  /** Sizes of the axes, outermost first; [] for a scalar. Default: one axis, as long as the value. */
+  shape?: readonly number[];
+  /** For patterns, error messages and the names of the optimizer's state. */
+  name?: string;
+  /** Called after every update with the value; changes it in place, or returns the value to take. */
+  constraint?: (value: Values) => Values | void;
+  /** false: the array you passed stays the variable's memory and is updated in place (staged through the backend, which
+   *  costs 1.6 to 2.4 times a step). Default true: `build` moves the value into the backend's memory. */
+  adopt?: boolean;
+}
+
+/** Where a variable's arrays are once an optimizer has taken them over. */
+export interface Adoption {
+  readonly owner: string;
+  array(name: "w" | "g"): Values;
+}
+
+/** A trainable array of float32 or float64 values, in row-major order.
+ *  @throws ShapeError when the shape does not hold as many elements as the value. */
+export class Variable {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly dtype: DType;
+  readonly length: number;
+  readonly constraint: ((value: Values) => Values | void) | undefined;
+  readonly adoptable: boolean;
+  #value: Values;
+  #gradient: Values | undefined;
+  #adoption: Adoption | undefined;
+
+  constructor(value: Values, options: VariableOptions = {}) {
+    if (!(value instanceof Float32Array || value instanceof Float64Array))
+      throw new ShapeError(
+        `A variable's value is a Float32Array or a Float64Array. Received: ${show(value)}. Convert it, for example by Float32Array.from(values).`,
+      );
+    const { shape = [value.length], name = "variable", constraint, adopt = true } = options;
+    const elements = shape.reduce((product, size) => product * size, 1);
+    if (!shape.every((size) => Number.isInteger(size) && size >= 0) || elements !== value.length)
+      throw new ShapeError(
+        `The shape of variable ${show(name)} must hold as many elements as its value. ` +
+          `Received: shape [${shape}] (${elements} elements) for ${value.length} values. Correct the one that is wrong.`,
+      );
+    this.name = name;
+    this.shape = [...shape];
+    this.dtype = value instanceof Float32Array ? "float32" : "float64";
+    this.length = value.length;
+    this.constraint = constraint;
+    this.adoptable = adopt;
+    this.#value = value;
+  }
+
+  /** The elements now. A view that updates change in place; one taken before `build` is stale once the optimizer has adopted it. */
+  get value(): Values {
+    return this.#adoption && this.adoptable ? this.#adoption.array("w") : this.#value;
+  }
+
+  /** An array of the variable's length to write a gradient into; in the backend's memory, so that passing it to applyGradients
+   *  copies nothing. Made on first use, zeros at first. Like `value`, stale if it was taken before `build`. */
+  get gradient(): Values {
+    if (this.#adoption) return this.#adoption.array("g");
+    this.#gradient ??= new (this.dtype === "float32" ? Float32Array : Float64Array)(this.length);
+    return this.#gradient;
+  }
+
+  /** The optimizer that owns this variable's memory, by name, or null. */
+  get owner(): string | null {
+    return this.#adoption?.owner ?? null;
+  }
+
+  /** @internal Moves the values into an optimizer's memory. */
+  adopt(adoption: Adoption): void {
+    this.assertFree();
+    if (this.adoptable) adoption.array("w").set(this.#value);
+    if (this.#gradient) adoption.array("g").set(this.#gradient);
+    this.#gradient = undefined;
+    this.#adoption = adoption;
+  }
+
+  /** @internal */
+  assertFree(): void {
+    if (this.#adoption)
+      throw new BackendError(
+        `Variable ${show(this.name)} is trained by another optimizer (${this.#adoption.owner}), which holds its memory. ` +
+          "Dispose that optimizer first (its values come back into an ordinary array), or give each optimizer variables of its own.",
+      );
+  }
+
+  /** @internal Takes the values back into an ordinary array. */
+  release(): void {
+    if (!this.#adoption) return;
+    if (this.adoptable) this.#value = this.#adoption.array("w").slice();
+    this.#adoption = undefined;
+  }
+}
+
+/** A gradient that names only some rows (along the first axis) of its variable; all other rows are zero.
+ *  A row given twice counts as the sum. Row-major: row `indices[i]` is `values[i * rowSize .. (i + 1) * rowSize)`. */
+export class IndexedSlices {
+  constructor(
+    /** As many rows as there are indices; of the variable's dtype. */
+    readonly values: Values,
+    /** Rows of the variable, each in [0, shape[0]). */
+    readonly indices: Int32Array | readonly number[],
+  ) {
+    if (!(values instanceof Float32Array || values instanceof Float64Array))
+      throw new ShapeError(`The values of IndexedSlices are a Float32Array or a Float64Array. Received: ${show(values)}.`);
+    if (!(indices instanceof Int32Array || Array.isArray(indices)))
+      throw new OptionError(`The indices of IndexedSlices are an Int32Array or an array of numbers. Received: ${show(indices)}.`);
+  }
+
+  /** @throws ShapeError unless this is a gradient for `variable`. */
+  assertFits(variable: Variable): void {
+    const [rows = 1] = variable.shape;
+    const rowSize = rows === 0 ? 0 : variable.length / rows;
+    const what = `The sparse gradient of variable ${show(variable.name)} (shape [${variable.shape}], ${variable.dtype})`;
+    if (variable.shape.length === 0) throw new ShapeError(`${what} has no rows to name. Received: IndexedSlices. Give a dense gradient.`);
+    if (this.values instanceof Float32Array !== (variable.dtype === "float32"))
+      throw new ShapeError(`${what} must be ${variable.dtype}. Received: ${show(this.values)}. Convert the values.`);
+    if (this.values.length !== this.indices.length * rowSize)
+      throw new ShapeError(
+        `${what} must have ${rowSize} values per index. Received: ${this.indices.length} indices and ${this.values.length} values. Give ${this.indices.length * rowSize} values.`,
+      );
+    for (let i = 0; i < this.indices.length; i++) {
+      const row = this.indices[i]!;
+      if (!Number.isInteger(row) || row < 0 || row >= rows)
+        throw new ShapeError(`${what} names a row that is not there. Received: indices[${i}] = ${row}. Rows go from 0 to ${rows - 1}.`);
+    }
+  }
+}

@@ -1,0 +1,62 @@
+import { fileURLToPath } from "node:url";
+import { playwright } from "@vitest/browser-playwright";
+import { defineConfig } from "vitest/config";
+
+const src = fileURLToPath(new URL("./src", import.meta.url));
+
+export default defineConfig({
+  test: {
+    // .ci/run counts tests in this file.
+    reporters: process.env.CI ? ["default", ["json", { outputFile: "test-results.json" }]] : ["default"],
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: "node",
+          environment: "node",
+          include: ["test/**/*.test.ts"],
+          exclude: ["test/browser/**"],
+          maxConcurrency: 2, // test.concurrent: the examples of the docs, each a process
+        },
+      },
+      {
+        extends: true,
+        // Cross-origin isolation: without it a page has no SharedArrayBuffer.
+        server: {
+          headers: { "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp" },
+        },
+        test: {
+          name: "chromium",
+          include: ["test/semantics/**/*.test.ts", "test/browser/**/*.test.ts"],
+          browser: {
+            enabled: true,
+            headless: true,
+            screenshotFailures: false,
+            provider: playwright({
+              launchOptions: {
+                executablePath: process.env.CHROMIUM || "/usr/bin/chromium", // scripts/setup.sh looks in the same place
+                chromiumSandbox: false, // Chromium's sandbox refuses root
+                args: [
+                  "--enable-unsafe-webgpu",
+                  "--use-webgpu-adapter=swiftshader",
+                  "--disable-quic",
+                  "--no-first-run",
+                  "--disable-background-networking",
+                  "--disable-component-update",
+                  "--disable-sync",
+                ],
+              },
+            }),
+            instances: [{ browser: "chromium" }],
+          },
+        },
+      },
+    ],
+  },
+  resolve: {
+    alias: [
+      { find: /^adamax$/, replacement: `${src}/index.ts` },
+      { find: /^adamax\/(.+)$/, replacement: `${src}/$1/index.ts` },
+    ],
+  },
+});
