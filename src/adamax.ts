@@ -4,14 +4,14 @@ import { Optimizer } from "./optimizer.js";
 import type { OptimizerOptions } from "./options.js";
 import type { Values } from "./backends/backend.js";
 import { abs, constant, max } from "./rule/expression.js";
-import { decayRate, defineRule, nonNegative } from "./rule/update-rule.js";
+import { decayRate, defineRule, fraction, nonNegative } from "./rule/update-rule.js";
 
 /** Every operation rounds once, in Keras' order. 1 - beta1 is taken in float64 and then rounded; 1 - beta1^t is rounded at each
  *  of its operations. In float32 the two differ by about 3 ulps at t = 1, as they do in Keras. */
 export const adamax = defineRule({
   name: "Adamax",
   slots: ["momentum", "norm"],
-  hyperparameters: { beta1: decayRate(0.9), beta2: decayRate(0.999), epsilon: nonNegative(1e-7) },
+  hyperparameters: { beta1: decayRate(0.9), beta2: fraction(0.999), epsilon: nonNegative(1e-7) },
   leastDecay: ({ beta1, beta2 }) => Math.min(beta1, beta2),
   update({ w, g, momentum: m, norm: u }, { learningRate, step }, { beta1, beta2, epsilon }) {
     const biasCorrection = constant(1).sub(constant(beta1).pow(step));
@@ -25,7 +25,7 @@ export const adamax = defineRule({
 export interface AdamaxOptions extends OptimizerOptions {
   /** Decay of the first moment. A number (or a typed array with one element) in [0, 1), default 0.9. */
   beta1?: number | Values;
-  /** Decay of the infinity norm. A number (or a typed array with one element) in [0, 1), default 0.999. */
+  /** Decay of the infinity norm. A number (or a typed array with one element) in [0, 1], default 0.999. */
   beta2?: number | Values;
   /** Added to the infinity norm in the denominator. 0 or more, default 1e-7. */
   epsilon?: number | Values;

@@ -100,7 +100,7 @@ const unwrap = (rule: UpdateRule, json: Config): Config => {
   const { class_name: className, config } = json as Serialized;
   if (typeof className !== "string" || typeof config !== "object" || config === null) return json;
   const own = className.split(">").at(-1)!;
-  if (own === "LossScaleOptimizer") return unwrapLossScale(rule, config);
+  if (/^LossScaleOptimizer(V3)?$/.test(own)) return unwrapLossScale(rule, config);
   if (own.toLowerCase() !== rule.name.toLowerCase())
     throw new OptionError(`The configuration is that of another optimizer. Received: ${className}, for ${rule.name}. Use the class that it names.`);
   return config;

@@ -10,7 +10,7 @@ export { type GradientAndVariable, type LossAndGradients, Optimizer } from "./op
 export type { Group, LearningRate, OptimizerOptions, Settings } from "./options.js";
 export { abs, constant, Expression, globalNorm, ifPositive, max, min, norm, type Operand, sign } from "./rule/expression.js";
 export type { DType, Node, Pass, Program, Scalar } from "./rule/program.js";
-export { decayRate, defineRule, type Hyperparameter, nonNegative, type Scalars, type UpdateRule } from "./rule/update-rule.js";
+export { decayRate, defineRule, fraction, type Hyperparameter, nonNegative, type Scalars, type UpdateRule } from "./rule/update-rule.js";
 export * as schedules from "./schedules/index.js";
 export type { SavedState, StateOrder, StateVariable } from "./state.js";
 export { type Adoption, IndexedSlices, Variable, type VariableOptions } from "./variable.js";

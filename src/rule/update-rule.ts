@@ -11,6 +11,8 @@ export interface Hyperparameter {
 
 /** In [0, 1): how much of the past is kept in each step. */
 export const decayRate = (standard: number): Hyperparameter => ({ default: standard, range: "in [0, 1)", holds: (value) => value >= 0 && value < 1 });
+/** In [0, 1]: like decayRate, but nothing may be forgotten at all. */
+export const fraction = (standard: number): Hyperparameter => ({ default: standard, range: "in [0, 1]", holds: (value) => value >= 0 && value <= 1 });
 /** 0 or more. */
 export const nonNegative = (standard: number): Hyperparameter => ({ default: standard, range: "0 or more", holds: (value) => value >= 0 });
 

@@ -1,4 +1,5 @@
-import { KerasSchedule, number, steps, text } from "./keras-schedule.js";
+import { atLeast, nonNegative, optional, positive, text } from "../kinds.js";
+import { KerasSchedule } from "./keras-schedule.js";
 
 export interface CosineDecayRestartsOptions {
   /** The rate of the first step. */
@@ -19,12 +20,12 @@ export interface CosineDecayRestartsOptions {
 export class CosineDecayRestarts extends KerasSchedule<CosineDecayRestartsOptions> {
   constructor(options: CosineDecayRestartsOptions) {
     super("CosineDecayRestarts", options, {
-      initialLearningRate: number(0),
-      firstDecaySteps: steps(),
-      tMul: number(1, 2),
-      mMul: number(0, 1),
-      alpha: number(0, 0),
-      name: text("SGDRDecay"), // Keras: named after the paper
+      initialLearningRate: nonNegative,
+      firstDecaySteps: positive,
+      tMul: optional(atLeast(1), 2),
+      mMul: optional(nonNegative, 1),
+      alpha: optional(nonNegative, 0),
+      name: optional(text, "SGDRDecay"), // Keras: named after the paper
     });
   }
 

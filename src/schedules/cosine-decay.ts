@@ -1,5 +1,6 @@
 import { OptionError } from "../errors.js";
-import { KerasSchedule, number, steps, text } from "./keras-schedule.js";
+import { nonNegative, optional, positive, text } from "../kinds.js";
+import { KerasSchedule } from "./keras-schedule.js";
 import { optionsFrom } from "./schedule.js";
 
 export interface CosineDecayOptions {
@@ -21,12 +22,12 @@ export interface CosineDecayOptions {
 export class CosineDecay extends KerasSchedule<CosineDecayOptions> {
   constructor(options: CosineDecayOptions) {
     super("CosineDecay", options, {
-      initialLearningRate: number(0),
-      decaySteps: steps(),
-      alpha: number(0, 0),
-      name: text("CosineDecay"),
-      warmupTarget: number<number | null>(0, null),
-      warmupSteps: number(0, 0),
+      initialLearningRate: nonNegative,
+      decaySteps: positive,
+      alpha: optional(nonNegative, 0),
+      name: optional(text, "CosineDecay"),
+      warmupTarget: optional(nonNegative, null),
+      warmupSteps: optional(nonNegative, 0),
     });
     const { warmupTarget, warmupSteps } = this.settings;
     if (warmupTarget === null && warmupSteps > 0)

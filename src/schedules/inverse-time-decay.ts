@@ -1,4 +1,5 @@
-import { flag, KerasSchedule, number, steps, text } from "./keras-schedule.js";
+import { flag, nonNegative, optional, positive, text } from "../kinds.js";
+import { KerasSchedule } from "./keras-schedule.js";
 
 export interface InverseTimeDecayOptions {
   /** The rate of the first step. */
@@ -16,11 +17,11 @@ export interface InverseTimeDecayOptions {
 export class InverseTimeDecay extends KerasSchedule<InverseTimeDecayOptions> {
   constructor(options: InverseTimeDecayOptions) {
     super("InverseTimeDecay", options, {
-      initialLearningRate: number(0),
-      decaySteps: steps(),
-      decayRate: number(0),
-      staircase: flag(false),
-      name: text("InverseTimeDecay"),
+      initialLearningRate: nonNegative,
+      decaySteps: positive,
+      decayRate: nonNegative,
+      staircase: optional(flag, false),
+      name: optional(text, "InverseTimeDecay"),
     });
   }
 

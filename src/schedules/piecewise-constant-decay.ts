@@ -1,5 +1,6 @@
 import { OptionError, show } from "../errors.js";
-import { KerasSchedule, numbers, text } from "./keras-schedule.js";
+import { nonNegatives, optional, text } from "../kinds.js";
+import { KerasSchedule } from "./keras-schedule.js";
 
 export interface PiecewiseConstantDecayOptions {
   /** The last step of each value but the last one. Strictly increasing. */
@@ -13,9 +14,9 @@ export interface PiecewiseConstantDecayOptions {
 export class PiecewiseConstantDecay extends KerasSchedule<PiecewiseConstantDecayOptions> {
   constructor(options: PiecewiseConstantDecayOptions) {
     super("PiecewiseConstantDecay", options, {
-      boundaries: numbers(0),
-      values: numbers(0),
-      name: text("PiecewiseConstant"), // Keras: this name lacks the Decay
+      boundaries: nonNegatives,
+      values: nonNegatives,
+      name: optional(text, "PiecewiseConstant"), // Keras: this name lacks the Decay
     });
     const { boundaries, values } = this.settings;
     if (values.length !== boundaries.length + 1)

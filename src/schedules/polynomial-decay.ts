@@ -1,4 +1,5 @@
-import { flag, KerasSchedule, number, steps, text } from "./keras-schedule.js";
+import { flag, nonNegative, optional, positive, text } from "../kinds.js";
+import { KerasSchedule } from "./keras-schedule.js";
 
 export interface PolynomialDecayOptions {
   /** The rate of the first step. */
@@ -19,12 +20,12 @@ export interface PolynomialDecayOptions {
 export class PolynomialDecay extends KerasSchedule<PolynomialDecayOptions> {
   constructor(options: PolynomialDecayOptions) {
     super("PolynomialDecay", options, {
-      initialLearningRate: number(0),
-      decaySteps: steps(),
-      endLearningRate: number(0, 0.0001),
-      power: number(0, 1),
-      cycle: flag(false),
-      name: text("PolynomialDecay"),
+      initialLearningRate: nonNegative,
+      decaySteps: positive,
+      endLearningRate: optional(nonNegative, 0.0001),
+      power: optional(nonNegative, 1),
+      cycle: optional(flag, false),
+      name: optional(text, "PolynomialDecay"),
     });
   }
 

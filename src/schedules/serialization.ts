@@ -13,12 +13,12 @@ export interface ScheduleClass {
 }
 
 /** A schedule as tf_keras and Keras 3 write it. */
-export interface SerializedSchedule {
+export type SerializedSchedule = {
   module: string | null;
   class_name: string;
   config: Record<string, unknown>;
   registered_name: string | null;
-}
+};
 
 const ofKeras: Record<string, ScheduleClass> = {
   CosineDecay,
@@ -29,8 +29,9 @@ const ofKeras: Record<string, ScheduleClass> = {
   PolynomialDecay,
 };
 
-/** `schedule` as JSON that tf_keras and Keras 3 read; one of your own under the name of its class, as they write
- *  those (so a bundler that shortens names must keep this one). */
+/** `schedule` as JSON that tf_keras and Keras 3 read; one of your own under the name of its class, as they write those (so a
+ *  bundler that shortens names must keep this one). JSON has no 1.0: where a rate is a whole number, Python reads an integer, and
+ *  Keras refuses to compute with it; write the point into the text. */
 export const serialize = (schedule: LearningRateSchedule): SerializedSchedule => {
   const [name] = Object.entries<unknown>(ofKeras).find(([, scheduleClass]) => schedule.constructor === scheduleClass) ?? [];
   return {

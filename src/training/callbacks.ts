@@ -1,11 +1,12 @@
 /** Callbacks that are ready to use. */
 
-import { nearest, OptionError, show } from "../errors.js";
+import { OptionError, show } from "../errors.js";
+import { checkKinds, flag, integerFrom, nonNegative, oneOf, optional } from "../kinds.js";
 import type { Callback, EpochResult, TrainableOptimizer } from "./training.js";
 
 export interface EarlyStoppingOptions {
   /** What should get better: a number of the epoch's result, or any other, by a function. Default "valLoss". */
-  monitor?: "valLoss" | "loss" | ((result: EpochResult) => number);
+  monitor?: Monitor;
   /** Whether less or more is better. Default "min". */
   mode?: "min" | "max";
   /** Ends the training after so many epochs in a row that were not better than the best. An integer, 0 or more; default 0, which
@@ -18,9 +19,23 @@ export interface EarlyStoppingOptions {
   restoreBestWeights?: boolean;
 }
 
+type Monitor = "valLoss" | "loss" | ((result: EpochResult) => number);
+
 /** Ends the training when an epoch's result gets no better. NaN is never better. Keras' EarlyStopping. */
 export const earlyStopping = (options: EarlyStoppingOptions = {}): Callback => {
-  const { monitor, mode, patience, minDelta, restoreBestWeights } = checkEarlyStoppingOptions(options);
+  const { monitor, mode, patience, minDelta, restoreBestWeights } = checkKinds<EarlyStoppingOptions>("earlyStopping", options, {
+    monitor: optional(
+      {
+        wanted: '"valLoss", "loss" or a function',
+        holds: (value) => ["valLoss", "loss"].includes(value as string) || typeof value === "function",
+      },
+      "valLoss",
+    ),
+    mode: optional(oneOf("min", "max"), "min"),
+    patience: optional(integerFrom(0), 0),
+    minDelta: optional(nonNegative, 0),
+    restoreBestWeights: optional(flag, false),
+  });
   const sign = mode === "min" ? 1 : -1;
   let best = Infinity; // times sign: less is better
   let waited = 0;
@@ -33,7 +48,7 @@ export const earlyStopping = (options: EarlyStoppingOptions = {}): Callback => {
       bestWeights = undefined;
     },
     onEpochEnd(result, training) {
-      const measured = sign * valueOf(monitor, result);
+      const measured = sign * measure(monitor, result);
       if (measured < best - minDelta) {
         best = measured;
         waited = 0;
@@ -76,22 +91,11 @@ const valuesOf = (variable: unknown): Float32Array => {
   );
 };
 
-const valueOf = (monitor: Required<EarlyStoppingOptions>["monitor"], result: EpochResult): number => {
+const measure = (monitor: Monitor, result: EpochResult): number => {
   const value = typeof monitor === "function" ? monitor(result) : result[monitor];
   if (typeof value === "number") return value;
   throw new OptionError(
     `earlyStopping monitors ${show(monitor)}, which must be a number after each epoch. Received: ${show(value)}. ` +
       'Give fit a validation, or monitor "loss".',
   );
-};
-
-const checkEarlyStoppingOptions = (options: EarlyStoppingOptions): Required<EarlyStoppingOptions> => {
-  const defaults = { monitor: "valLoss", mode: "min", patience: 0, minDelta: 0, restoreBestWeights: false } as const;
-  const holds: Record<keyof EarlyStoppingOptions, readonly [wanted: string, test: (value: unknown) => boolean]> = {
-    monitor: ['"valLoss", "loss" or a function', (value) => value === "valLoss" || value === "loss" || typeof value === "function"],
-    mode: ['"min" or "max"', (value) => value === "min" || value === "max"],
-    patience: ["an integer of 0 or more", (value) => Number.isInteger(value) && (value as number) >= 0],
-    minDelta: ["a finite number of 0 or more", (value) => Number.isFinite(value) && (value as number) >= 0],
-    restoreBestWeights: ["true or false", (value) => typeof value === "boolean"],
-  };
 };

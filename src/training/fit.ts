@@ -1,7 +1,7 @@
 /** The training loop for people without a framework. */
 
 import { OptionError } from "../errors.js";
-import { type Batches, checkFitOptions, checkLoss, type FitOptions } from "./options.js";
+import { type Batches, checkFitOptions, checkBatchLoss, checkValidationLoss, type FitOptions } from "./options.js";
 import { ambientTerminal, progressReport, type Terminal } from "./progress.js";
 import type { Callback, EpochResult, History, Training } from "./training.js";
 
@@ -26,7 +26,10 @@ export const fit = async <Batch, V, ValidationBatch = Batch>(
   const callbacks: Callback<V>[] = [progress, ...settings.callbacks];
   const variables = new Set<V>();
   const history = { epochs: [] as EpochResult[], stoppedBy: null as History["stoppedBy"] };
-  const training: Training<V> = { optimizer, variables, epochs, history, stop: () => void (history.stoppedBy ??= "callback") };
+  const stop = () => {
+    history.stoppedBy ??= "callback";
+  };
+  const training: Training<V> = { optimizer, variables, epochs, history, stop };
 
   const tell = async (call: (callback: Callback<V>) => void | Promise<void>) => {
     for (const callback of callbacks) await call(callback);
@@ -38,9 +41,8 @@ export const fit = async <Batch, V, ValidationBatch = Batch>(
   const overBatches = batchLoop(stopped, pauses(clock), signal);
 
   const step = async (batch: Batch): Promise<number> => {
-    const { loss: value, gradients } = await loss(batch);
-    checkLoss(value, "The loss of { loss, gradients }");
-    const pairs = [...gradients];
+    const { loss: value, gradients } = checkBatchLoss(await loss(batch));
+    const pairs = Array.isArray(gradients) ? gradients : [...gradients]; // it is read twice
     optimizer.applyGradients(pairs);
     for (const [, variable] of pairs) variables.add(variable);
     return value;
@@ -55,7 +57,7 @@ export const fit = async <Batch, V, ValidationBatch = Batch>(
   const validate = async (epoch: number, { data, loss }: NonNullable<typeof validation>): Promise<Sum> => {
     if (optimizer.useEma) optimizer.swapAverages();
     try {
-      return await overBatches(data, "validation.data", epoch, async (batch) => checkLoss(await loss(batch), "The loss of the validation"));
+      return await overBatches(data, "validation.data", epoch, async (batch) => checkValidationLoss(await loss(batch)));
     } finally {
       if (optimizer.useEma) optimizer.swapAverages();
     }
@@ -98,12 +100,12 @@ interface Sum {
 /** Goes once over batches and sums a value of each, until they end or the training is stopped. */
 const batchLoop =
   (stopped: () => boolean, pause: () => Promise<void> | undefined, signal: AbortSignal | undefined) =>
-  async <Batch>(batches: Batches<Batch>, name: string, epoch: number, valueOf: (batch: Batch, sum: Sum) => Promise<number>) => {
+  async <Batch>(batches: Batches<Batch>, name: string, epoch: number, measure: (batch: Batch, soFar: Sum) => Promise<number>) => {
     const sum: Sum = { total: 0, count: 0 };
     try {
       for await (const batch of await (typeof batches === "function" ? batches(epoch) : batches)) {
         if (stopped()) break;
-        sum.total += await valueOf(batch, sum);
+        sum.total += await measure(batch, sum);
         sum.count += 1;
         await pause();
       }

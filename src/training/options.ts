@@ -1,7 +1,8 @@
 /** What `fit` is given. Checked once, at the door. */
 
-import { nearest, OptionError, show } from "../errors.js";
 import type { Gradient } from "../backends/backend.js";
+import { OptionError, show } from "../errors.js";
+import { checkKinds, integerFrom, type Kind, oneOf, optional } from "../kinds.js";
 import type { ProgressKind } from "./progress.js";
 import type { Callback, TrainableOptimizer } from "./training.js";
 
@@ -10,7 +11,7 @@ export type Batches<Batch> = Source<Batch> | ((epoch: number) => Source<Batch> |
 type Source<Batch> = Iterable<Batch> | AsyncIterable<Batch>;
 
 /** What the loss of a batch gives back: its value, and what to change by it. */
-export interface LossAndGradients<V> {
+export interface BatchLoss<V> {
   loss: number;
   gradients: Iterable<readonly [gradient: Gradient, variable: V]>;
 }
@@ -24,7 +25,7 @@ export interface FitOptions<Batch, V, ValidationBatch = Batch> {
   optimizer: TrainableOptimizer<V>;
   data: Batches<Batch>;
   /** Called once for each batch. Read the variables' values anew in each call: `build`, in the first step, may move them. */
-  loss: (batch: Batch) => LossAndGradients<V> | Promise<LossAndGradients<V>>;
+  loss: (batch: Batch) => BatchLoss<V> | Promise<BatchLoss<V>>;
   /** An integer, 1 or more. Default 1. */
   epochs?: number;
   /** Measured after each epoch, on the averages when the optimizer keeps them. The mean of its loss is `valLoss`. */
@@ -43,43 +44,33 @@ export type FitSettings<Batch, V, ValidationBatch> = FitOptions<Batch, V, Valida
 
 const isFunction = (value: unknown) => typeof value === "function";
 const isObject = (value: unknown): value is Record<PropertyKey, unknown> => typeof value === "object" && value !== null;
-const isBatches = (value: unknown) => isFunction(value) || (isObject(value) && (Symbol.iterator in value || Symbol.asyncIterator in value));
-const kinds = ["auto", "bar", "lines", "none"];
+const isBatches = (value: unknown) =>
+  isFunction(value) || (isObject(value) && (Symbol.iterator in value || Symbol.asyncIterator in value));
 
-const OPTIONS: Readonly<Record<keyof FitOptions<unknown, unknown>, readonly [wanted: string, holds: (value: unknown) => boolean]>> = {
-  optimizer: ["an optimizer", (value) => isObject(value) && isFunction(value.applyGradients)],
-  data: ["an iterable or async iterable of batches, or a function that returns one", isBatches],
-  loss: ["a function from a batch to { loss, gradients }", isFunction],
-  epochs: ["an integer of 1 or more", (value) => Number.isInteger(value) && (value as number) >= 1],
-  validation: [
-    "{ data, loss }: batches, and a function from a batch to a number",
-    (value) => value === undefined || (isObject(value) && isBatches(value.data) && isFunction(value.loss)),
-  ],
-  callbacks: ["an array of callbacks", (value) => Array.isArray(value) && value.every(isObject)],
-  signal: ["an AbortSignal, such as the signal of an AbortController", (value) => value === undefined || value instanceof AbortSignal],
-  progress: [kinds.map(show).join(" or "), (value) => kinds.includes(value as string)],
+const isValidation = (value: unknown) => isObject(value) && isBatches(value.data) && isFunction(value.loss);
+
+const kinds: Record<keyof FitOptions<never, never>, Kind<unknown>> = {
+  optimizer: { wanted: "an optimizer", holds: (value) => isObject(value) && isFunction(value.applyGradients) },
+  data: { wanted: "an iterable or async iterable of batches, or a function that returns one", holds: isBatches },
+  loss: { wanted: "a function from a batch to { loss, gradients }", holds: isFunction },
+  epochs: optional(integerFrom(1), 1),
+  validation: optional({ wanted: "{ data, loss }, batches and a function from one to a number", holds: isValidation }, undefined),
+  callbacks: optional({ wanted: "an array of callbacks", holds: (value) => Array.isArray(value) && value.every(isObject) }, []),
+  signal: optional(
+    { wanted: "an AbortSignal (an AbortController has one)", holds: (value) => value instanceof AbortSignal },
+    undefined,
+  ),
+  progress: optional(oneOf("auto", "bar", "lines", "none"), "auto"),
 };
 
-/** @throws OptionError for an unknown option, for a value that cannot be used, and for batches that can be read once, where more
- *  epochs are asked for. */
+/** @throws OptionError for an option that is unknown, missing or not of its kind, and for batches that can be read only once where
+ *  more epochs are asked for. */
 export const checkFitOptions = <Batch, V, ValidationBatch>(
   options: FitOptions<Batch, V, ValidationBatch>,
 ): FitSettings<Batch, V, ValidationBatch> => {
-  const known = Object.keys(OPTIONS);
-  for (const name of Object.keys(options)) {
-    if (known.includes(name)) continue;
-    const near = nearest(name, known);
-    throw new OptionError(`Unknown option of fit. Received: ${name}. ${near ? `Did you mean ${near}?` : `Known: ${known.join(", ")}.`}`);
-  }
-
-  const { epochs = 1, callbacks = [], progress = "auto" } = options;
-  const settings = { ...options, epochs, callbacks, progress };
-  for (const [name, [wanted, holds]] of Object.entries(OPTIONS)) {
-    const value = settings[name as keyof typeof settings];
-    if (!holds(value)) throw new OptionError(`${name} of fit must be ${wanted}. Received: ${show(value)}. Give such a value.`);
-  }
-
-  for (const [name, batches] of Object.entries({ data: settings.data, "validation.data": settings.validation?.data }))
+  const settings = checkKinds<object>("fit", options, kinds) as FitSettings<Batch, V, ValidationBatch>;
+  const { epochs, data, validation } = settings;
+  for (const [name, batches] of Object.entries({ data, "validation.data": validation?.data }))
     if (epochs > 1 && isObject(batches) && isFunction(batches.next))
       throw new OptionError(
         `${name} of fit must give its batches in each of the ${epochs} epochs. Received: an iterator, which gives them once. ` +
@@ -88,8 +79,20 @@ export const checkFitOptions = <Batch, V, ValidationBatch>(
   return settings;
 };
 
-/** @throws OptionError when a loss function did not return a number. */
-export const checkLoss = (value: unknown, what: string): number => {
-  if (typeof value === "number") return value;
-  throw new OptionError(`${what} must be a number. Received: ${show(value)}. Read the number out of the array or tensor it is in.`);
+/** @throws OptionError unless this is what the loss of a batch should return. */
+export const checkBatchLoss = <V>(result: BatchLoss<V>): BatchLoss<V> => {
+  const { loss, gradients } = result ?? {};
+  if (typeof loss === "number" && typeof gradients?.[Symbol.iterator] === "function") return result;
+  throw new OptionError(
+    "The loss of fit must return { loss, gradients }: a number, and pairs of a gradient and its variable. " +
+      `Received: loss=${show(loss)}, gradients=${show(gradients)}. Return both, the number read out of its array or tensor.`,
+  );
+};
+
+/** @throws OptionError unless this is what the loss of the validation should return. */
+export const checkValidationLoss = (loss: number): number => {
+  if (typeof loss === "number") return loss;
+  throw new OptionError(
+    `The loss of fit's validation must return a number. Received: ${show(loss)}. Read it out of its array or tensor.`,
+  );
 };

@@ -35,7 +35,7 @@ export interface EpochResult {
   readonly loss: number;
   /** Mean over the batches of the validation, on the averaged weights when the optimizer keeps averages. */
   readonly valLoss?: number;
-  /** After the epoch's last step. */
+  /** After the epoch's last step; one that is a function is called for it. */
   readonly learningRate: number;
   /** Wall-clock time, with the validation. */
   readonly seconds: number;
@@ -44,7 +44,7 @@ export interface EpochResult {
 export interface History {
   /** One entry for each epoch; a last one that was cut short has fewer batches and no valLoss. */
   readonly epochs: readonly EpochResult[];
-  /** What ended the training before its last epoch, or null. */
+  /** What stopped the training, be it in its last epoch; null when nothing did. */
   readonly stoppedBy: "callback" | "signal" | null;
 }
 

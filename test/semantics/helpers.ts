@@ -1,0 +1,80 @@
+/** What the semantics tests share. */
+
+import { Adamax, type AdamaxOptions, type GradientAndVariable, type Optimizer, type Values, Variable } from "adamax";
+import { expect, onTestFinished, vi } from "vitest";
+
+export const f32 = (...values: number[]) => Float32Array.from(values);
+
+/** A float32 variable with these values. */
+export const variable = (values: readonly number[], name = "w") => new Variable(Float32Array.from(values), { name });
+
+/** Gradients of five steps for a variable of four elements. They shrink, change their sign and stop: growing ones hide beta2 and epsilon. */
+export const GRADIENTS = [
+  [3, -2, 0.5, 1e-3],
+  [1, 1, -0.25, 1e-4],
+  [-0.5, 0.5, 0.1, 0],
+  [0.1, -0.2, 0, 1e-6],
+  [0, 0.01, 0.001, -1e-7],
+].map((values) => Float32Array.from(values));
+
+/** The values of one variable after each of five steps. */
+export const fiveSteps = (options: AdamaxOptions = {}): number[][] => {
+  using optimizer = new Adamax(options);
+  const w = variable([1, -1, 0.5, 2]);
+  return GRADIENTS.map((gradient) => {
+    optimizer.applyGradients([[gradient, w]]);
+    return [...w.value];
+  });
+};
+
+/** One of the optimizer's state arrays, by its slot and the name of its variable. */
+export const state = (optimizer: Optimizer, slot: string, name = "w"): Values => {
+  const found = optimizer.variables.find((array) => array.name === `${optimizer.settings.name}/${slot}/${name}`);
+  if (!found) throw new Error(`no state ${slot} of ${name}: ${optimizer.variables.map((array) => array.name)}`);
+  return found.value as Values;
+};
+
+/** Makes one step with these pairs, and returns the values of the variables after it. */
+export const step = (optimizer: Optimizer, ...pairs: GradientAndVariable[]): number[][] => {
+  optimizer.applyGradients(pairs);
+  return pairs.map(([, variable]) => [...(variable instanceof Variable ? variable.value : variable)]);
+};
+
+/** Where two arrays differ first, in words; null when they hold the same bits, NaNs being in the same places. */
+export const difference = (actual: Values, expected: Values): string | null => {
+  if (actual.length !== expected.length) return `length ${actual.length} is not ${expected.length}`;
+  for (let i = 0; i < actual.length; i++)
+    if (!Object.is(actual[i], expected[i])) return `element ${i} of ${actual.length}: ${actual[i]} is not ${expected[i]}`;
+  return null;
+};
+
+export const expectSameBits = (actual: Values, expected: Values, what = "") => {
+  const differs = difference(actual, expected);
+  expect(differs && `${what} ${differs}`).toBeNull();
+};
+
+/** Collects warnings instead of printing them. */
+export const warnings = (): string[] => {
+  const list: string[] = [];
+  const spy = vi.spyOn(console, "warn").mockImplementation((text: string) => void list.push(text));
+  onTestFinished(() => spy.mockRestore());
+  return list;
+};
+
+/** What a function throws. */
+export const thrown = (act: () => unknown): Error => {
+  try {
+    act();
+  } catch (error) {
+    return error as Error;
+  }
+  throw new Error("Nothing was thrown.");
+};
+
+/** Reproducible numbers (mulberry32), uniform in [0, 1). */
+export const random = (seed: number) => () => {
+  seed = (seed + 0x6d2b79f5) | 0;
+  let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
+  t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+  return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
+};
