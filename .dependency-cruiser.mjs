@@ -6,7 +6,8 @@ const layers = {
   adapters: "^src/(tfjs|jax|mesh|checkpoint|training)/",
   adamax: "^src/adamax\\.ts$",
   optimizer: "^src/optimizer\\.ts$",
-  parts: "^src/(?!index\\.ts|adamax\\.ts|optimizer\\.ts|errors\\.ts|backends/backend\\.ts|(tfjs|jax|mesh|checkpoint|training|cli)/)",
+  parts:
+    "^src/(?!index\\.ts|adamax\\.ts|optimizer\\.ts|errors\\.ts|backends/backend\\.ts|(tfjs|jax|mesh|checkpoint|training|cli)/)",
   ground: "^src/(errors|backends/backend)\\.ts$",
 };
 // The one exception: what a backend is asked to run. A type; a circle through it is still refused.
@@ -57,6 +58,10 @@ export default {
     tsPreCompilationDeps: true,
     exclude: { path: "^examples/[^/]+/out/" },
     doNotFollow: { path: "node_modules|^dist/" },
-    enhancedResolveOptions: { exportsFields: ["exports"], conditionNames: ["import", "default"], extensions: [".ts", ".js", ".mjs"] },
+    enhancedResolveOptions: {
+      exportsFields: ["exports"],
+      conditionNames: ["import", "default"],
+      extensions: [".ts", ".js", ".mjs"],
+    },
   },
 };

@@ -43,12 +43,15 @@ export const toConfig = (settings: Settings, hyper: Readonly<Record<string, numb
 /** Variables are written as patterns that match exactly their name. */
 const groupConfig = ({ variables = [], names = [], learningRateMultiplier = 1, weightDecay }: Settings["groups"][number]): Config => ({
   names: [
-    ...names.map((pattern) => (pattern instanceof RegExp ? pattern.source : pattern)),
+    ...names.map((pattern) => (pattern instanceof RegExp ? patternConfig(pattern) : pattern)),
     ...variables.map(({ name }) => `^${name.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&")}$`),
   ],
   learning_rate_multiplier: learningRateMultiplier,
   ...(weightDecay === undefined ? {} : { weight_decay: weightDecay }),
 });
+
+/** As text, or with its flags where it has some. */
+const patternConfig = ({ source, flags }: RegExp): string | Config => (flags === "" ? source : { source, flags });
 
 const camelCase = (name: string): string => name.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
 
@@ -80,14 +83,20 @@ export const optionsFromConfig = (
     }
     const name = camelCase(key);
     if (name in options) throw new OptionError(`The configuration has ${name} twice, in both spellings. Received: ${Object.keys(config).join(", ")}. Keep one.`);
-    options[name] = name === "groups" ? (value as Config[]).map(camelKeys) : tensorValue(value);
+    options[name] = name === "groups" ? (value as Config[]).map(groupFrom) : tensorValue(value);
   }
   Object.assign(options, overrides);
   options.learningRate = learningRateFrom(options.learningRate, customObjects);
   return withoutExtraClips(options);
 };
 
-const camelKeys = (config: Config): Config => Object.fromEntries(Object.entries(config).map(([key, value]) => [camelCase(key), value]));
+const groupFrom = (config: Config): Config =>
+  Object.fromEntries(Object.entries(config).map(([key, value]) => [camelCase(key), key === "names" ? (value as unknown[]).map(patternFrom) : value]));
+
+const patternFrom = (pattern: unknown): unknown => {
+  const { source, flags } = pattern as { source?: string; flags?: string };
+  return typeof source === "string" && !(pattern instanceof RegExp) ? new RegExp(source, flags) : pattern;
+};
 
 /** Keras: a tensor or a NumPy number is written as { class_name, config: { value, dtype } }. */
 const tensorValue = (value: unknown): unknown => {
@@ -98,6 +107,7 @@ const tensorValue = (value: unknown): unknown => {
 /** The optimizer's own keys, from inside a serialized class or a LossScaleOptimizer. */
 const unwrap = (rule: UpdateRule, json: Config): Config => {
   const { class_name: className, config } = json as Serialized;
+  if ("inner_optimizer" in json) return unwrapLossScale(rule, json);
   if (typeof className !== "string" || typeof config !== "object" || config === null) return json;
   const own = className.split(">").at(-1)!;
   if (/^LossScaleOptimizer(V3)?$/.test(own)) return unwrapLossScale(rule, config);
@@ -108,7 +118,9 @@ const unwrap = (rule: UpdateRule, json: Config): Config => {
 
 /** Around an optimizer, a fixed loss scale is our lossScaleFactor. A scale that moves has no counterpart. */
 const unwrapLossScale = (rule: UpdateRule, config: Config): Config => {
-  const { inner_optimizer: inner, initial_scale: initialScale, dynamic, dynamic_growth_steps: growthSteps } = config;
+  const { inner_optimizer: inner, initial_scale: initialScale, dynamic, dynamic_growth_steps: growthSteps, name: _, ...unknown } = config;
+  if (Object.keys(unknown).length > 0)
+    throw new OptionError(`A LossScaleOptimizer has no such keys. Received: ${Object.keys(unknown).join(", ")}. Remove them.`);
   if (typeof inner !== "object" || inner === null)
     throw new OptionError(`A LossScaleOptimizer wraps an optimizer. Received: inner_optimizer=${show(inner)}. Pass the whole configuration.`);
   if (dynamic !== false)

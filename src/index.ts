@@ -10,7 +10,20 @@ export { type GradientAndVariable, type LossAndGradients, Optimizer } from "./op
 export type { Group, LearningRate, OptimizerOptions, Settings } from "./options.js";
 export { abs, constant, Expression, globalNorm, ifPositive, max, min, norm, type Operand, sign } from "./rule/expression.js";
 export type { DType, Node, Pass, Program, Scalar } from "./rule/program.js";
-export { decayRate, defineRule, fraction, type Hyperparameter, nonNegative, type Scalars, type UpdateRule } from "./rule/update-rule.js";
+export {
+  decayRate,
+  defineRule,
+  fraction,
+  type Hyperparameter,
+  nonNegative,
+  type Scalars,
+  type UpdateRule,
+} from "./rule/update-rule.js";
 export * as schedules from "./schedules/index.js";
 export type { SavedState, StateOrder, StateVariable } from "./state.js";
+export { type EarlyStoppingOptions, earlyStopping, terminateOnNaN } from "./training/callbacks.js";
+export { fit, type Surroundings } from "./training/fit.js";
+export type { Batches, BatchLoss, FitOptions, Validation } from "./training/options.js";
+export type { ProgressKind, Terminal } from "./training/progress.js";
+export type { BatchResult, Callback, EpochResult, History, TrainableOptimizer, Training } from "./training/training.js";
 export { type Adoption, IndexedSlices, Variable, type VariableOptions } from "./variable.js";

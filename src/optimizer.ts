@@ -160,7 +160,7 @@ export class Optimizer<Hyper extends string = never> {
 
   #request(variable: Variable): RowRequest {
     const rowSize = variable.length / (variable.shape[0] || 1);
-    const foreign = variable.adoptable ? null : variable.value;
+    const foreign = variable.adoptable ? null : variable;
     const state = stateNames(this.#rule.slots, this.#stepSettings);
     return { dtype: variable.dtype, length: variable.length, rowSize, class: this.#classOf(variable), state, foreign, name: variable.name };
   }
@@ -259,7 +259,9 @@ export class Optimizer<Hyper extends string = never> {
     let count = 0;
     let missing: Trained[] | undefined;
     for (let i = 0; i < pairs.length; i++) {
-      const [gradient, variable] = pairs[i]!;
+      const pair = pairs[i]!;
+      const gradient = pair[0];
+      const variable = pair[1];
       const trained = this.#byVariable.get(variable);
       if (trained === undefined)
         throw new ShapeError(
@@ -276,7 +278,7 @@ export class Optimizer<Hyper extends string = never> {
       trained.row.gradient = gradient;
       inCall[count++] = trained;
     }
-    inCall.length = count;
+    if (inCall.length !== count) inCall.length = count;
     if (count === 0) throw new OptionError("No gradients provided for any variable. Received: only null. Check that the loss depends on the variables.");
     if (missing) warnMissing(missing);
   }
@@ -298,7 +300,7 @@ export class Optimizer<Hyper extends string = never> {
       rows[i] = this.#inCall[i]!.row;
       sorted &&= i === 0 || rows[i - 1]!.index < rows[i]!.index;
     }
-    rows.length = this.#inCall.length;
+    if (rows.length !== this.#inCall.length) rows.length = this.#inCall.length;
     if (!sorted) rows.sort((a, b) => a.index - b.index);
   }
 
@@ -384,6 +386,8 @@ export class Optimizer<Hyper extends string = never> {
 
   /** The state as arrays under "0", "1", ..., in the order in which tf_keras or Keras 3 saves it. Copies. */
   saveOwnVariables(store: SavedState = {}, order: StateOrder = "tf_keras"): SavedState {
+    this.#assertUsable();
+    this.#assertNotSwapped();
     return Object.assign(store, saveState(this.#stateSource(), order));
   }
 
@@ -391,7 +395,12 @@ export class Optimizer<Hyper extends string = never> {
    *  @throws CheckpointError that lists what is missing or does not fit; nothing is changed then. */
   loadOwnVariables(store: Readonly<SavedState>): void {
     this.#assertUsable();
-    this.#calls = loadState(this.#stateSource(), store);
+    this.#assertNotSwapped();
+    const { calls, learningRate } = loadState(this.#stateSource(), store);
+    this.#calls = calls;
+    // Keras 3 saves the rate in float32. Where ours rounds to that, ours is the more exact one.
+    const own = this.#learningRate;
+    if (learningRate !== null && typeof own === "number" && Math.fround(own) !== Math.fround(learningRate)) this.#learningRate = learningRate;
   }
 
   /** Like loadOwnVariables, from a list. */
@@ -417,7 +426,7 @@ export class Optimizer<Hyper extends string = never> {
   }
 
   #assertNotSwapped(): void {
-    if (this.#swapped) throw new OptionError("The variables hold their averages now (swapAverages was called), and a step would train those. Call swapAverages again first.");
+    if (this.#swapped) throw new OptionError("The variables hold their averages now, and the averages the variables (swapAverages was called). Call swapAverages again first.");
   }
 
   /** Frees the state, and hands every variable its values back in an ordinary array. Twice is harmless. */

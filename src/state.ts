@@ -55,8 +55,9 @@ export const stateOf = (source: StateSource, order: StateOrder = "tf_keras"): St
 export const saveState = (source: StateSource, order: StateOrder): SavedState =>
   Object.fromEntries(stateOf(source, order).map(({ value }, i) => [`${i}`, value.slice()]));
 
-/** Checks everything, then writes the state into the optimizer's arrays. Returns the number of calls that it was saved after. */
-export const loadState = (source: StateSource, store: Readonly<SavedState>): number => {
+/** Checks everything, then writes the state into the optimizer's arrays. Returns the number of calls that it was saved after,
+ *  and the learning rate (null: none was saved). */
+export const loadState = (source: StateSource, store: Readonly<SavedState>): { calls: number; learningRate: number | null } => {
   if (source.trained.length === 0)
     throw new CheckpointError("The optimizer has no variables yet, so there is nothing to load into. Call build(variables) first.");
   const values = Object.keys(store)
@@ -71,13 +72,17 @@ export const loadState = (source: StateSource, store: Readonly<SavedState>): num
   const calls = Number(values[0]![0]);
   if (!Number.isSafeInteger(calls) || calls < 0)
     throw new CheckpointError(`State 0 is the step count, an integer of 0 or more. Received: ${show(values[0]![0])}. Check the order of the arrays.`);
-  wanted.forEach(({ dtype, value, name }, i) => {
-    if (dtype !== "int64" && !name.endsWith("/learning_rate")) (value as Values).set(values[i] as Values);
+  const rateAt = wanted.findIndex(({ name }) => name.endsWith("/learning_rate"));
+  const learningRate = rateAt < 0 ? null : Number(values[rateAt]![0]);
+  if (learningRate !== null && !(Number.isFinite(learningRate) && learningRate >= 0))
+    throw new CheckpointError(`State ${rateAt} is the learning rate, a finite number of 0 or more. Received: ${learningRate}. Check the order of the arrays.`);
+  wanted.forEach(({ dtype, value }, i) => {
+    if (dtype !== "int64" && i !== rateAt) (value as Values).set(values[i] as Values);
   });
   // The step count tells whether a window of micro-batches is open; what has been added to it shows in the accumulator.
   for (const trained of source.trained)
     trained.accumulated = source.accumulators && trained.row.array("accumulator").some((value) => value !== 0);
-  return calls;
+  return { calls, learningRate };
 };
 
 /** The state in the order in which `values` must have been saved: with the learning rate if there is one array more. */

@@ -61,6 +61,16 @@ export class Variable {
     return this.#adoption && this.adoptable ? this.#adoption.array("w") : this.#value;
   }
 
+  /** @internal The elements are in this array from now on. For variables that are not adopted. */
+  relocate(value: Values): void {
+    this.#value = value;
+  }
+
+  /** @internal Where a step writes a variable that is not adopted. */
+  target(): Values {
+    return this.#value;
+  }
+
   /** An array of the variable's length to write a gradient into; in the backend's memory, so that passing it to applyGradients
    *  copies nothing. Made on first use, zeros at first. Like `value`, stale if it was taken before `build`. */
   get gradient(): Values {

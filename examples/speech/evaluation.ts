@@ -6,36 +6,50 @@ import { type NoiseKind, noiseKinds } from "./noise.ts";
 import { hash, seeded } from "./random.ts";
 import type { Recording } from "./recordings.ts";
 import { mean, siSdr } from "./si-sdr.ts";
-import { analyse, masked, synthesise } from "./spectrogram.ts";
+import { analyse, masked, type Spectrogram, synthesise } from "./spectrogram.ts";
 
-export interface Clip extends Mixture {
-  readonly name: string;
-  readonly kind: NoiseKind;
+/** A sound as the network takes it. */
+export interface Heard {
+  readonly spectrogram: Spectrogram;
+  readonly features: Float32Array;
 }
 
-/** Every recording under every kind of noise. The name, the kind and the seed decide all. */
-export function makeClips(recordings: readonly Recording[], seed: number): Clip[] {
+/** One recording under one kind of noise, ready to be cleaned again and again. */
+export interface Clip extends Mixture, Heard {
+  readonly name: string;
+  readonly kind: NoiseKind;
+  /** SI-SDR before anything is done, in dB. */
+  readonly noisySdr: number;
+}
+
+export function hear(noisy: Float32Array, scale: Scale): Heard {
+  const spectrogram = analyse(noisy);
+  return { spectrogram, features: featuresOf(spectrogram, scale) };
+}
+
+/** Every recording under every kind of noise. The recording's name, the kind and the seed decide all. */
+export function makeClips(recordings: readonly Recording[], scale: Scale, seed: number): Clip[] {
   const voices = recordings.map(({ samples }) => samples);
   return recordings.flatMap(({ name, samples }) =>
-    noiseKinds.map((kind) => ({
-      name,
-      kind,
-      ...mixClip(samples, kind, { random: seeded(hash(name, seed)), voices }),
-    })),
+    noiseKinds.map((kind) => {
+      const mixture = mixClip(samples, kind, { random: seeded(hash(name, seed)), voices });
+      return { name, kind, ...mixture, ...hear(mixture.noisy, scale), noisySdr: siSdr(mixture.noisy, mixture.clean) };
+    }),
   );
 }
 
-/** The network's answer to a recording, frame by frame from what came before. */
-export function denoise(network: Network, noisy: Float32Array, scale: Scale): Float32Array {
-  const spectrogram = analyse(noisy);
-  const features = featuresOf(spectrogram, scale);
+/** The network's answer, frame by frame from what came before: `length` samples. */
+export function denoise(network: Network, { spectrogram, features }: Heard, length: number): Float32Array {
   const mask = tf.tidy(() => network.mask(tf.tensor2d(features, [spectrogram.frames, featureCount])).dataSync());
-  return synthesise(masked(spectrogram, mask), noisy.length);
+  return synthesise(masked(spectrogram, mask), length);
 }
 
 /** By how many dB a method raises the SI-SDR, clip by clip. */
-export const improvements = (clips: readonly Clip[], method: (noisy: Float32Array) => Float32Array): number[] =>
-  clips.map(({ noisy, clean }) => siSdr(method(noisy), clean) - siSdr(noisy, clean));
+export const improvements = (clips: readonly Clip[], method: (clip: Clip) => Float32Array): number[] =>
+  clips.map((clip) => siSdr(method(clip), clip.clean) - clip.noisySdr);
+
+export const networkImprovements = (network: Network, clips: readonly Clip[]): number[] =>
+  improvements(clips, (clip) => denoise(network, clip, clip.clean.length));
 
 /** The mean over the clips of each kind of noise. */
 export function byKind(clips: readonly Clip[], values: readonly number[]): Record<NoiseKind, number> {

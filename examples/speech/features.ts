@@ -78,6 +78,14 @@ export function framesFrom(mixture: Mixture, scale: Scale): Frames {
   return { count: noisy.frames, features: featuresOf(noisy, scale), targets, weights };
 }
 
+/** The frames from `begin` to before `end`, as views. */
+export const slice = ({ features, targets, weights }: Frames, begin: number, end: number): Frames => ({
+  count: end - begin,
+  features: features.subarray(begin * featureCount, end * featureCount),
+  targets: targets.subarray(begin * bins, end * bins),
+  weights: weights.subarray(begin * bins, end * bins),
+});
+
 /** The given rows, in that order. */
 export function gather({ features, targets, weights }: Frames, rows: ArrayLike<number>): Frames {
   const rowsOf = (from: Float32Array, width: number) => {

@@ -58,7 +58,10 @@ function speech(length: number, random: Random, voices: readonly Float32Array[])
 }
 
 function inDrawnOrder(random: Random, voices: readonly Float32Array[]): Float32Array[] {
-  const order = shuffle(random, Array.from(voices, (_, i) => i));
+  const order = shuffle(
+    random,
+    Array.from(voices, (_, i) => i),
+  );
   return order.map((i) => voices[i]!);
 }
 

@@ -36,7 +36,7 @@ export const dataMatMul = (a: tf.Tensor2D, b: tf.Tensor2D): tf.Tensor2D =>
     };
   })(b) as tf.Tensor2D;
 
-/** A batch on the backend. Whoever makes it, disposes it. */
+/** Frames on the backend. Whoever makes it, disposes it. */
 export interface Batch {
   readonly features: tf.Tensor2D;
   readonly targets: tf.Tensor2D;
@@ -48,6 +48,8 @@ export const toBatch = ({ count, features, targets, weights }: Frames): Batch =>
   targets: tf.tensor2d(targets, [count, bins]),
   weights: tf.tensor2d(weights, [count, bins]),
 });
+
+export const disposeBatch = ({ features, targets, weights }: Batch): void => tf.dispose([features, targets, weights]);
 
 /** 645 - 128 - 128 - 129, relu between, sigmoid at the end: from a frame's features to its mask. 115,841 parameters. */
 export class Network {

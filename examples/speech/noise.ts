@@ -44,13 +44,19 @@ function pink(length: number, random: Random): Float32Array {
 /** Mains hum: 50 or 60 Hz with harmonics whose strengths are drawn, over a floor of noise 30 dB below. */
 function hum(length: number, random: Random): Float32Array {
   const mains = pick(random, [50, 60]) * between(random, 0.998, 1.002);
-  const tone = cycle(Array.from({ length: 12 }, (_, i) => between(random, 0.2, 1) / (i + 1)), random);
+  const tone = cycle(
+    Array.from({ length: 12 }, (_, i) => between(random, 0.2, 1) / (i + 1)),
+    random,
+  );
   return generate(length, (t) => tone((mains * t) / sampleRate) + 0.04 * normal(random));
 }
 
 /** A motor: harmonics of a firing rate of 20 to 60 Hz that drifts, and rough noise below about 800 Hz that pulses with it. */
 function engine(length: number, random: Random): Float32Array {
-  const tone = cycle(Array.from({ length: 24 }, (_, i) => between(random, 0.1, 1) / (1 + i / 6)), random);
+  const tone = cycle(
+    Array.from({ length: 24 }, (_, i) => between(random, 0.1, 1) / (1 + i / 6)),
+    random,
+  );
   const pulse = cycle([0.8], random);
   const roughness = between(random, 0.6, 1.6);
   let firingRate = between(random, 20, 60);

@@ -15,7 +15,9 @@ export class Progress {
     if (this.out.isTTY) {
       const filled = Math.round(24 * share);
       const bar = "█".repeat(filled) + "░".repeat(24 - filled);
-      this.out.write(`\r\x1b[K${this.title} ${bar} ${done}/${this.total} · ${this.left(share)} · ${note}${done === this.total ? "\n" : ""}`);
+      this.out.write(
+        `\r\x1b[K${this.title} ${bar} ${done}/${this.total} · ${this.left(share)} · ${note}${done === this.total ? "\n" : ""}`,
+      );
     } else if (Math.floor(5 * share) > this.fifths) {
       this.fifths = Math.floor(5 * share);
       this.out.write(`${this.title}: ${done}/${this.total}, ${note}\n`);

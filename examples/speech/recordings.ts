@@ -38,7 +38,9 @@ export function speechLevel(samples: Float32Array): number {
 /** The shipped recordings in three parts, by name, each scaled to the same speech level. */
 export function loadRecordings(from: string = folder): Record<Split, Recording[]> {
   const parts: Record<Split, Recording[]> = { train: [], validation: [], test: [] };
-  for (const name of readdirSync(from).filter((file) => file.endsWith(".wav")).sort()) {
+  for (const name of readdirSync(from)
+    .filter((file) => file.endsWith(".wav"))
+    .sort()) {
     const { rate, samples } = readWav(join(from, name));
     if (rate !== sampleRate) throw new Error(`${name}: expected ${sampleRate} samples per second, found ${rate}.`);
     const gain = 0.1 / speechLevel(samples);

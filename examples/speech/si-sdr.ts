@@ -18,6 +18,24 @@ export function siSdr(estimate: ArrayLike<number>, reference: ArrayLike<number>)
   return 10 * Math.log10(target / rest);
 }
 
+/** The SI-SDR in windows of `length` samples, one after the other. NaN where the reference is 30 dB below its mean power or
+ *  lower: nobody speaks. */
+export function siSdrOverTime(estimate: Float32Array, reference: Float32Array, length: number): number[] {
+  const power = (samples: Float32Array) => samples.reduce((sum, sample) => sum + sample * sample, 0) / samples.length;
+  const silence = power(reference) / 1000;
+  return Array.from({ length: Math.floor(reference.length / length) }, (_, i) => {
+    const window = reference.subarray(i * length, (i + 1) * length);
+    return power(window) < silence ? Number.NaN : siSdr(estimate.subarray(i * length, (i + 1) * length), window);
+  });
+}
+
+/** Means over `width` values around each, the NaNs left out. */
+export function smoothed(values: readonly number[], width: number): number[] {
+  return values.map((_, i) =>
+    mean(values.slice(Math.max(0, i - Math.floor(width / 2)), i + Math.ceil(width / 2)).filter((value) => !Number.isNaN(value))),
+  );
+}
+
 export const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
 
 /** Standard deviation of a sample (n - 1). */

@@ -18,6 +18,14 @@ export interface RowClass {
   readonly weightDecay: number;
 }
 
+/** A value that a backend does not hold in its own memory. */
+export interface ForeignArray {
+  /** The elements before a step; each pass reads them here. */
+  readonly value: Values;
+  /** The array that a step writes every element to; it may be `value`. Asked for only by a step that writes. */
+  target(): Values;
+}
+
 /** What is asked for one variable: the arrays it needs, and its value. */
 export interface RowRequest {
   readonly dtype: "float32" | "float64";
@@ -28,8 +36,8 @@ export interface RowRequest {
   readonly class: number;
   /** Names of the state arrays, which begin as zeros. */
   readonly state: readonly string[];
-  /** The array to update in place at every step, or null when the backend holds the value ("w") in its own memory. */
-  readonly foreign: Values | null;
+  /** The value, to be read and written at every step, or null when the backend holds it ("w") in its own memory. */
+  readonly foreign: ForeignArray | null;
   readonly name: string;
 }
 

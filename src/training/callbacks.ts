@@ -83,10 +83,10 @@ const finalWeights = (variables: ReadonlySet<unknown>, optimizer: TrainableOptim
 };
 
 const valuesOf = (variable: unknown): Float32Array => {
-  const { value } = variable as { value?: unknown };
+  const value = ArrayBuffer.isView(variable) ? variable : (variable as { value?: unknown }).value;
   if (ArrayBuffer.isView(value)) return value as Float32Array;
   throw new OptionError(
-    `restoreBestWeights needs variables whose value is a typed array. Received: ${show(value)}. ` +
+    `restoreBestWeights needs variables that are typed arrays, or have one as their value. Received: ${show(value)}. ` +
       "Leave it out, and keep the best weights in a callback of your own (onEpochEnd).",
   );
 };

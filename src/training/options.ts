@@ -30,7 +30,7 @@ export interface FitOptions<Batch, V, ValidationBatch = Batch> {
   epochs?: number;
   /** Measured after each epoch, on the averages when the optimizer keeps them. The mean of its loss is `valLoss`. */
   validation?: Validation<ValidationBatch>;
-  callbacks?: readonly Callback<V>[];
+  callbacks?: readonly Callback<NoInfer<V>>[];
   /** Ends the training before its next batch, as a callback's stop() does: `fit` returns normally. */
   signal?: AbortSignal;
   /** "bar" rewrites one line of a terminal, "lines" writes one line for each epoch, "none" writes nothing. Default "auto": the

@@ -85,10 +85,10 @@ export const barLine = ({ epoch, epochs, batch, batches, meanLoss, seconds }: Ep
 
   const done = Math.min(1, batch / batches);
   const left = (seconds / batch) * Math.max(0, batches - batch);
-  const end = `  ${`${batch}`.padStart(`${batches}`.length)}/${batches}  ${loss}  ${duration(left)} left`;
-  const width = Math.min(30, columns - 1 - begin.length - end.length);
+  const end = `${`${batch}`.padStart(`${batches}`.length)}/${batches}  ${loss}  ${duration(left)} left`;
+  const width = Math.min(30, columns - 3 - begin.length - end.length);
   const filled = Math.round(done * width);
-  const bar = width < 5 ? "" : "█".repeat(filled) + "░".repeat(width - filled);
+  const bar = width < 5 ? "" : `${"█".repeat(filled)}${"░".repeat(width - filled)}  `;
   return (begin + bar + end).slice(0, columns - 1);
 };
 
@@ -109,5 +109,8 @@ const epochOf = (epoch: number, epochs: number) => `epoch ${`${epoch}`.padStart(
 /** Four digits are enough to see it fall. */
 const short = (value: number) => `${Number(value.toPrecision(4))}`;
 
-const duration = (seconds: number) =>
-  seconds < 60 ? `${seconds.toFixed(1)} s` : `${Math.floor(seconds / 60)}:${`${Math.floor(seconds % 60)}`.padStart(2, "0")} min`;
+const duration = (seconds: number) => {
+  if (seconds < 60) return `${seconds.toFixed(1)} s`;
+  const [whole, unit] = seconds < 3600 ? [seconds, "min"] : [seconds / 60, "h"];
+  return `${Math.floor(whole / 60)}:${`${Math.floor(whole % 60)}`.padStart(2, "0")} ${unit}`;
+};

@@ -69,6 +69,8 @@ export class CpuRow implements Row {
   /** Sums of squares of this step's norms, by pass and sum; made when first needed. */
   normSquares: Float64Array = new Float64Array(0);
   readonly sparse = new SparseWindow();
+  /** The view that `variable.gradient` gives, once it has been asked for: a gradient that needs no copy. */
+  ownGradient: Values | undefined;
   readonly #views = new Map<string, Values>();
 
   constructor(
@@ -92,6 +94,7 @@ export class CpuRow implements Row {
       const pointer = this.pointers[this.names.indexOf(name)];
       view = dtype === "float32" ? new Float32Array(buffer, pointer, length) : new Float64Array(buffer, pointer, length);
       this.#views.set(name, view);
+      if (name === "g") this.ownGradient = view;
     }
     return view;
   }

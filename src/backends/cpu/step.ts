@@ -154,23 +154,28 @@ class CpuStep implements CompiledStep {
     const plan = this.#plans[row.request.class]!;
     const uses = plan.uses[pass]!;
     const stagesW = foreign !== null && uses.w;
-    const stagesG = uses.g && !(ArrayBuffer.isView(gradient) && isOwn(row, gradient));
+    const stagesG = uses.g && gradient !== row.ownGradient;
+    if (!stagesW && !stagesG) {
+      if (segment.pending === JOBS) this.#flush(segment);
+      if (length > 0) this.#writeJob(row, plan, pass, 0, length, row.pointers[0]!, row.pointers[1]!);
+      return;
+    }
     const sparse = gradient instanceof IndexedSlices ? gradient : null;
     if (sparse && pass === 0) row.sparse.open(sparse, row.rowSize);
     else if (sparse) row.sparse.rewind();
 
     // Only a dense gradient is worth a large chunk: most blocks of a sparse one are the same block of zeros.
-    const chunk = !stagesG && !stagesW ? length : stagesG && (sparse || gradient === null) ? BLOCK : CHUNK;
+    const chunk = stagesG && (sparse || gradient === null) ? BLOCK : CHUNK;
     for (let begin = 0; begin < length; begin += chunk) {
       const count = Math.min(chunk, length - begin);
       const bytes = count * bytesPerElement;
+      // Before anything is staged: a flush frees the staging area.
       if (segment.pending === JOBS || segment.staged + 2 * (bytes + 64) > STAGING_BYTES) this.#flush(segment);
-      if (segment.pending === 0 && !this.#open.includes(segment)) this.#open.push(segment);
 
       let w = row.pointers[0]! + begin * bytesPerElement;
       let g = row.pointers[1]! + begin * bytesPerElement;
       if (stagesW) {
-        w = stage(row, foreign, begin, count);
+        w = stage(row, foreign.value, begin, count);
         if (uses.storesW) segment.returns.push({ row, begin, pointer: w, length: count });
       }
       if (stagesG) {
@@ -188,6 +193,7 @@ class CpuStep implements CompiledStep {
     const { segment, names, pointers, bytesPerElement } = row;
     const { words } = segment;
     const { buffers, passes } = plan.program;
+    if (segment.pending === 0 && !this.#open.includes(segment)) this.#open.push(segment);
     if (plan.arrays.length < buffers.length) plan.arrays.push(...buffers.map((name) => names.indexOf(name)));
     const job = (segment.jobs + segment.pending * segment.jobBytes) / 4;
     words[job + JOB.function] = row.request.class * this.#passes + pass;
@@ -211,7 +217,7 @@ class CpuStep implements CompiledStep {
     run(segment.jobs, segment.pending, segment.jobBytes, segment.scratch);
     for (const { row, begin, pointer, length } of segment.returns) {
       const from = pointer / row.bytesPerElement;
-      row.request.foreign!.set(elementsOf(row).subarray(from, from + length), begin);
+      row.request.foreign!.target().set(elementsOf(row).subarray(from, from + length), begin);
     }
     segment.returns.length = 0;
     segment.pending = 0;
@@ -221,10 +227,6 @@ class CpuStep implements CompiledStep {
 
 /** The segment's memory in the dtype of a row. */
 const elementsOf = (row: CpuRow): Values => (row.bytesPerElement === 4 ? row.segment.float32 : row.segment.float64);
-
-/** Whether a gradient already lies where the row keeps its own. */
-const isOwn = (row: CpuRow, gradient: Values): boolean =>
-  gradient.buffer === row.segment.memory.buffer && gradient.byteOffset === row.pointers[1];
 
 const reserve = (segment: Segment, bytes: number): Pointer => {
   const pointer = segment.staging + segment.staged;

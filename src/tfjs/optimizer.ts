@@ -1,0 +1,220 @@
+/** An optimizer of the core as a tf.Optimizer. Its state lies in the core's memory; no tensor is held from step to step. */
+
+import * as tf from "@tensorflow/tfjs-core";
+import type { Gradient } from "../backends/backend.js";
+import { type Config, optionsFromConfig } from "../configuration.js";
+import { OptionError, ShapeError, show } from "../errors.js";
+import type { GradientAndVariable, Optimizer } from "../optimizer.js";
+import type { OptimizerOptions } from "../options.js";
+import type { UpdateRule } from "../rule/update-rule.js";
+import { elementsOf } from "./elements.js";
+import { plainLearningRate, plainOptions, type TensorOptions, type TrainableTensor } from "./options.js";
+import { TensorVariable } from "./variable.js";
+
+/** A class of the core's optimizers. */
+export interface OptimizerClass {
+  new (options: never): Optimizer<never>;
+  readonly rule: UpdateRule;
+}
+
+/** A gradient and the name of its variable. Without a gradient the variable stays as it is. */
+export interface NamedGradient {
+  readonly name: string;
+  readonly tensor: tf.Tensor | null | undefined;
+}
+
+/** As in TensorFlow.js, by name or in a list. */
+export type NamedGradients = { readonly [name: string]: tf.Tensor | null | undefined } | readonly NamedGradient[];
+
+/** Base of all optimizers here. A subclass gives the core's class that it is made of. */
+export class TensorOptimizer extends tf.Optimizer {
+  /** The optimizer behind this one; each subclass has its own. */
+  static readonly core: OptimizerClass;
+
+  readonly #core: Optimizer<never>;
+  /** By identity: the name of a disposed variable may come back for another one. */
+  readonly #variables = new Map<tf.Variable, TensorVariable>();
+  /** Those of `#variables` that the core trains. */
+  readonly #trained: TensorVariable[] = [];
+  /** A learning rate that the user steers by assigning to it. */
+  #learningRate: tf.Variable | null;
+
+  /** The name under which configurations know the class, as in Python. */
+  static get className(): string {
+    return this.core.rule.name;
+  }
+
+  /** TensorFlow.js takes everything with the methods of an optimizer for a tf.Optimizer, and would for one of ours. */
+  static override [Symbol.hasInstance](instance: unknown): boolean {
+    return Function.prototype[Symbol.hasInstance].call(this, instance);
+  }
+
+  /** @throws OptionError for an unknown option, a value out of range, or options that exclude each other. */
+  constructor(options: TensorOptions<OptimizerOptions> = {}) {
+    super();
+    const Core = new.target.core;
+    if (!Core)
+      throw new OptionError(
+        "TensorOptimizer is a base class. Received: a class without a core. Make one by tfOptimizer(YourOptimizer), or use Adamax.",
+      );
+    this.#core = new Core(plainOptions({ ...options }, (tensor) => this.#variableOf(tensor)) as never);
+    this.#learningRate = options.learningRate instanceof tf.Variable ? options.learningRate : null;
+  }
+
+  /** One step. Gradients come by name, for variables that TensorFlow.js knows; variables that are new here begin with fresh state.
+   *  @throws ShapeError for a gradient that does not fit or an unknown name; OptionError when all gradients are null. */
+  applyGradients(gradients: NamedGradients): void {
+    // The core asks for the pairs after it has called a learning rate that is a function: that may move TensorFlow.js' heap.
+    this.#core.applyGradients(this.#pairs(gradients));
+    for (const variable of this.#trained) variable.settle();
+  }
+
+  *#pairs(gradients: NamedGradients): Iterable<GradientAndVariable> {
+    const named = Array.isArray(gradients)
+      ? (gradients as readonly NamedGradient[])
+      : Object.entries(gradients).map(([name, tensor]) => ({ name, tensor }));
+    const variables = named.map(({ name }) => this.#variableOf(registered(name)));
+    this.#train(variables);
+    // All of them: one that has no gradient now may have accumulated some.
+    for (const variable of this.#trained) if (!variable.tensor.isDisposed) variable.locate();
+    for (const [i, variable] of variables.entries()) yield [gradientFor(variable, named[i]!.tensor), variable];
+  }
+
+  /** Makes the state of these variables. Happens by itself when a variable gets its first gradient. */
+  build(variables: Iterable<TrainableTensor>): void {
+    this.#train([...variables].map((variable) => this.#variableOf(variable)));
+  }
+
+  #train(variables: readonly TensorVariable[]): void {
+    const fresh = variables.filter((variable) => variable.owner === null);
+    if (fresh.length === 0) return;
+    for (const variable of fresh) variable.locate();
+    this.#core.extend(fresh);
+    this.#trained.push(...fresh);
+  }
+
+  #variableOf(given: TrainableTensor): TensorVariable {
+    const tensor = ("read" in given ? given.read() : given) as tf.Variable;
+    let variable = this.#variables.get(tensor);
+    if (!variable) {
+      variable = new TensorVariable(tensor);
+      this.#variables.set(tensor, variable);
+    }
+    return variable;
+  }
+
+  /** Updates made so far. */
+  override get iterations(): number {
+    return this.#core.iterations;
+  }
+
+  /** The rate of the next step. A schedule is evaluated; a function is called. */
+  get learningRate(): number {
+    return this.#core.learningRate;
+  }
+
+  /** @throws OptionError when the learning rate is a schedule, or the value is out of range. */
+  set learningRate(value: number | tf.Tensor | (() => number)) {
+    const steered = this.#learningRate;
+    if (steered && typeof value === "number") {
+      tf.tidy(() => steered.assign(tf.scalar(value)));
+      return;
+    }
+    this.#core.learningRate = plainLearningRate(value) as number;
+    this.#learningRate = value instanceof tf.Variable ? value : null;
+  }
+
+  get useEma(): boolean {
+    return this.#core.useEma;
+  }
+
+  /** What runs the step, and in words why nothing better. */
+  get backend(): { readonly name: string; readonly why: string } {
+    return this.#core.backend;
+  }
+
+  /** No weight decay for these variables: named by identity, or by a pattern found in their name.
+   *  @throws OptionError once a step has been made. */
+  excludeFromWeightDecay({
+    variables = [],
+    names = [],
+  }: {
+    variables?: readonly TrainableTensor[];
+    names?: readonly (string | RegExp)[];
+  }): void {
+    this.#core.excludeFromWeightDecay({ variables: variables.map((variable) => this.#variableOf(variable)), names });
+  }
+
+  /** Writes the moving averages into the variables: the end of a training with useEma. Without useEma, nothing. */
+  finalizeVariableValues(): void {
+    if (this.useEma) this.#rewrite(() => this.#core.finalizeVariableValues());
+  }
+
+  /** Exchanges the variables with their moving averages, for validation; call it again to go back. No step can be made in between.
+   *  @throws OptionError unless useEma is on. */
+  swapAverages(): void {
+    this.#rewrite(() => this.#core.swapAverages());
+  }
+
+  #rewrite(write: () => void): void {
+    for (const variable of this.#trained) {
+      if (variable.tensor.isDisposed) continue;
+      variable.locate();
+      variable.makeWritable();
+    }
+    write();
+    for (const variable of this.#trained) variable.settle();
+  }
+
+  /** The options in Keras' snake_case, as TensorFlow.js saves them and Python reads them. */
+  getConfig(): tf.serialization.ConfigDict {
+    return this.#core.getConfig() as tf.serialization.ConfigDict;
+  }
+
+  /** An optimizer from `getConfig`'s JSON, or from what tf_keras or Keras 3 wrote. TensorFlow.js passes the class as well.
+   *  @throws OptionError for what cannot be carried over; no key is dropped silently. */
+  static override fromConfig<T extends tf.serialization.Serializable>(
+    cls: tf.serialization.SerializableConstructor<T>,
+    config: tf.serialization.ConfigDict,
+  ): T;
+  static override fromConfig<T extends TensorOptimizer>(
+    this: { new (options: never): T; core: OptimizerClass },
+    config: Config,
+    overrides?: object,
+  ): T;
+  static override fromConfig(first: unknown, second: unknown): unknown {
+    const [Class, config, overrides] =
+      typeof first === "function"
+        ? [first as typeof TensorOptimizer, second, {}]
+        : [this as typeof TensorOptimizer, first, second];
+    return new Class(optionsFromConfig(Class.core.rule, config as Config, (overrides ?? {}) as OptimizerOptions));
+  }
+
+  /** Frees the state. The variables keep their values. Twice is harmless. */
+  override dispose(): void {
+    this.#core.dispose();
+    this.#trained.length = 0;
+    this.#variables.clear();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}
+
+const registered = (name: string): tf.Variable => {
+  const variable = tf.engine().registeredVariables[name];
+  if (variable) return variable;
+  throw new ShapeError(
+    `TensorFlow.js knows no variable of this name. Received: ${show(name)}. Pass gradients under the names of tf.Variables that are not disposed.`,
+  );
+};
+
+const gradientFor = (variable: TensorVariable, tensor: tf.Tensor | null | undefined): Gradient => {
+  if (!tensor) return null;
+  if (!tf.util.arraysEqual(tensor.shape, variable.tensor.shape))
+    throw new ShapeError(
+      `The gradient of variable ${show(variable.name)} must have its shape, [${variable.shape}]. Received: a tensor of shape [${tensor.shape}]. Reshape it, or sum what was broadcast.`,
+    );
+  return elementsOf(tensor) as Gradient;
+};

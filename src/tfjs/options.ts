@@ -1,0 +1,44 @@
+/** Options as TensorFlow.js users write them: with tensors for numbers, and tf.Variables for variables. */
+
+import * as tf from "@tensorflow/tfjs-core";
+import type { Group } from "../options.js";
+import type { Variable } from "../variable.js";
+
+/** A variable of TensorFlow.js, or of one of its layers. */
+export type TrainableTensor = tf.Variable | { read(): tf.Tensor };
+
+/** Variables that get settings of their own. A variable takes the first group that names it. */
+export interface TensorGroup extends Omit<Group, "variables"> {
+  variables?: readonly TrainableTensor[];
+}
+
+/** The core's options. Where a number may stand, a tensor with one element may too: it is read once; a tf.Variable as learningRate
+ *  is read in each step. */
+export type TensorOptions<Options> = {
+  [Name in keyof Options]: Name extends "groups"
+    ? readonly TensorGroup[]
+    : number extends Options[Name]
+      ? Options[Name] | tf.Tensor
+      : Options[Name];
+};
+
+const isTensor = (value: unknown): value is tf.Tensor => value instanceof tf.Tensor;
+
+/** The option's value as the core takes it: a typed array with one element for a tensor. */
+export const plainNumber = (value: unknown): unknown => (isTensor(value) ? value.dataSync() : value);
+
+export const plainLearningRate = (value: unknown): unknown =>
+  value instanceof tf.Variable ? () => value.dataSync()[0]! : plainNumber(value);
+
+export const plainOptions = (
+  options: Readonly<Record<string, unknown>>,
+  variableOf: (tensor: TrainableTensor) => Variable,
+): Record<string, unknown> => {
+  const plain = Object.fromEntries(Object.entries(options).map(([name, value]) => [name, plainNumber(value)]));
+  if (options.learningRate !== undefined) plain.learningRate = plainLearningRate(options.learningRate);
+  if (Array.isArray(options.groups))
+    plain.groups = (options.groups as TensorGroup[]).map((group) =>
+      group?.variables ? { ...group, variables: group.variables.map(variableOf) } : group,
+    );
+  return plain;
+};

@@ -1,0 +1,47 @@
+/** A tf.Variable as the core trains it: read and written where TensorFlow.js keeps it. */
+
+import * as tf from "@tensorflow/tfjs-core";
+import type { Values } from "../backends/backend.js";
+import { Variable } from "../variable.js";
+import { canWriteInPlace, elementsOf } from "./elements.js";
+
+export class TensorVariable extends Variable {
+  #inPlace = false;
+  /** An array of its own for the new value, where the old one may not be written. */
+  #fresh: Float32Array | null = null;
+
+  /** @throws ShapeError unless `tensor` is float32. */
+  constructor(readonly tensor: tf.Variable) {
+    super(elementsOf(tensor) as Values, { shape: tensor.shape, name: tensor.name, adopt: false });
+  }
+
+  /** Finds the elements anew: assigning to the tensor, or growth of TensorFlow.js' heap, has moved them. */
+  locate(): void {
+    this.relocate(elementsOf(this.tensor) as Values);
+    this.#inPlace = canWriteInPlace(this.tensor);
+    this.#fresh = null;
+  }
+
+  override target(): Values {
+    if (this.#inPlace) return this.value;
+    this.#fresh ??= new Float32Array(this.length);
+    return this.#fresh;
+  }
+
+  /** Makes `value` an array that may be written. */
+  makeWritable(): void {
+    if (this.#inPlace) return;
+    this.#fresh = new Float32Array(this.value);
+    this.relocate(this.#fresh);
+  }
+
+  /** Gives the tensor what was written to an array of its own. */
+  settle(): void {
+    if (!this.#fresh) return;
+    const value = tf.tensor(this.#fresh, this.tensor.shape);
+    this.tensor.assign(value);
+    value.dispose();
+    this.relocate(this.#fresh);
+    this.#fresh = null;
+  }
+}

@@ -1,0 +1,38 @@
+/** The examples that need no framework, each run against the built package in a process of its own, as its reader would run it. */
+import { execFile } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { promisify } from "node:util";
+import { describe, expect, test } from "vitest";
+
+const run = async (example: string) => {
+  const env = { ...process.env, TSX_TSCONFIG_PATH: "tsconfig.build.json", NO_COLOR: "1" }; // "adamax" is dist, not src
+  const { stdout } = await promisify(execFile)(process.execPath, ["--import", "tsx", `examples/${example}`], {
+    env,
+    timeout: 60_000,
+  });
+  return stdout.trimEnd().split("\n");
+};
+
+describe.concurrent("examples", { timeout: 70_000 }, () => {
+  test("the curve fit finds each number to a fiftieth", async () => {
+    const [loss, ...found] = await run("curve-fit.ts");
+    const [first, last] = loss!.match(/0\.\d+/g)!.map(Number);
+    expect(last).toBeLessThan(first! / 10);
+    expect(found).toHaveLength(4);
+    for (const line of found) {
+      const [value, truth] = line.match(/\d\.\d+/g)!.map(Number);
+      expect(Math.abs(value! / truth! - 1), line).toBeLessThan(1 / 50); // the noise is a fifteenth of the strength
+    }
+  });
+
+  test("the classifier stops by itself and knows 97 of 100 new points", async () => {
+    const [line] = await run("classifier.ts");
+    const [epochs, right, all] = line!.match(/\d+/g)!.map(Number);
+    expect(epochs).toBeLessThan(200);
+    expect(right! / all!).toBeGreaterThan(0.97);
+  });
+
+  test.for(["curve-fit.ts", "classifier.ts"])("%s has at most 70 lines", (example) => {
+    expect(readFileSync(`examples/${example}`, "utf8").trimEnd().split("\n").length).toBeLessThanOrEqual(70);
+  });
+});

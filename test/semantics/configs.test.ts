@@ -1,0 +1,101 @@
+/** What real tf_keras and Keras 3 wrote about an Adamax is accepted whole, or refused with an error that names what has no counterpart. */
+
+import { Adamax, type Config, type Dialect, OptionError } from "adamax";
+import { expect, test } from "vitest";
+import fixture from "../../fixtures/configs.json";
+import { thrown, warnings } from "./helpers.js";
+
+interface Row {
+  written_by: string;
+  what: string;
+  form: string;
+  json: Config;
+}
+interface Wrapped extends Config {
+  class_name?: string;
+  config: Config;
+  optimizer?: Config;
+  optimizer_config?: Config;
+  inner_optimizer?: Config;
+}
+const rows = (fixture.configs as Row[]).map((row) => [`${row.written_by}, ${row.what}, ${row.form}`, row] as const);
+const title = (pattern: RegExp) => rows.filter(([name]) => pattern.test(name));
+const plain = rows.filter(([name]) => !/loss scale|lambda| wins/.test(name));
+
+/** What a user takes out of a model file: the part about the optimizer. */
+const optimizerOf = ({ json }: Row): Config => (json as Wrapped).optimizer ?? (json as Wrapped).optimizer_config ?? json;
+/** The optimizer's own keys. */
+const inside = (config: Config): Config => ("config" in config ? inside((config as Wrapped).config) : "inner_optimizer" in config ? inside(config.inner_optimizer as Config) : config);
+const dialectOf = ({ written_by }: Row): Dialect => (written_by.startsWith("keras") ? "keras" : "tf_keras");
+
+test("the file has what both libraries write", () => {
+  expect(rows).toHaveLength(93);
+  expect(plain.length).toBeGreaterThan(60);
+});
+
+test.each(plain)("every key arrives: %s", (_, row) => {
+  const { jit_compile, ...config } = structuredClone(inside(optimizerOf(row))); // what that machine could compile is not what this one can
+  const schedule = config.learning_rate as Wrapped;
+  if (schedule.config?.name === null) delete schedule.config.name; // no name was given: the schedule's own stands there
+  const optimizer = Adamax.fromConfig(optimizerOf(row));
+  expect(optimizer.getConfig(dialectOf(row))).toMatchObject(config);
+  expect(optimizer.settings.jitCompile).toBe(true);
+});
+
+test.each(plain)("is written back with the same keys: %s", (_, row) => {
+  const config = inside(optimizerOf(row));
+  expect(Object.keys(Adamax.fromConfig(optimizerOf(row)).getConfig(dialectOf(row))).sort()).toEqual(Object.keys(config).sort());
+});
+
+test.each(title(/clipnorm wins/))("two clip options: the one that won there wins here, with a warning: %s", (_, row) => {
+  const warned = warnings();
+  const { clipnorm, clipvalue, globalClipnorm } = Adamax.fromConfig(optimizerOf(row)).settings;
+  const winner = row.what.startsWith("global") ? { clipnorm: null, globalClipnorm: 1 } : { clipnorm: 1, globalClipnorm: null };
+  expect({ clipnorm, clipvalue, globalClipnorm }).toEqual({ clipvalue: null, ...winner });
+  expect(warned).toEqual([expect.stringMatching(/lipnorm and clipvalue.*clipvalue is dropped/)]);
+});
+
+test.each(title(/loss scale, fixed/))("a fixed loss scale is the inner optimizer with lossScaleFactor: %s", (_, row) => {
+  const optimizer = Adamax.fromConfig(optimizerOf(row));
+  const { jit_compile, ...config } = inside(optimizerOf(row));
+  expect(optimizer.getConfig()).toMatchObject({ ...config, loss_scale_factor: 128 });
+});
+
+const moving = title(/loss scale/).filter(([name]) => !name.includes("fixed"));
+test.each(moving)("a loss scale that moves is an error that names it: %s", (_, row) => {
+  const error = thrown(() => Adamax.fromConfig(optimizerOf(row)));
+  expect(error).toBeInstanceOf(OptionError);
+  expect(error.message).toMatch(/LossScaleOptimizer with a dynamic scale.*Received:.*initial_scale=(32768|1024).*lossScaleFactor/s);
+});
+
+test.each(title(/Python lambda/))("a learning rate that is Python code is an error that says so, unless it is given again: %s", (_, row) => {
+  const error = thrown(() => Adamax.fromConfig(optimizerOf(row)));
+  expect(error).toBeInstanceOf(OptionError);
+  expect(error.message).toMatch(/learning_rate is a function.*__lambda__.*learningRate/s);
+  expect(Adamax.fromConfig(optimizerOf(row), { learningRate: () => 0.02 }).learningRate).toBe(0.02);
+});
+
+test.each<[string, Config, RegExp]>([
+  ["a key that nobody knows", { learning_rate: 0.1, warp_factor: 9 }, /Unknown option.*warpFactor/],
+  ["a misspelt key", { learning_rat: 0.1 }, /Unknown option.*learningRat\b.*learningRate\?/],
+  ["both spellings of a key", { beta_1: 0.9, beta1: 0.8 }, /beta1 twice/],
+  ["another optimizer", { class_name: "Adam", config: {} }, /another optimizer.*Adam, for Adamax/],
+  ["a legacy optimizer", { is_legacy_optimizer: true }, /legacy/],
+  ["an unknown key of a loss scale", { inner_optimizer: { class_name: "Adamax", config: {} }, dynamic: false, initial_scale: 2, wheels: 4 }, /wheels/],
+  ["a loss scale around nothing", { class_name: "LossScaleOptimizer", config: { dynamic: false, initial_scale: 2 } }, /inner_optimizer/],
+  ["an unknown schedule", { learning_rate: { class_name: "Zigzag", config: {} } }, /Zigzag/],
+  ["NaN", { learning_rate: Number.NaN }, /learningRate must be a finite number.*NaN/],
+  ["infinity", { ema_momentum: Number.POSITIVE_INFINITY }, /emaMomentum must be a finite number.*Infinity/],
+  ["a value of another type", { use_ema: "yes" }, /useEma must be true or false.*"yes"/],
+  ["no object", null as unknown as Config, /configuration is an object.*null/],
+])("%s in a configuration is an error that names it", (_, config, message) => {
+  const error = thrown(() => Adamax.fromConfig(config));
+  expect(error).toBeInstanceOf(OptionError);
+  expect(error.message).toMatch(message);
+});
+
+test("numbers that Keras wrote as tensors are read as numbers", () => {
+  const tensor = (value: number) => ({ class_name: "__tensor__", config: { value, dtype: "float32" } });
+  const optimizer = Adamax.fromConfig({ learning_rate: tensor(0.5), beta_1: tensor(0.75) });
+  expect([optimizer.learningRate, optimizer.hyperparameters.beta1]).toEqual([0.5, 0.75]);
+});

@@ -1,0 +1,311 @@
+/** Bad input is an error that says what was wrong, what arrived and what to do; and nothing has changed after it. */
+
+import {
+  Adamax,
+  BackendError,
+  CheckpointError,
+  type GradientAndVariable,
+  IndexedSlices,
+  OptionError,
+  Optimizer,
+  type SavedState,
+  ShapeError,
+  Variable,
+} from "adamax";
+import { describe, expect, test, vi } from "vitest";
+import { f32, step, thrown, variable } from "./helpers.js";
+
+/** What went wrong, what arrived, and what to do: three parts of a message, in this order. */
+type Parts = [wrong: string, arrived: string, advice: string];
+
+const expectError = (act: () => unknown, kind: new (message: string) => Error, [wrong, arrived, advice]: Parts) => {
+  const error = thrown(act);
+  expect(error).toBeInstanceOf(kind);
+  const places = [wrong, `Received: ${arrived}`, advice].map((part) => error.message.indexOf(part));
+  expect([error.message, places.every((place) => place >= 0), places]).toEqual([error.message, true, places.toSorted((a, b) => a - b)]);
+};
+
+const NAN = Number.NaN;
+const INFINITE = Number.POSITIVE_INFINITY;
+const range = (name: string, wanted: string, value: unknown, arrived = String(value)) =>
+  [name, value, [`${name} must be ${wanted}`, arrived, "Give such a value"] as Parts] as const;
+
+describe("options", () => {
+  test.each([
+    ...[-0.1, NAN, INFINITE].map((value) => range("learningRate", "a finite number of 0 or more", value)),
+    ...[-0.1, 1, NAN].map((value) => range("beta1", "a finite number in [0, 1)", value)),
+    ...[-0.1, 1.1, NAN].map((value) => range("beta2", "a finite number in [0, 1]", value)),
+    ...[-1, NAN, INFINITE].map((value) => range("epsilon", "a finite number 0 or more", value)),
+    ...[-1, NAN, INFINITE].map((value) => range("weightDecay", "a finite number of 0 or more", value)),
+    ...["clipnorm", "clipvalue", "globalClipnorm", "lossScaleFactor"].flatMap((name) =>
+      [0, -1, NAN, INFINITE].map((value) => range(name, "a finite number above 0", value)),
+    ),
+    ...[-0.1, 1.1, NAN].map((value) => range("emaMomentum", "a finite number in [0, 1]", value)),
+    ...[0, 1.5, NAN].map((value) => range("emaOverwriteFrequency", "an integer of 1 or more", value)),
+    ["gradientAccumulationSteps", 1, ["an integer of 2 or more", "1", "leave it out"]],
+  ] as [string, unknown, Parts][])("%s = %s is out of range", (name, value, parts) => {
+    expectError(() => new Adamax({ [name]: value }), OptionError, parts);
+  });
+
+  test.each([
+    ...["learningRate", "beta1", "beta2", "epsilon", "weightDecay", "clipnorm", "emaMomentum", "lossScaleFactor"].map((name) =>
+      range(name, "a finite number", "0.5", '"0.5"'),
+    ),
+    range("emaOverwriteFrequency", "an integer", "3", '"3"'),
+    range("learningRate", "a number, or a typed array with one element", f32(1, 2), "Float32Array of length 2"),
+    range("beta1", "a number, or a typed array with one element", new Float64Array(0), "Float64Array of length 0"),
+    range("useEma", "true or false", 1),
+    range("jitCompile", "true or false", "no", '"no"'),
+    range("name", "a string", 7),
+    range("name", "a string that is not empty", "", '""'),
+    range("emaStart", '"variable" or "firstStep"', "first", '"first"'),
+    range("backend", '"wasm" or "interpreter"', "webgl", '"webgl"'),
+    range("groups", "an array of groups", {}, "an object"),
+    ["groups", [{ learningRateMultiplier: 1 }], ["groups[0] must be a group that names its variables", "an object", "Give `variables`, `names`"]],
+    ["groups", [{ names: ["w"], learningRateMultiplier: -1 }], ["groups[0].learningRateMultiplier must be", "-1", "Give such a value"]],
+    ["groups", [{ names: ["w"], weightDecay: NAN }], ["groups[0].weightDecay must be", "NaN", "Give such a value"]],
+  ] as [string, unknown, Parts][])("%s = %j is of the wrong type", (name, value, parts) => {
+    expectError(() => new Adamax({ [name]: value }), OptionError, parts);
+  });
+
+  test.each<[object, string, string]>([
+    [{ learningrate: 1 }, "learningrate", "learningRate"],
+    [{ beta_1: 0.5 }, "beta_1", "beta1"],
+    [{ clipNorm: 1 }, "clipNorm", "clipnorm"],
+    [{ globalClipNrom: 1 }, "globalClipNrom", "globalClipnorm"],
+    [{ groups: [{ names: [""], learningRateMultiplyer: 1 }] }, "groups[0].learningRateMultiplyer", "groups[0].learningRateMultiplier"],
+  ])("an unknown option names the nearest known one: %j", (options, arrived, near) => {
+    expectError(() => new Adamax(options), OptionError, ["Unknown option", arrived, `Did you mean ${near}?`]);
+  });
+
+  test("an unknown option that is like no other lists what there is", () => {
+    expectError(() => new Adamax({ zigzag: 1 } as object), OptionError, ["Unknown option", "zigzag", "Known options: name, learningRate"]);
+  });
+
+  test.each([
+    [{ clipnorm: 1, clipvalue: 2 }, "clipnorm=1, clipvalue=2"],
+    [{ clipnorm: 1, globalClipnorm: 2 }, "clipnorm=1, globalClipnorm=2"],
+    [{ clipvalue: 1, globalClipnorm: 2 }, "clipvalue=1, globalClipnorm=2"],
+  ])("two clip options exclude each other: %j", (options, arrived) => {
+    expectError(() => new Adamax(options), OptionError, ["Only one of clipnorm, clipvalue and globalClipnorm", arrived, "Keep the one"]);
+  });
+
+  test("the base class has no rule to run", () => {
+    expectError(() => new Optimizer(), OptionError, ["base class", "a class without a rule", "Make a subclass"]);
+  });
+});
+
+/** An optimizer after one step on two variables, a (2 x 2) and b (float64); and what must not change. */
+const trained = (options = {}) => {
+  const a = new Variable(f32(1, 2, 3, 4), { shape: [2, 2], name: "a" });
+  const b = new Variable(Float64Array.of(5), { name: "b" });
+  const optimizer = new Adamax(options);
+  step(optimizer, [f32(1, 1, 1, 1), a], [Float64Array.of(1), b]);
+  const snapshot = () => [optimizer.iterations, ...optimizer.variables.map(({ value }) => [...value]), [...a.value], [...b.value]];
+  return { optimizer, a, b, snapshot };
+};
+const ONE = Float64Array.of(1);
+
+describe("gradients", () => {
+  const A = 'The gradient of variable "a" (shape [2,2], float32) must be a Float32Array of length 4';
+  const SPARSE = 'The sparse gradient of variable "a" (shape [2,2], float32)';
+  const slices = (values: Float32Array | Float64Array, ...indices: number[]) => new IndexedSlices(values, indices);
+
+  test.each<[string, unknown, Parts]>([
+    ["of another length", f32(1, 2), [A, "Float32Array of length 2", "Pass one value per element"]],
+    ["of another dtype", Float64Array.of(1, 2, 3, 4), [A, "Float64Array of length 4", "in the variable's dtype"]],
+    ["of an ordinary array", [1, 2, 3, 4], [A, "[1, 2, 3, 4]", "Pass one value per element"]],
+    ["of integers", new Int32Array(4), [A, "Int32Array of length 4", "Pass one value per element"]],
+    ["a number", 3, [A, "3", "Pass one value per element"]],
+    ["rows of another dtype", slices(new Float64Array(2), 0), [`${SPARSE} must be float32`, "Float64Array of length 2", "Convert"]],
+    ["rows of another size", slices(f32(1, 2, 3), 0), [`${SPARSE} must have 2 values per index`, "1 indices and 3 values", "Give 2 values"]],
+    ["a row beyond the end", slices(f32(1, 2, 3, 4), 0, 2), [`${SPARSE} names a row that is not there`, "indices[1] = 2", "from 0 to 1"]],
+    ["a row before the start", slices(f32(1, 2), -1), [`${SPARSE} names a row that is not there`, "indices[0] = -1", "from 0 to 1"]],
+    ["half a row", slices(f32(1, 2), 0.5), [`${SPARSE} names a row that is not there`, "indices[0] = 0.5", "from 0 to 1"]],
+  ])("%s: an error, and no variable has moved", (_, gradient, parts) => {
+    const { optimizer, a, b, snapshot } = trained();
+    const before = snapshot();
+    expectError(() => optimizer.applyGradients([[ONE, b], [gradient as Float32Array, a]]), ShapeError, parts); // biome-ignore format: pairs
+    expect(snapshot()).toEqual(before);
+    expect(optimizer.applyGradients([[f32(1, 1, 1, 1), a]])).toBe(2);
+  });
+
+  test("wrong in the first call: an error, and nothing has been built", () => {
+    const w = variable([1, 2]);
+    const optimizer = new Adamax();
+    expectError(() => step(optimizer, [f32(1), w]), ShapeError, ["must be a Float32Array of length 2", "Float32Array of length 1", "Pass one value"]);
+    expect([optimizer.trainableVariables, w.owner, [...w.value]]).toEqual([[], null, [1, 2]]);
+  });
+
+  test("sparse for a scalar", () => {
+    const scalar = new Variable(f32(1), { shape: [] });
+    expectError(() => step(new Adamax(), [slices(f32(1), 0), scalar]), ShapeError, ["has no rows to name", "IndexedSlices", "Give a dense gradient"]);
+  });
+
+  test("of no variable at all: an error, and no step was counted", () => {
+    const { optimizer, a, b, snapshot } = trained();
+    const before = snapshot();
+    expectError(() => step(optimizer, [null, a], [null, b]), OptionError, ["No gradients provided for any variable", "only null", "Check that the loss"]);
+    expect(snapshot()).toEqual(before);
+  });
+
+  test.each([
+    ["values", () => new IndexedSlices([1] as unknown as Float32Array, [0]), ShapeError, "[1]"],
+    ["indices", () => new IndexedSlices(f32(1), "0" as unknown as number[]), OptionError, '"0"'],
+  ])("IndexedSlices with %s of another type", (name, make, kind, arrived) => {
+    const error = thrown(make);
+    expect(error).toBeInstanceOf(kind);
+    expect(error.message).toContain(`The ${name} of IndexedSlices`);
+    expect(error.message).toContain(`Received: ${arrived}`);
+  });
+});
+
+describe("variables", () => {
+  test("unknown after build: an error that names extend, and no variable has moved", () => {
+    const { optimizer, b, snapshot } = trained();
+    const before = snapshot();
+    const late = variable([1], "late");
+    expectError(() => step(optimizer, [ONE, b], [f32(1), late]), ShapeError, ["built for 2 other variables", 'variable "late"', "optimizer.extend"]);
+    expect([snapshot(), late.owner]).toEqual([before, null]);
+  });
+
+  test("twice in one call: an error, and no variable has moved", () => {
+    const { optimizer, b, snapshot } = trained();
+    const before = snapshot();
+    expectError(() => step(optimizer, [ONE, b], [ONE, b]), ShapeError, ["only once in a call", 'variable "b" twice', "Add its gradients up"]);
+    expect(snapshot()).toEqual(before);
+  });
+
+  test("twice in the first call, in build or in extend: an error, and nothing has been built", () => {
+    const optimizer = new Adamax();
+    const w = variable([1]);
+    for (const act of [() => step(optimizer, [f32(1), w], [f32(1), w]), () => optimizer.build([w, w]), () => optimizer.extend([w, w])])
+      expectError(act, ShapeError, ["trained only once", 'variable "w" twice', "Remove one"]);
+    expect([optimizer.trainableVariables, w.owner]).toEqual([[], null]);
+  });
+
+  test.each<[unknown, string]>([
+    [{ value: f32(1) }, "an object (Object) as a variable"],
+    [[1], "[1] as a variable"],
+    [undefined, "undefined as a variable"],
+  ])("that are none: %j", (given, arrived) => {
+    const pair = [f32(1), given] as unknown as GradientAndVariable;
+    expectError(() => new Adamax().applyGradients([pair]), ShapeError, ["pairs of [gradient, variable]", arrived, "Pass a Variable"]);
+  });
+
+  test("owned by another optimizer: an error, and none of the list has been taken", () => {
+    const { b } = trained();
+    const [optimizer, w] = [new Adamax(), variable([1])];
+    const error = thrown(() => optimizer.build([w, b]));
+    expect(error).toBeInstanceOf(BackendError);
+    expect(error.message).toMatch(/"b" is trained by another optimizer \(Adamax\).*Dispose that optimizer first/);
+    expect([w.owner, optimizer.trainableVariables]).toEqual([null, []]);
+  });
+
+  test.each<[string, () => unknown, Parts]>([
+    ["a value that is no typed array", () => new Variable([1] as unknown as Float32Array), ["value is a Float32Array", "[1]", "Float32Array.from"]],
+    ["a shape of another size", () => new Variable(f32(1, 2, 3), { shape: [2, 2] }), ["as many elements", "shape [2,2] (4 elements) for 3", "Correct"]],
+    ["a shape that is none", () => new Variable(f32(1, 2), { shape: [-1, -2] }), ["as many elements", "shape [-1,-2]", "Correct"]],
+  ])("made with %s", (_, make, parts) => expectError(make, ShapeError, parts));
+});
+
+describe("learning rates", () => {
+  test.each([NAN, INFINITE, "0.1", undefined])("a function that returns %s: an error, and no step was made", (rate) => {
+    let given: unknown = 0.1;
+    const { optimizer, b, snapshot } = trained({ learningRate: () => given });
+    const before = snapshot();
+    given = rate;
+    const arrived = typeof rate === "string" ? '"0.1"' : String(rate);
+    expectError(() => step(optimizer, [ONE, b]), OptionError, ["must be a finite number", `${arrived} from the function at call 1`, "Check what it returns"]);
+    expect(snapshot()).toEqual(before);
+  });
+});
+
+describe("saved state", () => {
+  const load = (change: (saved: SavedState) => void) => {
+    const { optimizer, snapshot } = trained();
+    const saved = optimizer.saveOwnVariables();
+    const before = snapshot();
+    change(saved);
+    return { act: () => optimizer.loadOwnVariables(saved), unchanged: () => expect(snapshot()).toEqual(before) };
+  };
+
+  test.each<[string, (saved: SavedState) => void, Parts]>([
+    ["with arrays missing", (saved) => delete saved[4], ["another number of arrays", "4; needed: 5", "Build with the same variables and options"]],
+    ["with too many arrays", (saved) => Object.assign(saved, { 5: f32(1), 6: f32(2) }), ["another number of arrays", "7; needed: 5", "Build with"]],
+    ["of another length", (saved) => Object.assign(saved, { 2: f32(1, 2) }), ["State 2 (Adamax/norm/a, shape [2,2]) must have 4 elements", "2", "Load it into"]],
+    ["with a step count that is none", (saved) => Object.assign(saved, { 0: [0.5] }), ["State 0 is the step count", "0.5", "Check the order"]],
+    ["with a negative step count", (saved) => Object.assign(saved, { 0: [-1] }), ["State 0 is the step count", "-1", "Check the order"]],
+    ["in another order", (saved) => Object.assign(saved, { 0: saved[1], 1: saved[0] }), ["State 0 (Adamax/iteration, shape []) must have 1 elements", "4", "Load it into"]],
+  ])("%s: an error, and nothing has been loaded", (_, change, parts) => {
+    const { act, unchanged } = load(change);
+    expectError(act, CheckpointError, parts);
+    unchanged();
+  });
+
+  test("with arrays missing names them", () => {
+    expect(thrown(load((saved) => delete saved[4]).act).message).toContain("Missing at the end: Adamax/norm/b [1].");
+  });
+
+  test("with Keras 3's learning rate being none: an error, and nothing has been loaded", () => {
+    const { optimizer, snapshot } = trained();
+    const saved = { ...optimizer.saveOwnVariables({}, "keras"), 1: [NAN] };
+    const before = snapshot();
+    expectError(() => optimizer.loadOwnVariables(saved), CheckpointError, ["State 1 is the learning rate", "NaN", "Check the order"]);
+    expect(snapshot()).toEqual(before);
+  });
+
+  test("loaded before build", () => {
+    expect(thrown(() => new Adamax().loadOwnVariables({ 0: [1] })).message).toMatch(/no variables yet.*Call build/);
+  });
+});
+
+describe("after dispose", () => {
+  const uses: [string, (optimizer: Adamax, w: Variable) => unknown][] = [
+    ["applyGradients", (optimizer, w) => optimizer.applyGradients([[f32(1), w]])],
+    ["minimize", (optimizer, w) => optimizer.minimize(() => ({ loss: 1, gradients: [[f32(1), w]] }))],
+    ["build", (optimizer, w) => optimizer.build([w])],
+    ["extend", (optimizer, w) => optimizer.extend([w])],
+    ["swapAverages", (optimizer) => optimizer.swapAverages()],
+    ["finalizeVariableValues", (optimizer) => optimizer.finalizeVariableValues()],
+    ["saveOwnVariables", (optimizer) => optimizer.saveOwnVariables()],
+    ["loadOwnVariables", (optimizer) => optimizer.loadOwnVariables({ 0: [0] })],
+    ["setWeights", (optimizer) => optimizer.setWeights([[0]])],
+  ];
+  test.each(uses)("%s is an error that says so, and the variables keep their values", (_, use) => {
+    const w = variable([1]);
+    const optimizer = new Adamax({ useEma: true });
+    const [values] = step(optimizer, [f32(1), w]);
+    optimizer.dispose();
+    const error = thrown(() => use(optimizer, w));
+    expect(error).toBeInstanceOf(BackendError);
+    expect(error.message).toMatch(/was disposed, and its state is gone. Make a new one/);
+    expect([[...w.value], w.owner]).toEqual([values, null]);
+  });
+});
+
+describe("memory", () => {
+  test("that the machine does not have: an error that says how much was asked for, and nothing has been built", () => {
+    const refused = vi.spyOn(WebAssembly, "Memory").mockImplementation(function () {
+      throw new RangeError("could not allocate memory");
+    });
+    const [optimizer, w] = [new Adamax({ backend: "wasm" }), variable([1])];
+    const error = thrown(() => optimizer.build([w]));
+    refused.mockRestore();
+    expect(error).toBeInstanceOf(BackendError);
+    expect(error.message).toMatch(/no memory for the variables.*Asked for: \d+ bytes.*Train fewer variables/);
+    expect([w.owner, [...w.value], optimizer.trainableVariables]).toEqual([null, [1], []]);
+    optimizer.build([w]);
+    expect(w.owner).toBe("Adamax");
+  });
+
+  test.each(["wasm", "interpreter"] as const)("%s: a variable larger than any memory is an error that names it", (backend) => {
+    const [small, large] = [variable([1]), variable([1], "large")];
+    Object.defineProperty(large, "length", { value: 2 ** 31 });
+    const optimizer = new Adamax({ backend });
+    const error = thrown(() => optimizer.build([small, large]));
+    expect(error).toBeInstanceOf(BackendError);
+    expect(error.message).toMatch(/"large" \(2147483648 float32 elements\) needs \d+ bytes.*Split the variable/);
+    expect([small.owner, optimizer.trainableVariables]).toEqual([null, []]);
+  });
+});

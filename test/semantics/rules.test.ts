@@ -1,0 +1,81 @@
+/** Rules are written once, and get every backend: Adam, SGD with momentum, Lion and LAMB (examples/rules) against Keras 3's own numbers. */
+
+import { type OptimizerOptions, Variable } from "adamax";
+import { describe, expect, test } from "vitest";
+import { Adam } from "../../examples/rules/adam.js";
+import { Lamb } from "../../examples/rules/lamb.js";
+import { Lion } from "../../examples/rules/lion.js";
+import { SGD } from "../../examples/rules/sgd-momentum.js";
+import golden from "../../fixtures/rules.json";
+import { decode, ulp } from "./golden.js";
+import { state } from "./helpers.js";
+
+interface Trajectory {
+  name: string;
+  rule: string;
+  dtype: "float32" | "float64";
+  config: Record<string, number>;
+  variables: { name: string; shape: number[] }[];
+  start_iteration: number;
+  states: Record<string, string>[][];
+  gradients: { dense: string }[][];
+}
+const RULES = { Adam, SGD, Lion, Lamb };
+type RuleName = keyof typeof RULES;
+const trajectories = golden.trajectories as unknown as Trajectory[];
+
+/** Each step from the golden's own state; the largest error in ulps of the larger of the values before and after the step. Nothing
+ *  larger enters the sum that makes the new value. */
+const worstUlps = ({ rule, dtype, config, variables, start_iteration, states, gradients }: Trajectory, options: OptimizerOptions): number => {
+  using optimizer = RULES[rule as RuleName].fromConfig(config, options);
+  const trained = variables.map(({ name, shape }, i) => new Variable(decode(dtype, states[0]![i]!.value!), { name, shape }));
+  optimizer.build(trained);
+  const { slots } = RULES[rule as RuleName].rule;
+  const errors = gradients.flatMap((row, k) => {
+    const [before, after] = [states[k]!, states[k + 1]!];
+    trained.forEach((variable, i) => variable.value.set(decode(dtype, before[i]!.value!)));
+    optimizer.setWeights([[start_iteration + k], ...before.flatMap((arrays) => slots.map((slot) => decode(dtype, arrays[slot]!)))]);
+    optimizer.applyGradients(row.map(({ dense }, i) => [decode(dtype, dense), trained[i]!]));
+    return trained.flatMap((variable, i) =>
+      ["value", ...slots].flatMap((array) => {
+        const [start, wanted] = [before, after].map((state) => decode(dtype, state[i]![array]!)) as [Float32Array, Float32Array];
+        const reached = array === "value" ? variable.value : state(optimizer, array, variable.name);
+        return [...reached].map((value, e) => Math.abs(value - wanted[e]!) / ulp(dtype, Math.max(Math.abs(start[e]!), Math.abs(wanted[e]!))));
+      }),
+    );
+  });
+  return errors.reduce((worst, error) => (error <= worst ? worst : error)); // NaN wins
+};
+
+/** 0: the same operations in the same order, each rounded once. Where a norm is in it, that is summed in float64 here and in float32
+ *  there: 1 ulp in a gradient, 2 in its square, and a few in LAMB's step, which is a product with two norms. */
+const ulps = ({ rule, config }: Trajectory) => (rule === "Lamb" || "clipnorm" in config || "global_clipnorm" in config ? 4 : 0);
+
+describe.each(["wasm", "interpreter"] as const)("%s makes Keras' step", (backend) => {
+  test.each(trajectories.map((trajectory) => [trajectory.dtype, trajectory.name, trajectory] as const))("%s %s", (_, __, trajectory) => {
+    expect(worstUlps(trajectory, { backend })).toBeLessThanOrEqual(ulps(trajectory));
+  });
+});
+
+test.each<[RuleName, object]>([
+  ["Adam", { beta2: 0.998 }],
+  ["Adam", { epsilon: 0 }],
+  ["SGD", { momentum: 0.899 }],
+  ["Lion", { beta1: 0.99 }],
+  ["Lion", { beta2: 0.989 }],
+  ["Lamb", { beta1: 0.899 }],
+  ["Lamb", { epsilon: 1e-3 }],
+])("the goldens of %s refuse %j", (rule, wrong) => {
+  const refusing = trajectories.filter((trajectory) => trajectory.rule === rule && worstUlps(trajectory, wrong) > ulps(trajectory));
+  expect(refusing.length).toBeGreaterThan(0);
+});
+
+test("a rule of one's own gets every option: LAMB with clipping, decay, averages and micro-batches, the same bits on both backends", () => {
+  const run = (backend: "wasm" | "interpreter") => {
+    using optimizer = new Lamb({ backend, learningRate: 0.1, globalClipnorm: 1, weightDecay: 0.1, useEma: true, gradientAccumulationSteps: 2 });
+    const [v, w] = [new Variable(Float32Array.of(1, -2, 3)), new Variable(Float64Array.of(0.5))];
+    for (let k = 1; k <= 6; k++) optimizer.applyGradients([[Float32Array.of(1 / k, -k, 0), v], [Float64Array.of(1 - k / 3), w]]); // biome-ignore format: one line
+    return [...optimizer.variables.map(({ value }) => [...value]), [...v.value], [...w.value]];
+  };
+  expect(run("wasm")).toEqual(run("interpreter"));
+});

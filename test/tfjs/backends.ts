@@ -1,0 +1,17 @@
+/** TensorFlow.js with its cpu and wasm backends, as these tests run it. */
+
+import { createRequire } from "node:module";
+import { dirname } from "node:path";
+import * as tf from "@tensorflow/tfjs";
+import { setWasmPaths } from "@tensorflow/tfjs-backend-wasm";
+
+setWasmPaths(`${dirname(createRequire(import.meta.url).resolve("@tensorflow/tfjs-backend-wasm"))}/`);
+
+export const backends = ["cpu", "wasm"] as const;
+
+export const use = async (backend: (typeof backends)[number]): Promise<void> => {
+  await tf.setBackend(backend);
+  await tf.ready();
+};
+
+export { tf };
