@@ -27,7 +27,7 @@ export interface Quartiles {
 export interface Measurement {
   readonly names: readonly string[];
   readonly rounds: readonly (readonly (number | undefined)[])[];
-  /** Share of samples in which a side did not get its cores, in spite of repeating them. */
+  /** Share of samples in which a side never had its cores to itself. */
   readonly disturbed: number;
 }
 
@@ -40,6 +40,8 @@ export interface Patience {
 const SAMPLE = 2e6; // nanoseconds: shorter than the time slice of a Linux scheduler, so that most samples have none of its switches
 const FEWEST = 5;
 const RETRIES = 5;
+/** Nanoseconds after which a disturbed sample is not repeated. */
+const PATIENCE = 4e7;
 /** Processor time over wall time, per core, from which a sample counts as undisturbed. */
 const UNDISTURBED = 0.95;
 
@@ -77,11 +79,11 @@ export const interleave = async (sides: readonly Side[], { seconds, mostRounds }
   return { names: sides.map(({ name }) => name), rounds: times, disturbed: disturbed / taken };
 };
 
-/** Until compilers are done (40 ms, 20 steps, or 2 s for the slowest). Returns nanoseconds of a step. */
+/** Until compilers are done (40 ms and 20 steps, or half a second). Returns nanoseconds of a step. */
 const warmUp = async (side: Side): Promise<number> => {
   let total = 0;
   let step = Number.POSITIVE_INFINITY;
-  for (let steps = 0; total < 2e9 && (total < 4e7 || steps < 20); ) {
+  for (let steps = 0; total < 5e8 && (total < 4e7 || steps < 20); ) {
     const repeats = Number.isFinite(step) ? clamp(SAMPLE / step, 1, 1000) : 1;
     const { wall } = await side.run(repeats);
     total += wall;
@@ -91,13 +93,17 @@ const warmUp = async (side: Side): Promise<number> => {
   return step;
 };
 
+/** Repeated until undisturbed, where a repetition is cheap. A sample of one core that stays disturbed counts with its processor time,
+ *  which leaves out what the core did for others; with several cores there is no such way out, for they wait for each other. */
 const sample = async (side: Side, repeats: number, warmed: boolean): Promise<{ time: number; undisturbed: boolean }> => {
   let time = Number.POSITIVE_INFINITY;
-  for (let attempt = 0; attempt < RETRIES; attempt++) {
+  let spent = 0;
+  for (let attempt = 0; attempt < RETRIES && spent < PATIENCE; attempt++) {
     if (warmed) await side.run(1);
     const { wall, processor } = await side.run(repeats);
     if (processor >= UNDISTURBED * side.cores * wall) return { time: wall / repeats, undisturbed: true };
-    time = Math.min(time, wall / repeats);
+    time = Math.min(time, (side.cores === 1 ? processor : wall) / repeats);
+    spent += wall;
   }
   return { time, undisturbed: false };
 };

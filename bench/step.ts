@@ -50,7 +50,7 @@ export const step = async (): Promise<Answer> => {
       "One thread on every side (but for the row that says two), float32, variables and gradients where each side wants them, results there when the time stops.",
       typeof c === "string" ? c : `C: ${c.about}. After 200 steps, C and we hold the same bits: ${same ? "yes" : "NO"}.`,
       `TensorFlow.js ${tensorFlowVersion}: optimizer.applyGradients with ready tensors. jax-js 0.1.25: the rule under jit, wasm backend.`,
-      `Samples that others on this machine disturbed, after up to five tries: ${Math.round(disturbed * 100)} %.`,
+      `Samples that others on this machine disturbed, after up to five tries: ${Math.round(disturbed * 100)} %. They count with their processor time.`,
     ],
   };
 };
@@ -65,7 +65,7 @@ const measure = async (model: Model, c: Compiled | null): Promise<Measurement> =
   sides.push(await tensorFlow("TensorFlow.js wasm", "wasm", model), await tensorFlow("TensorFlow.js cpu", "cpu", model));
   sides.push(await jax("jax-js wasm", model));
   sides.push(adamax("adamax interpreter", model, { backend: "interpreter" }));
-  const measurement = await interleave(sides, { seconds: 12, mostRounds: 60 });
+  const measurement = await interleave(sides, { seconds: 10, mostRounds: 60 });
   for (const side of sides) side.dispose?.();
   return measurement;
 };

@@ -69,6 +69,8 @@ export class Optimizer<Hyper extends string = never> {
   #callNumber = 0;
   readonly #parameters: StepParameters = { learningRate: 0, step: 0 };
   #swapped = false;
+  /** A step broke off: variables and state are neither old nor new. */
+  #invalid = false;
   #disposed = false;
 
   /** @throws OptionError for an unknown option, a value out of range, or options that exclude each other. */
@@ -78,7 +80,7 @@ export class Optimizer<Hyper extends string = never> {
     const { settings, hyper } = checkOptions(rule.name, rule.hyperparameters, options as Readonly<Record<string, unknown>>);
     this.settings = settings;
     this.hyperparameters = hyper;
-    this.backend = chooseBackend(settings.backend, settings.jitCompile);
+    this.backend = chooseBackend(settings.backend, settings.jitCompile, settings.threads);
     this.#rule = rule;
     this.#boundRule = bindRule(rule, hyper);
     this.#learningRate = settings.learningRate;
@@ -197,6 +199,7 @@ export class Optimizer<Hyper extends string = never> {
   applyGradients(gradientsAndVariables: Iterable<GradientAndVariable>): number {
     this.#assertUsable();
     this.#assertNotSwapped();
+    this.#assertValid();
     const learningRate = this.#currentLearningRate();
     const pairs = Array.isArray(gradientsAndVariables) ? (gradientsAndVariables as readonly GradientAndVariable[]) : [...gradientsAndVariables];
     if (pairs.length === 0) return this.iterations;
@@ -209,7 +212,10 @@ export class Optimizer<Hyper extends string = never> {
     this.#takeRows();
     this.#parameters.learningRate = learningRate;
     this.#parameters.step = this.iterations + 1;
-    this.#stepFor(updates).run(this.#rows, this.#rows.length, this.#parameters);
+    const step = this.#stepFor(updates);
+    this.#invalid = true; // unless the step comes to its end
+    step.run(this.#rows, this.#rows.length, this.#parameters);
+    this.#invalid = false;
     for (const trained of this.#inCall) {
       trained.row.gradient = null; // it is the caller's: do not keep it alive
       trained.accumulated = !updates;
@@ -388,6 +394,7 @@ export class Optimizer<Hyper extends string = never> {
   saveOwnVariables(store: SavedState = {}, order: StateOrder = "tf_keras"): SavedState {
     this.#assertUsable();
     this.#assertNotSwapped();
+    this.#assertValid();
     return Object.assign(store, saveState(this.#stateSource(), order));
   }
 
@@ -398,6 +405,7 @@ export class Optimizer<Hyper extends string = never> {
     this.#assertNotSwapped();
     const { calls, learningRate } = loadState(this.#stateSource(), store);
     this.#calls = calls;
+    this.#invalid = false;
     // Keras 3 saves the rate in float32. Where ours rounds to that, ours is the more exact one.
     const own = this.#learningRate;
     if (learningRate !== null && typeof own === "number" && Math.fround(own) !== Math.fround(learningRate)) this.#learningRate = learningRate;
@@ -429,6 +437,11 @@ export class Optimizer<Hyper extends string = never> {
     if (this.#swapped) throw new OptionError("The variables hold their averages now, and the averages the variables (swapAverages was called). Call swapAverages again first.");
   }
 
+  #assertValid(): void {
+    if (this.#invalid)
+      throw new BackendError("The last step broke off in the middle, and the variables and the state are neither old nor new. Load both again (loadOwnVariables) before the next step.");
+  }
+
   /** Frees the state, and hands every variable its values back in an ordinary array. Twice is harmless. */
   dispose(): void {
     if (this.#disposed) return;
@@ -436,6 +449,7 @@ export class Optimizer<Hyper extends string = never> {
     for (const { variable } of this.#trained) variable.release();
     this.#trained.length = this.#rows.length = this.#inCall.length = this.#steps.length = 0;
     this.#byVariable.clear();
+    if (this.backend !== this.settings.backend) this.backend.dispose();
   }
 
   [Symbol.dispose](): void {

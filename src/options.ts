@@ -51,6 +51,9 @@ export interface OptimizerOptions {
   groups?: readonly Group[];
   /** A backend, or the name of one. Default: the best that this machine has. */
   backend?: Backend | "wasm" | "interpreter";
+  /** Threads of the wasm backend: an integer of 1 or more, or "auto" (default): one per core for models from about 3e5 parameters.
+   *  The bits do not depend on it. A backend that you pass has threads of its own. */
+  threads?: number | "auto";
 }
 
 /** Every option with its value. Nothing is optional behind the door. */
@@ -139,6 +142,7 @@ const OPTIONS: Readonly<Record<keyof Settings, readonly [standard: unknown, chec
   jitCompile: [true, boolean],
   groups: [[], groups],
   backend: [null, backend],
+  threads: ["auto", (value, name) => (value === "auto" ? value : integerFrom(1)(value, name))],
 };
 
 /** Options that are refused by name, and what to do instead. */

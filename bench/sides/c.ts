@@ -1,12 +1,12 @@
 /** The C loop of the same step and the stream, each in a process of its own that makes steps when told to. */
 
-import { type ChildProcessWithoutNullStreams, execFileSync, spawn } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import { mkdirSync } from "node:fs";
-import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import type { Side } from "../measure.js";
 import { BETA1, BETA2, EPSILON, hashBits, LEARNING_RATE, type Model } from "../model.js";
 import { build } from "./adamax.js";
+import { type Program, startProgram, timingFrom } from "./program.js";
 
 const source = fileURLToPath(new URL("../c/step.c", import.meta.url));
 const out = fileURLToPath(new URL("../out/", import.meta.url));
@@ -40,24 +40,8 @@ export const compileC = (): Compiled | string => {
   return { path, path128: compile("step-128", FLAGS_128), about: `${version}, ${FLAGS.join(" ")}` };
 };
 
-interface Program {
-  ask(line: string): Promise<string>;
-  end(): void;
-}
-
-const start = (path: string, kind: "adamax" | "stream", { tensors, size }: Model, threads: number): Program => {
-  const child: ChildProcessWithoutNullStreams = spawn(path, [kind, `${tensors}`, `${size}`, `${threads}`]);
-  const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
-  return {
-    ask: async (line) => {
-      child.stdin.write(`${line}\n`);
-      const { done, value } = await lines.next();
-      if (done) throw new Error(`The C program ended early (asked: ${line}).`);
-      return value;
-    },
-    end: () => child.stdin.end(),
-  };
-};
+const start = (path: string, kind: "adamax" | "stream", { tensors, size }: Model, threads: number): Program =>
+  startProgram(path, kind, tensors, size, threads);
 
 const f = Math.fround;
 const biasCorrection = (step: number): number => f(1 - f(f(BETA1) ** step));
@@ -69,10 +53,7 @@ export const cSide = (name: string, path: string, kind: "adamax" | "stream", mod
   return {
     name,
     cores: threads,
-    run: async (repeats) => {
-      const [wall, processor] = (await program.ask(runCommand(repeats, biasCorrection(10)))).split(" ").map(Number);
-      return { wall: wall!, processor: processor! };
-    },
+    run: async (repeats) => timingFrom(await program.ask(runCommand(repeats, biasCorrection(10)))),
     dispose: () => program.end(),
   };
 };

@@ -38,14 +38,14 @@ export const escaped = (text: string): string => text.replace(/&/g, "&amp;").rep
 const svg = (height: number, title: string, body: string): string =>
   `<div class="scroll"><svg viewBox="0 0 ${width} ${height}" role="img" aria-label="${escaped(title)}">${body}</svg></div>`;
 
-/** Four to eight round numbers that lie on the axis. */
-export function ticks({ from, to }: Axis): number[] {
-  const rough = (to - from) / 5;
+/** Round numbers that lie on the axis, about `count` of them. */
+function ticks({ from, to }: Axis, count: number): number[] {
+  const rough = (to - from) / count;
   const decade = 10 ** Math.floor(Math.log10(rough));
   const step = decade * [1, 2, 5, 10].find((factor) => factor * decade >= rough)!;
   const first = Math.ceil(from / step - 1e-9);
-  const count = Math.floor(to / step + 1e-9) - first + 1;
-  return Array.from({ length: count }, (_, i) => (first + i) * step);
+  const last = Math.floor(to / step + 1e-9);
+  return Array.from({ length: last - first + 1 }, (_, i) => (first + i) * step);
 }
 
 const placed = ({ from, to }: Axis, begin: number, end: number) => {
@@ -54,7 +54,7 @@ const placed = ({ from, to }: Axis, begin: number, end: number) => {
 
 function yAxis(y: Axis, frame: Frame): string {
   const atY = placed(y, frame.bottom, frame.top);
-  const lines = ticks(y).map(
+  const lines = ticks(y, 5).map(
     (tick) =>
       `<line class="grid" x1="${frame.left}" x2="${frame.right}" y1="${round(atY(tick))}" y2="${round(atY(tick))}"/>` +
       `<text class="tick" x="${frame.left - 8}" y="${round(atY(tick) + 4)}" text-anchor="end">${number(tick)}</text>`,
@@ -64,7 +64,7 @@ function yAxis(y: Axis, frame: Frame): string {
 
 function xAxis(x: Axis, frame: Frame): string {
   const atX = placed(x, frame.left, frame.right);
-  const names = ticks(x).map(
+  const names = ticks(x, 10).map(
     (tick) => `<text class="tick" x="${round(atX(tick))}" y="${frame.bottom + 18}" text-anchor="middle">${number(tick)}</text>`,
   );
   return (
@@ -94,20 +94,22 @@ export function lineChart(title: string, x: Axis, y: Axis, lines: readonly Line[
   const frame: Frame = { left: 48, right: width - 8, top: 30, bottom: height - (bands.length > 0 ? 50 : 26) };
   const [atX, atY] = [placed(x, frame.left, frame.right), placed(y, frame.bottom, frame.top)];
   const inside = (value: number) => Math.min(Math.max(value, y.from), y.to); // NaN stays NaN
-  const strip = bands.map((band) => {
-    const [left, right] = [atX(Math.max(band.from, x.from)), atX(Math.min(band.to, x.to))];
-    const at = `x="${round(left)}" width="${round(right - left)}"`;
-    const name =
-      right - left > 8 * band.label.length
-        ? `<text class="band-name" x="${round((left + right) / 2)}" y="${height - 10}" text-anchor="middle">${escaped(band.label)}</text>`
-        : "";
-    return (
-      `<rect class="tint ${band.className}" ${at} y="${frame.top}" height="${frame.bottom - frame.top}"/>` +
-      `<rect class="${band.className}" ${at} y="${height - 22}" height="17"><title>${escaped(band.label)}</title></rect>${name}`
-    );
-  });
-  const curves = lines.map(({ label, className, points }) => {
-    const limited = points.map(([at, value]) => [at, inside(value)] as const);
+  const strip = bands
+    .filter((band) => band.to > x.from && band.from < x.to)
+    .map((band) => {
+      const [left, right] = [atX(Math.max(band.from, x.from)), atX(Math.min(band.to, x.to))];
+      const at = `x="${round(left)}" width="${round(right - left)}"`;
+      const name =
+        right - left > 6.5 * band.label.length
+          ? `<text class="band-name" x="${round((left + right) / 2)}" y="${height - 10}" text-anchor="middle">${escaped(band.label)}</text>`
+          : "";
+      return (
+        `<rect class="tint ${band.className}" ${at} y="${frame.top}" height="${frame.bottom - frame.top}"/>` +
+        `<rect class="${band.className}" ${at} y="${height - 22}" height="17"><title>${escaped(band.label)}</title></rect>${name}`
+      );
+    });
+  const curves = [...lines].reverse().map(({ label, className, points }) => {
+    const limited = points.filter(([at]) => at >= x.from && at <= x.to).map(([at, value]) => [at, inside(value)] as const);
     return `<path class="line ${className}" d="${path(limited, atX, atY)}"><title>${escaped(label)}</title></path>`;
   });
   return svg(height, title, strip.join("") + yAxis(y, frame) + xAxis(x, frame) + curves.join(""));
@@ -144,11 +146,11 @@ export function barChart(
 
 /** A picture with time below and frequency beside it. */
 export function spectrogram(title: string, image: Image, seconds: number): string {
-  const [wide, high] = [300, 190];
+  const [wide, high] = [236, 160];
   const frame: Frame = { left: 34, right: wide - 2, top: 26, bottom: high - 24 };
   const atX = placed({ label: "", from: 0, to: seconds }, frame.left, frame.right);
   const atY = placed({ label: "", from: 0, to: 4 }, frame.bottom, frame.top);
-  const times = ticks({ label: "", from: 0, to: seconds }).filter((tick) => Number.isInteger(tick));
+  const times = ticks({ label: "", from: 0, to: seconds }, 3);
   return (
     `<svg viewBox="0 0 ${wide} ${high}" role="img" aria-label="Spectrogram: ${escaped(title)}">` +
     `<text class="group" x="${frame.left}" y="16">${escaped(title)}</text>` +

@@ -2,10 +2,11 @@ import * as tf from "@tensorflow/tfjs";
 import { type Clip, networkImprovements } from "./evaluation.ts";
 import { type Frames, framesFrom, type Scale, slice } from "./features.ts";
 import { type Mixture, mixStream } from "./mixture.ts";
-import { disposeBatch, Network, toBatch } from "./network.ts";
-import { type Contender, withAverages } from "./optimizers.ts";
+import { type Batch, disposeBatch, Network, toBatch } from "./network.ts";
+import { type Contender, keepsAverages, withAverages } from "./optimizers.ts";
 import { seeded } from "./random.ts";
 import { sampleRate } from "./recordings.ts";
+import { mean } from "./si-sdr.ts";
 import { analyse, bins, hop, masked, synthesise } from "./spectrogram.ts";
 import { trainStep } from "./training.ts";
 
@@ -20,6 +21,13 @@ export interface Stream {
   readonly frames: Frames;
 }
 
+export interface Checkpoint {
+  /** Steps done. */
+  readonly step: number;
+  /** In dB. */
+  readonly gained: number;
+}
+
 /** What one optimizer made of a stream. */
 export interface Outcome {
   readonly contender: Contender;
@@ -28,6 +36,8 @@ export interface Outcome {
   readonly losses: readonly number[];
   /** Time of the optimizer's own part of each step, in ms. */
   readonly stepTimes: readonly number[];
+  /** Mean SI-SDR gained on a few clips, measured now and then. */
+  readonly onTheWay: readonly Checkpoint[];
   /** SI-SDR gained on each clip with the weights of the end, in dB. */
   readonly improvements: readonly number[];
   /** The stream as cleaned while learning, each half second by the weights of the moment before. Empty if not asked for. */
@@ -45,6 +55,7 @@ export class Run {
   private readonly optimizer: tf.Optimizer;
   private readonly losses: number[] = [];
   private readonly stepTimes: number[] = [];
+  private readonly onTheWay: Checkpoint[] = [];
   private readonly mask: Float32Array;
 
   constructor(
@@ -61,21 +72,33 @@ export class Run {
 
   step(step: number): void {
     const batch = toBatch(slice(this.stream.frames, step * framesPerStep, (step + 1) * framesPerStep));
-    if (this.listen) {
-      const mask = withAverages(this.optimizer, () => tf.tidy(() => this.network.mask(batch.features).dataSync()));
-      this.mask.set(mask, step * framesPerStep * bins);
-    }
-    const { loss, stepTime } = trainStep(this.network, this.optimizer, batch);
+    const averaged = this.listen && keepsAverages(this.optimizer) ? this.averagedMask(batch) : null;
+    const { loss, mask, time } = trainStep(this.network, this.optimizer, batch);
+    if (this.listen) this.mask.set(averaged ?? mask, step * framesPerStep * bins);
     this.losses.push(loss);
-    this.stepTimes.push(stepTime);
+    this.stepTimes.push(time);
     disposeBatch(batch);
   }
 
-  /** How far it came, measured with the averages where there are any. */
+  private averagedMask({ features }: Batch): Float32Array {
+    return withAverages(this.optimizer, () => tf.tidy(() => this.network.mask(features).dataSync())) as Float32Array;
+  }
+
+  /** SI-SDR gained on each of these clips by now, in dB, with the averages where there are any. */
+  improvements(clips: readonly Clip[]): number[] {
+    return withAverages(this.optimizer, () => networkImprovements(this.network, clips));
+  }
+
+  /** Notes how good it is on these clips after `step` steps. */
+  measure(step: number, clips: readonly Clip[]): void {
+    this.onTheWay.push({ step, gained: mean(this.improvements(clips)) });
+  }
+
+  /** How far it came. */
   outcome(clips: readonly Clip[]): Outcome {
-    const { contender, learningRate, losses, stepTimes } = this;
-    const improvements = withAverages(this.optimizer, () => networkImprovements(this.network, clips));
-    return { contender, learningRate, losses, stepTimes, improvements, heard: this.listen ? this.heard() : new Float32Array() };
+    const { contender, learningRate, losses, stepTimes, onTheWay } = this;
+    const heard = this.listen ? this.heard() : new Float32Array();
+    return { contender, learningRate, losses, stepTimes, onTheWay, improvements: this.improvements(clips), heard };
   }
 
   private heard(): Float32Array {
@@ -89,10 +112,17 @@ export class Run {
   }
 }
 
-/** All contenders abreast: each step is taken by every one of them on the same batch before the next begins. */
-export function compare(runs: readonly Run[], steps: number, onStep: (done: number) => void): void {
+/** All contenders abreast: each step is taken by every one of them on the same batch before the next begins. Every `interval`
+ *  steps, and before the first, all are measured on `clips`. */
+export function compare(
+  runs: readonly Run[],
+  steps: number,
+  { clips, interval, onStep }: { clips: readonly Clip[]; interval: number; onStep: (done: number) => void },
+): void {
+  for (const run of runs) run.measure(0, clips);
   for (let step = 0; step < steps; step++) {
     for (const run of runs) run.step(step);
+    if ((step + 1) % interval === 0) for (const run of runs) run.measure(step + 1, clips);
     onStep(step + 1);
   }
 }

@@ -62,7 +62,11 @@ const runs = contenders.map(
   (contender) => new Run(contender, resultOf(study, contender.id).best.learningRate, stream, seed, true),
 );
 const learning = new Progress(`${runs.length} optimizers on one stream`, plan.streamSteps);
-compare(runs, plan.streamSteps, (done) => learning.update(done, "all on the same batches"));
+compare(runs, plan.streamSteps, {
+  clips: clips.slice(0, 4 * noiseKinds.length),
+  interval: plan.streamSteps / 20,
+  onStep: (done) => learning.update(done, "all on the same batches"),
+});
 const outcomes = runs.map((run) => run.outcome(clips));
 for (const run of runs) run.dispose();
 

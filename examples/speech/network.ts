@@ -73,9 +73,9 @@ export class Network {
     return tf.sigmoid(matMul(hidden2, kernel3!).add(bias3!)) as tf.Tensor2D;
   }
 
-  /** Squared error of the mask, weighted by |Y| with weights of mean 1. */
-  loss({ features, targets, weights }: Batch): tf.Scalar {
-    const errors = tf.squaredDifference(this.mask(features), targets);
+  /** Squared error of a mask, weighted by |Y| with weights of mean 1. */
+  loss(mask: tf.Tensor2D, { targets, weights }: Batch): tf.Scalar {
+    const errors = tf.squaredDifference(mask, targets);
     return tf.div(tf.sum(tf.mul(errors, weights)), tf.sum(weights)) as tf.Scalar;
   }
 

@@ -95,14 +95,18 @@ export const variants: readonly Contender[] = [
   },
 ];
 
+type Averaging = tf.Optimizer & { swapAverages(): void };
+
+export const keepsAverages = (optimizer: tf.Optimizer): optimizer is Averaging =>
+  "useEma" in optimizer && optimizer.useEma === true;
+
 /** Runs `use` with the averages in place of the weights, if the optimizer keeps averages. */
 export function withAverages<T>(optimizer: tf.Optimizer, use: () => T): T {
-  const averaging = optimizer as tf.Optimizer & { useEma?: boolean; swapAverages?(): void };
-  if (!averaging.useEma) return use();
-  averaging.swapAverages?.();
+  if (!keepsAverages(optimizer)) return use();
+  optimizer.swapAverages();
   try {
     return use();
   } finally {
-    averaging.swapAverages?.();
+    optimizer.swapAverages();
   }
 }

@@ -41,6 +41,7 @@ svg text.band-name { fill: var(--band-ink); font-size: 11px; }
 .grid { stroke: var(--grid); } .axis { stroke: var(--soft); }
 .line { fill: none; stroke-width: 1.8; stroke-linejoin: round; stroke-linecap: round; }
 .line.noisy { stroke-dasharray: 2 4; }
+.line.optimizer0 { stroke-dasharray: 5 7; } /* the same numbers as the Adamax below it */
 .tint { opacity: 0.22; }
 .legend { display: flex; flex-wrap: wrap; gap: 4px 20px; font-size: 0.9rem; margin: 10px 0 8px; max-width: none; }
 .swatch { display: inline-block; width: 11px; height: 11px; border-radius: 3px; margin-right: 8px; }

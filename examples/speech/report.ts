@@ -158,8 +158,14 @@ function comparison({ comparison: { stream, outcomes, winner } }: Results): stri
     }));
   const names = legend(outcomes.map(({ contender }, i) => [`optimizer${i}`, contender.label]));
   const losses = outcomes.map(({ losses }) => smoothed(losses, Math.ceil(steps / 25)));
-  const highest = Math.max(...losses.map((values) => values[Math.floor(values.length / 10)]!));
-  const slow = gains.map((values) => smoothed(values, Math.ceil(values.length / 17)));
+  const highest = Math.max(...losses.flatMap((values) => values.slice(Math.ceil(steps / 25))));
+  const onTheWay = outcomes.map(
+    ({ contender, onTheWay }, i): Line => ({
+      label: contender.label,
+      className: `optimizer${i}`,
+      points: onTheWay.map(({ step, gained }) => [step, gained]),
+    }),
+  );
   const rows = outcomes.map(
     ({ contender, learningRate, losses, stepTimes, improvements }, i) =>
       `<tr${contender === winner.contender ? ' class="winner"' : ""}><th scope="row"><i class="swatch optimizer${i}"></i>${escaped(contender.label)}</th><td>${learningRate}</td><td>${mean(losses).toFixed(4)}</td><td>${decibels(mean(gains[i]!.filter((gain) => !Number.isNaN(gain))))}</td><td>${decibels(mean(improvements))}</td><td>${median(stepTimes).toFixed(2)}</td></tr>`,
@@ -169,10 +175,11 @@ function comparison({ comparison: { stream, outcomes, winner } }: Results): stri
 <p>One unshuffled pass over ${Math.round(seconds)} s of noisy speech in ${steps} steps: a step sees half a second and never sees it again. All start from the same weights. <strong>${escaped(winner.contender.label)}</strong> ends best on the test clips of this run.</p>
 <div class="scroll"><table><thead><tr><th></th><th>learning rate</th><th>mean loss</th><th>gained while learning, dB</th><th>gained on test clips, dB</th><th>its own step, ms</th></tr></thead><tbody>${rows.join("")}</tbody></table></div>
 <h3>Loss</h3>
-${lineChart("Loss of each batch before its step", { label: "step", from: 0, to: steps }, { label: "weighted squared error of the mask, smoothed", from: 0, to: highest * 1.15 }, lines(losses, 1))}
-<h3>SI-SDR gained while learning</h3>
-${lineChart("SI-SDR gained while learning", { label: "time, s", from: 0, to: seconds }, { label: "SI-SDR gained, dB, smoothed", from: -2, to: 8 }, lines(slow, windowSeconds), bandsOf(mixture))}
-<h3>Its last minute, with the noise in force</h3>
+${lineChart("Loss of each batch before its step", { label: "step", from: 0, to: steps }, { label: "weighted squared error of the mask, smoothed", from: 0, to: highest * 1.05 }, lines(losses, 1))}
+<h3>On unseen clips, on the way</h3>
+${lineChart("SI-SDR gained on unseen clips, on the way", { label: "step", from: 0, to: steps }, { label: "SI-SDR gained, dB", from: -4, to: 8 }, onTheWay)}
+<p class="note">Weights follow the noise of the moment, so what they can do for others goes up and down. Averages do not.</p>
+<h3>While learning: the last minute</h3>
 ${lineChart("SI-SDR gained in the last minute", zoom, { label: "SI-SDR gained, dB", from: -6, to: 14 }, lines(gains, windowSeconds), bandsOf(mixture))}
 ${names}
 <p class="note">Each half second is cleaned by the weights (or their average) of the moment before, then learned from.</p></section>`;

@@ -26,19 +26,23 @@ export function* shuffledBatches(size: number, voices: readonly Float32Array[], 
 
 export interface StepReport {
   readonly loss: number;
-  /** Time for the gradients and for the optimizer's own step, in ms. */
-  readonly gradientTime: number;
-  readonly stepTime: number;
+  /** The batch's mask by the weights before the step. */
+  readonly mask: Float32Array;
+  /** Time of the optimizer's own part, in ms: from gradients to new weights. */
+  readonly time: number;
 }
 
 /** One step: gradients by TensorFlow.js, update by the optimizer. */
 export function trainStep(network: Network, optimizer: tf.Optimizer, batch: Batch): StepReport {
+  let masked: tf.Tensor2D | undefined;
+  const { value, grads } = tf.variableGrads(() => {
+    masked = tf.keep(network.mask(batch.features));
+    return network.loss(masked, batch);
+  }, network.variables);
+  const [loss, mask] = [value.dataSync()[0]!, masked!.dataSync() as Float32Array];
   const start = performance.now();
-  const { value, grads } = tf.variableGrads(() => network.loss(batch), network.variables);
-  const loss = value.dataSync()[0]!;
-  const gradientsReady = performance.now();
   optimizer.applyGradients(network.variables.map(({ name }) => ({ name, tensor: grads[name]! })));
-  const end = performance.now();
-  tf.dispose([value, grads]);
-  return { loss, gradientTime: gradientsReady - start, stepTime: end - gradientsReady };
+  const time = performance.now() - start;
+  tf.dispose([value, grads, masked!]);
+  return { loss, mask, time };
 }

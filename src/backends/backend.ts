@@ -72,4 +72,6 @@ export interface Backend {
   /** Makes room for variables; all or nothing. `programs` (one per class) are the fullest that will run on them, for sizing. */
   place(requests: readonly RowRequest[], programs: readonly Program[], firstIndex: number): Row[];
   compile(programs: readonly Program[], classes: readonly RowClass[]): CompiledStep;
+  /** Ends what runs beside the calling thread. Whoever made the backend calls it. Twice is harmless. */
+  dispose(): void;
 }

@@ -1,5 +1,37 @@
-/** The public names of the adapter to TensorFlow.js. */
+/** The adapter to TensorFlow.js. Those who do without tfjs-layers import it from "adamax/tfjs/core". */
 
-export { Adamax, type AdamaxOptions } from "./adamax.js";
-export { type NamedGradient, type NamedGradients, type OptimizerClass, TensorOptimizer } from "./optimizer.js";
-export type { TensorGroup, TensorOptions, TrainableTensor } from "./options.js";
+import * as tf from "@tensorflow/tfjs-core";
+import { Adamax as CoreAdamax, type AdamaxOptions as CoreOptions } from "../adamax.js";
+import type { OptimizerOptions } from "../options.js";
+import { adapter } from "./core/adapt.js";
+import { TensorOptimizer } from "./core/optimizer.js";
+import type { TensorOptions } from "./core/options.js";
+import { watchFits } from "./fits.js";
+
+export { type NamedGradient, type NamedGradients, type OptimizerClass, TensorOptimizer } from "./core/optimizer.js";
+export type { LayerWeight, TensorGroup, TensorOptions, TrainableTensor } from "./core/options.js";
+export type { TensorConstraint } from "./core/variable.js";
+export type { NamedTensor } from "./core/weights.js";
+
+/** Writes the averages into a model at the end of its training, and keeps the constraints of its layers. */
+class ModelOptimizer extends TensorOptimizer {
+  constructor(options: TensorOptions<OptimizerOptions> = {}) {
+    super(options);
+    watchFits();
+  }
+}
+
+/** A class of tf.Optimizers from a class of the core's: `const TfLion = tfOptimizer(Lion)`. */
+export const tfOptimizer = adapter(ModelOptimizer);
+
+export type AdamaxOptions = TensorOptions<CoreOptions>;
+
+/** The optimizer that `tf.keras.optimizers.Adamax` documents, as a tf.Optimizer. */
+export class Adamax extends tfOptimizer(CoreAdamax) {}
+
+/** Makes `tf.loadLayersModel` restore this Adamax, with all its options and its state, wherever a saved model names "Adamax": written by
+ *  TensorFlow.js or by Python. For loading it takes the place of TensorFlow.js' own class of that name in the whole process;
+ *  `tf.train.adamax` and `compile({ optimizer: "adamax" })` still make TensorFlow.js' own. */
+export const registerAdamax = (): void => {
+  tf.serialization.registerClass(Adamax);
+};

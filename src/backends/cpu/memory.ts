@@ -16,6 +16,7 @@ export const JOBS = 1024;
 export const UNIFORM_BYTES = 16;
 /** Foreign arrays pass through memory in chunks of this many elements: large enough to amortise a call, small enough for the cache. */
 export const CHUNK = 4 * BLOCK;
+export const MAX_THREADS = 256;
 /** Arrays begin on cache lines. */
 const ALIGNMENT = 64;
 
@@ -25,16 +26,18 @@ export interface Engine {
   readonly why: string;
   /** The most that one memory can hold. */
   readonly maxBytes: number;
+  /** Threads that share a dispatch. */
+  readonly threads: number;
   /** `bytes` zero bytes. */
   allocate(bytes: number): Memory;
-  /** Compiles every pass of every program. In a memory, function `i` of a job is pass i % passes of program floor(i / passes). */
-  compile(programs: readonly Program[]): (memory: Memory) => RunJobs;
+  /** Compiles every pass of every program, and binds them to a segment: the result runs its pending jobs. The function of a job is
+   *  class * passes + pass. */
+  compile(programs: readonly Program[]): (segment: Segment) => () => void;
+  dispose(): void;
 }
 export interface Memory {
   readonly buffer: ArrayBufferLike;
 }
-/** `scratch`: room for the partial sums of one block of every norm. */
-export type RunJobs = (jobs: Pointer, count: number, jobBytes: number, scratch: Pointer) => void;
 
 /** Sizes that the tables of a segment need, from the fullest programs that will run on it. */
 interface TableSizes {
@@ -110,16 +113,20 @@ export class Segment {
   readonly classConstants: Pointer[];
   readonly staging: Pointer;
   readonly zeros: Pointer;
+  /** Room for the partial sums of a block, for each thread. */
   readonly scratch: Pointer;
+  readonly scratchBytes: number;
   readonly end: Pointer;
   readonly memory: Memory;
   /** Jobs written and not yet run, and staging memory in use by them. */
   pending = 0;
+  /** Elements in the pending jobs. */
+  elements = 0;
   staged = 0;
   /** Where staged values go back to after the jobs have run: row, first element, pointer, length. */
   readonly returns: { row: CpuRow; begin: number; pointer: Pointer; length: number }[] = [];
 
-  constructor(requests: readonly RowRequest[], firstIndex: number, sizes: TableSizes, allocate: (bytes: number) => Memory) {
+  constructor(requests: readonly RowRequest[], firstIndex: number, sizes: TableSizes, engine: Engine) {
     let end = 0;
     const take = (bytes: number): Pointer => {
       const pointer = end;
@@ -131,7 +138,8 @@ export class Segment {
     this.classConstants = Array.from({ length: sizes.classes }, () => take(sizes.uniforms * UNIFORM_BYTES));
     this.staging = take(STAGING_BYTES);
     this.zeros = take(BLOCK * 8);
-    this.scratch = take(sizes.sums * LANES * 8);
+    this.scratchBytes = sizes.sums * LANES * 8;
+    this.scratch = take(this.scratchBytes * MAX_THREADS);
     this.rows = requests.map((request, i) => {
       const row = new CpuRow(request, firstIndex + i, this);
       for (const name of row.names) row.pointers.push(name === "w" && request.foreign ? 0 : take(request.length * row.bytesPerElement));
@@ -140,7 +148,7 @@ export class Segment {
       return row;
     });
     this.end = end;
-    this.memory = allocate(end);
+    this.memory = engine.allocate(end);
     this.words = new Int32Array(this.memory.buffer);
     this.float32 = new Float32Array(this.memory.buffer);
     this.float64 = new Float64Array(this.memory.buffer);
@@ -180,7 +188,7 @@ export const placeRows = (engine: Engine, requests: readonly RowRequest[], progr
   }
   let index = firstIndex;
   return groups.flatMap((group) => {
-    const { rows } = new Segment(group, index, sizes, (bytes) => engine.allocate(bytes));
+    const { rows } = new Segment(group, index, sizes, engine);
     index += group.length;
     return rows;
   });

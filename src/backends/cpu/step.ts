@@ -2,21 +2,30 @@
  *  only runs the jobs. With adopted variables and gradients a pass is one dispatch; foreign and sparse arrays come through
  *  a small staging area, chunk by chunk. */
 
-import { hasVariableNorm, JOB, JOBS, placeRows, STAGING_BYTES, UNIFORM_BYTES, CHUNK, type CpuRow, type Engine, type Pointer, type RunJobs, type Segment } from "./memory.js";
+import { hasVariableNorm, JOB, JOBS, placeRows, STAGING_BYTES, UNIFORM_BYTES, CHUNK, type CpuRow, type Engine, type Pointer, type Segment } from "./memory.js";
 import { BLOCK, type Program } from "../../rule/program.js";
 import { IndexedSlices } from "../../variable.js";
 import type { Backend, CompiledStep, Row, RowClass, RowRequest, StepParameters, Values } from "../backend.js";
 import { evaluateScalars } from "./scalars.js";
 
 export class CpuBackend implements Backend {
-  readonly name: string;
-  readonly why: string;
   readonly #engine: Engine;
 
   constructor(engine: Engine) {
-    this.name = engine.name;
-    this.why = engine.why;
     this.#engine = engine;
+  }
+
+  get name(): string {
+    return this.#engine.name;
+  }
+
+  get why(): string {
+    return this.#engine.why;
+  }
+
+  /** Threads that share a step. */
+  get threads(): number {
+    return this.#engine.threads;
   }
 
   place(requests: readonly RowRequest[], programs: readonly Program[], firstIndex: number): Row[] {
@@ -26,7 +35,14 @@ export class CpuBackend implements Backend {
   compile(programs: readonly Program[], classes: readonly RowClass[]): CompiledStep {
     return new CpuStep(this.#engine, programs, classes);
   }
+
+  dispose(): void {
+    this.#engine.dispose();
+  }
 }
+
+/** Enough that a thread which lost its core for a moment holds the others up only a little. */
+const PARTS_PER_THREAD = 16;
 
 /** What a class of variables needs in each step. */
 interface ClassPlan {
@@ -55,13 +71,16 @@ class CpuStep implements CompiledStep {
   readonly #passes: number;
   readonly #sums: number;
   readonly #constantsPerRow: boolean;
-  readonly #instantiate: (segment: Segment) => RunJobs;
-  readonly #instances = new Map<Segment, RunJobs>();
+  readonly #engine: Engine;
+  readonly #bind: (segment: Segment) => () => void;
+  readonly #bound = new Map<Segment, () => void>();
   /** Sums of squares over all variables, by pass and sum. */
   readonly #modelSquares: Float64Array;
   readonly #parameters = { learningRate: 0, step: 0, weightDecay: 0 };
   /** Segments with jobs to run. */
   readonly #open: Segment[] = [];
+  /** Elements in one job at most: all of a variable on one thread, enough parts to share on several. */
+  #jobLength = Number.POSITIVE_INFINITY;
 
   constructor(engine: Engine, programs: readonly Program[], classes: readonly RowClass[]) {
     this.#plans = programs.map((program, i) => plan(program, classes[i]!));
@@ -69,12 +88,13 @@ class CpuStep implements CompiledStep {
     this.#sums = Math.max(...programs[0]!.passes.map((pass) => pass.sums.length));
     this.#constantsPerRow = programs.some(hasVariableNorm);
     this.#modelSquares = new Float64Array(this.#passes * this.#sums);
-    const instantiate = engine.compile(programs);
-    this.#instantiate = (segment) => instantiate(segment.memory);
+    this.#engine = engine;
+    this.#bind = engine.compile(programs);
   }
 
   run(rows: readonly CpuRow[], count: number, parameters: StepParameters): void {
     for (const plan of this.#plans) this.#evaluate(plan, 0, parameters);
+    this.#jobLength = this.#partLength(rows, count);
     for (let pass = 0; pass < this.#passes; pass++) {
       if (this.#constantsPerRow) this.#writeConstantsPerRow(rows, count, pass, parameters);
       else this.#writeConstantsPerClass(rows, count, pass, parameters);
@@ -83,6 +103,15 @@ class CpuStep implements CompiledStep {
       this.#open.length = 0;
       if (pass + 1 < this.#passes) this.#joinSums(rows, count, pass);
     }
+  }
+
+  /** Whole blocks, so that norms are summed alike on any number of threads. */
+  #partLength(rows: readonly CpuRow[], count: number): number {
+    const { threads } = this.#engine;
+    if (threads === 1) return Number.POSITIVE_INFINITY;
+    let elements = 0;
+    for (let i = 0; i < count; i++) elements += rows[i]!.request.length;
+    return Math.max(1, Math.ceil(elements / threads / PARTS_PER_THREAD / BLOCK)) * BLOCK;
   }
 
   #evaluate(plan: ClassPlan, stage: number, { learningRate, step }: StepParameters): void {
@@ -156,8 +185,11 @@ class CpuStep implements CompiledStep {
     const stagesW = foreign !== null && uses.w;
     const stagesG = uses.g && gradient !== row.ownGradient;
     if (!stagesW && !stagesG) {
-      if (segment.pending === JOBS) this.#flush(segment);
-      if (length > 0) this.#writeJob(row, plan, pass, 0, length, row.pointers[0]!, row.pointers[1]!);
+      for (let begin = 0; begin < length; begin += this.#jobLength) {
+        if (segment.pending === JOBS) this.#flush(segment);
+        const offset = begin * bytesPerElement;
+        this.#writeJob(row, plan, pass, begin, Math.min(this.#jobLength, length - begin), row.pointers[0]! + offset, row.pointers[1]! + offset);
+      }
       return;
     }
     const sparse = gradient instanceof IndexedSlices ? gradient : null;
@@ -205,23 +237,23 @@ class CpuStep implements CompiledStep {
       words[job + JOB.arrays + i] = array === 0 ? w : array === 1 ? g : pointers[array]! + begin * bytesPerElement;
     }
     segment.pending++;
+    segment.elements += length;
   }
 
   #flush(segment: Segment): void {
     if (segment.pending === 0) return;
-    let run = this.#instances.get(segment);
+    let run = this.#bound.get(segment);
     if (!run) {
-      run = this.#instantiate(segment);
-      this.#instances.set(segment, run);
+      run = this.#bind(segment);
+      this.#bound.set(segment, run);
     }
-    run(segment.jobs, segment.pending, segment.jobBytes, segment.scratch);
+    run();
     for (const { row, begin, pointer, length } of segment.returns) {
       const from = pointer / row.bytesPerElement;
       row.request.foreign!.target().set(elementsOf(row).subarray(from, from + length), begin);
     }
     segment.returns.length = 0;
-    segment.pending = 0;
-    segment.staged = 0;
+    segment.pending = segment.elements = segment.staged = 0;
   }
 }
 

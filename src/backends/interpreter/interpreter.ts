@@ -4,7 +4,7 @@
 import type { Operation } from "../../rule/expression.js";
 import { BLOCK, LANES, type Pass, type Program } from "../../rule/program.js";
 import type { Values } from "../backend.js";
-import { type Engine, JOB, type Memory, type RunJobs, UNIFORM_BYTES } from "../cpu/memory.js";
+import { type Engine, JOB, type Segment, UNIFORM_BYTES } from "../cpu/memory.js";
 import { CpuBackend } from "../cpu/step.js";
 
 /** Elements whose intermediate values fit the first-level cache; divides BLOCK. */
@@ -13,18 +13,18 @@ const CHUNK = 1024;
 export class InterpreterBackend extends CpuBackend {
   /** `why`: the reason for not running something faster. */
   constructor(why = "asked for") {
-    super({ name: "interpreter", why, maxBytes: 2 ** 32, allocate: (bytes) => ({ buffer: new ArrayBuffer(Math.ceil(bytes / 8) * 8) }), compile } satisfies Engine);
+    super({ name: "interpreter", why, maxBytes: 2 ** 32, threads: 1, allocate, compile, dispose() {} } satisfies Engine);
   }
 }
 
-const compile = (programs: readonly Program[]): ((memory: Memory) => RunJobs) => {
+const allocate = (bytes: number) => ({ buffer: new ArrayBuffer(Math.ceil(bytes / 8) * 8) });
+
+const compile = (programs: readonly Program[]): ((segment: Segment) => () => void) => {
   const passes = programs.flatMap((program) => program.passes.map((pass) => new ChunkedPass(program, pass)));
-  return ({ buffer }) => {
-    const words = new Int32Array(buffer);
-    const views = { float32: new Float32Array(buffer), float64: new Float64Array(buffer) };
-    return (jobs, count, jobBytes) => {
-      for (let i = 0, job = jobs / 4; i < count; i++, job += jobBytes / 4) passes[words[job + JOB.function]!]!.run(words, job, views);
-    };
+  return (segment) => () => {
+    const wordsPerJob = segment.jobBytes / 4;
+    for (let i = 0, job = segment.jobs / 4; i < segment.pending; i++, job += wordsPerJob)
+      passes[segment.words[job + JOB.function]!]!.run(segment.words, job, segment);
   };
 };
 

@@ -1,16 +1,30 @@
-/** The WebAssembly backend: compiled passes over memory of its own. */
+/** The WebAssembly backend: compiled passes over memory of its own, on one thread or several. */
 
-import { BackendError } from "../../errors.js";
+import { BackendError, OptionError, show } from "../../errors.js";
 import type { Program } from "../../rule/program.js";
-import type { Engine, Memory, RunJobs } from "../cpu/memory.js";
+import type { Engine, Memory, Segment } from "../cpu/memory.js";
 import { CpuBackend } from "../cpu/step.js";
 import { compileModule } from "./compiler.js";
+import { ThreadPool } from "./threads.js";
 
 const PAGE = 65536;
+const MAX_PAGES = 65536;
+/** "auto" starts workers when a memory of this size is asked for: about 3e5 parameters. Below, they would sleep. */
+const WORTH_THREADS_BYTES = 300_000 * 16;
+const MAX_AUTO_THREADS = 8;
+
+export interface WasmOptions {
+  /** Threads for a step, the calling one included: an integer of 1 or more, or "auto" (default), one per core for models from about 3e5
+   *  parameters. Where threads cannot be had, one; `why` says the reason. The bits do not depend on it. */
+  threads?: number | "auto";
+  /** Where the worker's script is, for bundlers and servers that move it. Default: worker.js beside this module. */
+  workerUrl?: URL | string;
+}
 
 export class WasmBackend extends CpuBackend {
-  constructor() {
-    super({ name: "wasm", why: "WebAssembly SIMD, the fastest backend for values in main memory", maxBytes: 65536 * PAGE, allocate, compile } satisfies Engine);
+  /** @throws OptionError when `threads` is out of range. */
+  constructor(options: WasmOptions = {}) {
+    super(new WasmEngine(options));
   }
 
   /** Why this machine cannot run the WebAssembly backend, or null when it can. */
@@ -28,22 +42,94 @@ export class WasmBackend extends CpuBackend {
   }
 }
 
-const allocate = (bytes: number): Memory => {
-  const pages = Math.ceil(bytes / PAGE);
-  try {
-    return new WebAssembly.Memory({ initial: pages, maximum: pages });
-  } catch {
-    throw new BackendError(
-      `There is no memory for the variables, their gradients and their state. Asked for: ${pages * PAGE} bytes in one piece. ` +
-        "Train fewer variables, free other memory, or give the process more.",
-    );
+class WasmEngine implements Engine {
+  readonly name = "wasm";
+  readonly maxBytes = MAX_PAGES * PAGE;
+  readonly #asked: number | "auto";
+  readonly #options: WasmOptions;
+  readonly #refusal: string | null;
+  #pool: ThreadPool | undefined;
+  #lost = "";
+
+  constructor(options: WasmOptions) {
+    const { threads = "auto" } = options;
+    if (threads !== "auto" && !(Number.isInteger(threads) && threads >= 1 && threads <= 256))
+      throw new OptionError(`threads must be "auto" or an integer from 1 to 256. Received: ${show(threads)}. Leave it out for "auto".`);
+    this.#asked = threads;
+    this.#options = options;
+    this.#refusal = threadRefusal();
   }
+
+  get why(): string {
+    const speed = "WebAssembly SIMD, the fastest backend for values in main memory";
+    if (this.#refusal && this.#asked !== 1) return `${speed}; one thread: ${this.#refusal}`;
+    if (this.#pool) return `${speed}; ${this.#pool.threads} threads${this.#lost}`;
+    return `${speed}; one thread${this.#asked === "auto" ? ": no model so far was large enough for more" : ""}`;
+  }
+
+  get threads(): number {
+    return this.#pool?.threads ?? 1;
+  }
+
+  allocate(bytes: number): Memory {
+    if (this.#wantsThreads(bytes)) this.#startPool();
+    const pages = Math.ceil(bytes / PAGE);
+    try {
+      return new WebAssembly.Memory({ initial: pages, maximum: pages, shared: this.#pool !== undefined });
+    } catch {
+      throw new BackendError(
+        `There is no memory for the variables, their gradients and their state. Asked for: ${pages * PAGE} bytes in one piece. ` +
+          "Train fewer variables, free other memory, or give the process more.",
+      );
+    }
+  }
+
+  #wantsThreads(bytes: number): boolean {
+    if (this.#refusal || this.#asked === 1) return false;
+    return this.#asked !== "auto" || (bytes >= WORTH_THREADS_BYTES && coreCount() > 1);
+  }
+
+  #startPool(): void {
+    this.#pool ??= new ThreadPool(this.#asked === "auto" ? Math.min(coreCount(), MAX_AUTO_THREADS) : (this.#asked as number), this.#options.workerUrl, (reason) => {
+      if (!this.#lost) console.warn(`adamax: a worker thread was lost (${reason}); training goes on with those that are left.`);
+      this.#lost = ` less those that were lost (${reason})`;
+    });
+  }
+
+  compile(programs: readonly Program[]): (segment: Segment) => () => void {
+    const modules: { own?: WebAssembly.Module; shared?: WebAssembly.Module } = {};
+    return (segment) => {
+      const memory = segment.memory as WebAssembly.Memory;
+      const isShared = !(memory.buffer instanceof ArrayBuffer);
+      const kind = isShared ? "shared" : "own";
+      modules[kind] ??= new WebAssembly.Module(compileModule(programs, isShared ? MAX_PAGES : null));
+      const module = modules[kind];
+      const exports = new WebAssembly.Instance(module, { memory: { memory } }).exports;
+      const run = exports.run as (jobs: number, count: number, jobBytes: number, scratch: number) => void;
+      const alone = () => run(segment.jobs, segment.pending, segment.jobBytes, segment.scratch);
+      const pool = this.#pool;
+      if (!isShared || !pool) return alone;
+      const instance = pool.load(module, memory, (job, scratch) => run(job, 1, 0, scratch));
+      return () => (pool.isWorth(instance, segment) ? pool.run(instance, segment) : alone());
+    };
+  }
+
+  dispose(): void {
+    this.#pool?.dispose();
+    this.#pool = undefined;
+  }
+}
+
+/** Why there can be no second thread here, or null. */
+const threadRefusal = (): string | null => {
+  const { crossOriginIsolated, process } = globalThis as { crossOriginIsolated?: boolean; process?: Partial<typeof import("node:process")> };
+  if (process?.versions?.node) return process.getBuiltinModule ? null : "workers need Node 20.16 or newer";
+  if (typeof SharedArrayBuffer === "undefined" || crossOriginIsolated === false)
+    return "the page is not cross-origin isolated (headers Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp)";
+  return typeof Worker === "undefined" ? "there are no workers here" : null;
 };
 
-const compile = (programs: readonly Program[]): ((memory: Memory) => RunJobs) => {
-  const module = new WebAssembly.Module(compileModule(programs, null));
-  return (memory) => {
-    const { run } = new WebAssembly.Instance(module, { memory: { memory: memory as WebAssembly.Memory } }).exports;
-    return run as RunJobs;
-  };
+const coreCount = (): number => {
+  const { navigator, process } = globalThis as { navigator?: { hardwareConcurrency?: number }; process?: typeof import("node:process") };
+  return navigator?.hardwareConcurrency ?? process?.getBuiltinModule?.("node:os")?.availableParallelism() ?? 1;
 };

@@ -1,17 +1,26 @@
 /** A tf.Variable as the core trains it: read and written where TensorFlow.js keeps it. */
 
 import * as tf from "@tensorflow/tfjs-core";
-import type { Values } from "../backends/backend.js";
-import { Variable } from "../variable.js";
+import type { Values } from "../../backends/backend.js";
+import { Variable } from "../../variable.js";
 import { canWriteInPlace, elementsOf } from "./elements.js";
+
+/** What a layer applies to a weight to keep it where it belongs. */
+export interface TensorConstraint {
+  apply(value: tf.Tensor): tf.Tensor;
+}
 
 export class TensorVariable extends Variable {
   #inPlace = false;
+  #written = false;
   /** An array of its own for the new value, where the old one may not be written. */
   #fresh: Float32Array | null = null;
 
   /** @throws ShapeError unless `tensor` is float32. */
-  constructor(readonly tensor: tf.Variable) {
+  constructor(
+    readonly tensor: tf.Variable,
+    readonly tensorConstraint: TensorConstraint | null,
+  ) {
     super(elementsOf(tensor) as Values, { shape: tensor.shape, name: tensor.name, adopt: false });
   }
 
@@ -20,9 +29,11 @@ export class TensorVariable extends Variable {
     this.relocate(elementsOf(this.tensor) as Values);
     this.#inPlace = canWriteInPlace(this.tensor);
     this.#fresh = null;
+    this.#written = false;
   }
 
   override target(): Values {
+    this.#written = true;
     if (this.#inPlace) return this.value;
     this.#fresh ??= new Float32Array(this.length);
     return this.#fresh;
@@ -30,18 +41,28 @@ export class TensorVariable extends Variable {
 
   /** Makes `value` an array that may be written. */
   makeWritable(): void {
+    this.#written = true;
     if (this.#inPlace) return;
     this.#fresh = new Float32Array(this.value);
     this.relocate(this.#fresh);
   }
 
-  /** Gives the tensor what was written to an array of its own. */
-  settle(): void {
-    if (!this.#fresh) return;
-    const value = tf.tensor(this.#fresh, this.tensor.shape);
-    this.tensor.assign(value);
-    value.dispose();
-    this.relocate(this.#fresh);
-    this.#fresh = null;
+  /** Gives the tensor what was written to an array of its own. Returns whether anything was written. */
+  settle(): boolean {
+    if (this.#fresh) {
+      const value = tf.tensor(this.#fresh, this.tensor.shape);
+      this.tensor.assign(value);
+      value.dispose();
+      this.relocate(this.#fresh);
+      this.#fresh = null;
+    }
+    const written = this.#written;
+    this.#written = false;
+    return written;
+  }
+
+  constrain(): void {
+    const { tensor, tensorConstraint } = this;
+    if (tensorConstraint) tf.tidy(() => tensor.assign(tensorConstraint.apply(tensor)));
   }
 }

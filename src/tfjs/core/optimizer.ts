@@ -1,15 +1,18 @@
 /** An optimizer of the core as a tf.Optimizer. Its state lies in the core's memory; no tensor is held from step to step. */
 
 import * as tf from "@tensorflow/tfjs-core";
-import type { Gradient } from "../backends/backend.js";
-import { type Config, optionsFromConfig } from "../configuration.js";
-import { OptionError, ShapeError, show } from "../errors.js";
-import type { GradientAndVariable, Optimizer } from "../optimizer.js";
-import type { OptimizerOptions } from "../options.js";
-import type { UpdateRule } from "../rule/update-rule.js";
+import type { Gradient } from "../../backends/backend.js";
+import { type Config, optionsFromConfig } from "../../configuration.js";
+import { OptionError, ShapeError, show } from "../../errors.js";
+import type { GradientAndVariable, Optimizer } from "../../optimizer.js";
+import type { OptimizerOptions } from "../../options.js";
+import type { UpdateRule } from "../../rule/update-rule.js";
+import { LearningRateSchedule } from "../../schedules/schedule.js";
+import { fromTensorFlow, toTensorFlow } from "./config.js";
 import { elementsOf } from "./elements.js";
 import { plainLearningRate, plainOptions, type TensorOptions, type TrainableTensor } from "./options.js";
 import { TensorVariable } from "./variable.js";
+import { type NamedTensor, SavedWeights, toWeights } from "./weights.js";
 
 /** A class of the core's optimizers. */
 export interface OptimizerClass {
@@ -38,6 +41,10 @@ export class TensorOptimizer extends tf.Optimizer {
   readonly #trained: TensorVariable[] = [];
   /** A learning rate that the user steers by assigning to it. */
   #learningRate: tf.Variable | null;
+  /** State that was loaded, as far as its variables have not been seen. */
+  #saved: SavedWeights | null = null;
+  /** What the last call of getWeights returned. */
+  #handedOut: NamedTensor[] = [];
 
   /** The name under which configurations know the class, as in Python. */
   static get className(): string {
@@ -64,23 +71,25 @@ export class TensorOptimizer extends tf.Optimizer {
   /** One step. Gradients come by name, for variables that TensorFlow.js knows; variables that are new here begin with fresh state.
    *  @throws ShapeError for a gradient that does not fit or an unknown name; OptionError when all gradients are null. */
   applyGradients(gradients: NamedGradients): void {
-    // The core asks for the pairs after it has called a learning rate that is a function: that may move TensorFlow.js' heap.
-    this.#core.applyGradients(this.#pairs(gradients));
-    for (const variable of this.#trained) variable.settle();
-  }
-
-  *#pairs(gradients: NamedGradients): Iterable<GradientAndVariable> {
     const named = Array.isArray(gradients)
       ? (gradients as readonly NamedGradient[])
       : Object.entries(gradients).map(([name, tensor]) => ({ name, tensor }));
     const variables = named.map(({ name }) => this.#variableOf(registered(name)));
     this.#train(variables);
-    // All of them: one that has no gradient now may have accumulated some.
-    for (const variable of this.#trained) if (!variable.tensor.isDisposed) variable.locate();
-    for (const [i, variable] of variables.entries()) yield [gradientFor(variable, named[i]!.tensor), variable];
+    this.#core.applyGradients(this.#pairs(named, variables));
+    for (const variable of this.#trained) if (variable.settle()) variable.constrain();
   }
 
-  /** Makes the state of these variables. Happens by itself when a variable gets its first gradient. */
+  /** The core asks for these after it has called a learning rate that is a function, which may move TensorFlow.js' heap. */
+  *#pairs(named: readonly NamedGradient[], variables: readonly TensorVariable[]): Iterable<GradientAndVariable> {
+    // All of them: one that has no gradient now may have accumulated some.
+    for (const variable of this.#trained) if (!variable.tensor.isDisposed) variable.locate();
+    for (let i = 0; i < named.length; i++) yield [gradientFor(variables[i]!, named[i]!.tensor), variables[i]!];
+  }
+
+  /** Makes the state of these variables. Happens by itself when a variable gets its first gradient, and for a model when `fit` begins.
+   *  A model's `trainableWeights` bring the constraints of their layers, which are applied after each step.
+   *  @throws CheckpointError when state was loaded that does not fit them. */
   build(variables: Iterable<TrainableTensor>): void {
     this.#train([...variables].map((variable) => this.#variableOf(variable)));
   }
@@ -88,16 +97,39 @@ export class TensorOptimizer extends tf.Optimizer {
   #train(variables: readonly TensorVariable[]): void {
     const fresh = variables.filter((variable) => variable.owner === null);
     if (fresh.length === 0) return;
+    const savedNames = this.#saved?.match(fresh, this.#arrays());
     for (const variable of fresh) variable.locate();
     this.#core.extend(fresh);
     this.#trained.push(...fresh);
+    if (savedNames) this.#restore(fresh, savedNames);
+  }
+
+  /** The arrays that the core keeps for each variable. */
+  #arrays(): string[] {
+    const { useEma, gradientAccumulationSteps } = this.#core.settings;
+    const { slots } = (this.constructor as typeof TensorOptimizer).core.rule;
+    return [...(useEma ? ["average"] : []), ...(gradientAccumulationSteps === null ? [] : ["accumulator"]), ...slots];
+  }
+
+  #restore(variables: readonly TensorVariable[], savedNames: readonly string[]): void {
+    const saved = this.#saved!;
+    const state = this.#core.variables;
+    const values = saved.take(
+      savedNames,
+      variables.map(({ name }) => name),
+      state,
+      this.#core.settings.name,
+    );
+    if (variables.length === this.#trained.length) values[0] = BigInt64Array.of(BigInt(saved.calls));
+    this.#core.loadOwnVariables(Object.fromEntries(values.map((value, i) => [`${i}`, value])));
+    if (saved.isSpent) this.#saved = null;
   }
 
   #variableOf(given: TrainableTensor): TensorVariable {
     const tensor = ("read" in given ? given.read() : given) as tf.Variable;
     let variable = this.#variables.get(tensor);
     if (!variable) {
-      variable = new TensorVariable(tensor);
+      variable = new TensorVariable(tensor, ("read" in given && given.constraint) || null);
       this.#variables.set(tensor, variable);
     }
     return variable;
@@ -105,12 +137,21 @@ export class TensorOptimizer extends tf.Optimizer {
 
   /** Updates made so far. */
   override get iterations(): number {
-    return this.#core.iterations;
+    const { gradientAccumulationSteps } = this.#core.settings;
+    return this.#waiting ? Math.floor(this.#waiting.calls / (gradientAccumulationSteps ?? 1)) : this.#core.iterations;
+  }
+
+  /** State that was loaded before the first variable was seen. */
+  get #waiting(): SavedWeights | null {
+    return this.#trained.length === 0 ? this.#saved : null;
   }
 
   /** The rate of the next step. A schedule is evaluated; a function is called. */
   get learningRate(): number {
-    return this.#core.learningRate;
+    const { learningRate } = this.#core.settings;
+    return this.#waiting && learningRate instanceof LearningRateSchedule
+      ? learningRate.at(this.#waiting.calls)
+      : this.#core.learningRate;
   }
 
   /** @throws OptionError when the learning rate is a schedule, or the value is out of range. */
@@ -168,7 +209,9 @@ export class TensorOptimizer extends tf.Optimizer {
 
   /** The options in Keras' snake_case, as TensorFlow.js saves them and Python reads them. */
   getConfig(): tf.serialization.ConfigDict {
-    return this.#core.getConfig() as tf.serialization.ConfigDict;
+    const config = this.#core.getConfig();
+    if (this.#learningRate) config.learning_rate = this.learningRate;
+    return toTensorFlow(config) as tf.serialization.ConfigDict;
   }
 
   /** An optimizer from `getConfig`'s JSON, or from what tf_keras or Keras 3 wrote. TensorFlow.js passes the class as well.
@@ -187,12 +230,31 @@ export class TensorOptimizer extends tf.Optimizer {
       typeof first === "function"
         ? [first as typeof TensorOptimizer, second, {}]
         : [this as typeof TensorOptimizer, first, second];
-    return new Class(optionsFromConfig(Class.core.rule, config as Config, (overrides ?? {}) as OptimizerOptions));
+    return new Class(optionsFromConfig(Class.core.rule, fromTensorFlow(config as Config), (overrides ?? {}) as OptimizerOptions));
+  }
+
+  /** The state as TensorFlow.js saves it with a model. The tensors are this optimizer's: it frees them at the next call and in `dispose`. */
+  override async getWeights(): Promise<NamedTensor[]> {
+    tf.dispose(this.#handedOut.map(({ tensor }) => tensor));
+    this.#handedOut = toWeights(this.#core.variables, this.#core.settings.name, this.#saved);
+    return this.#handedOut;
+  }
+
+  /** Takes what getWeights returned, here or before it was saved; the tensors stay yours. Variables are found by name, and renamed ones by their
+   *  place. Where there are none yet, the state waits for the first step.
+   *  @throws CheckpointError for state that does not fit; in the first step, if it waited. */
+  override async setWeights(weights: readonly NamedTensor[]): Promise<void> {
+    const saved = await SavedWeights.read(weights);
+    const names = this.#trained.length > 0 ? saved.match(this.#trained, this.#arrays()) : null;
+    this.#saved = saved;
+    if (names) this.#restore(this.#trained, names);
   }
 
   /** Frees the state. The variables keep their values. Twice is harmless. */
   override dispose(): void {
     this.#core.dispose();
+    tf.dispose(this.#handedOut.map(({ tensor }) => tensor));
+    this.#handedOut = [];
     this.#trained.length = 0;
     this.#variables.clear();
   }

@@ -1,11 +1,17 @@
 /** Options as TensorFlow.js users write them: with tensors for numbers, and tf.Variables for variables. */
 
 import * as tf from "@tensorflow/tfjs-core";
-import type { Group } from "../options.js";
-import type { Variable } from "../variable.js";
+import type { Group } from "../../options.js";
+import type { Variable } from "../../variable.js";
+import type { TensorConstraint } from "./variable.js";
 
-/** A variable of TensorFlow.js, or of one of its layers. */
-export type TrainableTensor = tf.Variable | { read(): tf.Tensor };
+/** A weight of a layer, as in `model.trainableWeights`. */
+export interface LayerWeight {
+  read(): tf.Tensor;
+  readonly constraint?: TensorConstraint | null;
+}
+
+export type TrainableTensor = tf.Variable | LayerWeight;
 
 /** Variables that get settings of their own. A variable takes the first group that names it. */
 export interface TensorGroup extends Omit<Group, "variables"> {

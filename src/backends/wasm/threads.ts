@@ -1,0 +1,149 @@
+/** The calling thread's side of a pool of workers. */
+
+import { BackendError } from "../../errors.js";
+import { controlBytes, deal, drain, isLoaded, type RunJob, WORD } from "./claims.js";
+import type { Message } from "./worker.js";
+
+/** What is run at once: jobs in a segment's memory. */
+export interface Dispatch {
+  readonly jobs: number;
+  readonly pending: number;
+  readonly jobBytes: number;
+  readonly scratch: number;
+  readonly scratchBytes: number;
+  /** Elements in all the jobs. */
+  readonly elements: number;
+}
+
+/** Elements from which a dispatch is shared with workers that spin, and from which sleeping ones are woken for it. Measured (bench/threads.ts):
+ *  below, handing over costs more than it saves. */
+const WORTH_SHARING = 30_000;
+const WORTH_WAKING = 300_000;
+/** A job lasts milliseconds at most; one that is claimed and not done after this long has died with its worker. */
+const PATIENCE_MILLISECONDS = 2000;
+
+/** A worker of Node or of a page, as far as we use it. */
+interface AnyWorker {
+  postMessage(message: Message): void;
+  terminate(): unknown;
+}
+
+export class ThreadPool {
+  readonly threads: number;
+  readonly #control: Int32Array;
+  readonly #workers: AnyWorker[] = [];
+  readonly #runners: RunJob[] = [];
+  #alive = 0;
+  readonly #onLoss: (reason: string) => void;
+  /** Whether this thread may block: a page's main thread may not. */
+  readonly #mayWait = typeof window === "undefined";
+
+  /** Starts `threads - 1` workers; until they are ready, the caller works alone. `onLoss` is told of workers that fail. */
+  constructor(threads: number, workerUrl: URL | string | undefined, onLoss: (reason: string) => void) {
+    this.threads = threads;
+    this.#onLoss = onLoss;
+    this.#control = new Int32Array(new SharedArrayBuffer(controlBytes(threads)));
+    for (let thread = 1; thread < threads; thread++) this.#start(thread, workerUrl);
+    this.#post((thread) => ({ kind: "begin", control: this.#control, thread, threads }));
+  }
+
+  #start(thread: number, workerUrl: URL | string | undefined): void {
+    const lost = (reason: string) => {
+      if (!this.#workers[thread - 1]) return;
+      delete this.#workers[thread - 1];
+      this.#alive--;
+      this.#onLoss(reason);
+    };
+    try {
+      this.#workers[thread - 1] = startWorker(workerUrl, lost);
+      this.#alive++;
+    } catch (error) {
+      this.#onLoss(String(error));
+    }
+  }
+
+  /** Posts one message to every worker, and has them return to their event loops for it. */
+  #post(messageFor: (thread: number) => Message): void {
+    Atomics.add(this.#control, WORD.messages, 1);
+    this.#workers.forEach((worker, i) => worker.postMessage(messageFor(i + 1)));
+    this.#wake();
+  }
+
+  #wake(): void {
+    Atomics.add(this.#control, WORD.generation, 1);
+    Atomics.notify(this.#control, WORD.generation);
+  }
+
+  /** Gives every worker a compiled instance; returns its number. */
+  load(module: WebAssembly.Module, memory: WebAssembly.Memory, run: RunJob): number {
+    // Numbers begin at 1: a worker that has loaded nothing says 0.
+    const instance = Math.max(1, this.#runners.length);
+    this.#runners[instance] = run;
+    this.#post(() => ({ kind: "instance", instance, module, memory }));
+    return instance;
+  }
+
+  /** Whether sharing a dispatch would be faster than running it alone. */
+  isWorth(instance: number, { elements, pending }: Dispatch): boolean {
+    if (elements < WORTH_SHARING || pending < 2 || this.#alive === 0) return false;
+    const asleep = Atomics.load(this.#control, WORD.sleepers);
+    if (asleep >= this.#alive && elements < WORTH_WAKING) return false;
+    for (const thread in this.#workers) if (!isLoaded(this.#control, Number(thread) + 1, instance)) return false;
+    return true;
+  }
+
+  /** Runs the jobs on all threads; returns when every one is done.
+   *  @throws BackendError when a worker died inside of a job: what it was writing is neither old nor new. */
+  run(instance: number, dispatch: Dispatch): void {
+    const control = this.#control;
+    control[WORD.jobs] = dispatch.jobs;
+    control[WORD.jobBytes] = dispatch.jobBytes;
+    control[WORD.scratch] = dispatch.scratch;
+    control[WORD.scratchBytes] = dispatch.scratchBytes;
+    Atomics.store(control, WORD.instance, instance);
+    deal(control, this.threads, dispatch.pending);
+    Atomics.add(control, WORD.generation, 1);
+    if (Atomics.load(control, WORD.sleepers) > 0) Atomics.notify(control, WORD.generation);
+    drain(control, this.threads, 0, (number) => this.#runners[number]!);
+    this.#finish(dispatch.pending);
+  }
+
+  /** Waits for the jobs that workers have claimed. */
+  #finish(jobs: number): void {
+    const control = this.#control;
+    for (let i = 0; i < 1000; i++) if (Atomics.load(control, WORD.done) === jobs) return;
+    const begin = performance.now();
+    while (Atomics.load(control, WORD.done) !== jobs) {
+      const waited = performance.now() - begin;
+      if (Atomics.load(control, WORD.failed) === 1 || waited > PATIENCE_MILLISECONDS)
+        throw new BackendError(
+          "A worker thread died in the middle of a step, and left variables and state neither old nor new. " +
+            `Received: ${Atomics.load(control, WORD.done)} of ${jobs} parts done. Load the last checkpoint into the variables and the optimizer.`,
+        );
+      // The worker has lost its core for a while: give it ours.
+      if (waited > 0.5 && this.#mayWait) Atomics.wait(control, WORD.done, Atomics.load(control, WORD.done), 0.2);
+    }
+  }
+
+  dispose(): void {
+    const workers = this.#workers.splice(0);
+    this.#alive = 0;
+    for (const worker of workers) worker?.terminate();
+  }
+}
+
+/** A worker whose script is a file of its own, so that pages with a content security policy can allow it. */
+const startWorker = (workerUrl: URL | string | undefined, lost: (reason: string) => void): AnyWorker => {
+  const node = (globalThis as { process?: typeof import("node:process") }).process?.getBuiltinModule?.("node:worker_threads");
+  if (node) {
+    // A process must be able to end without disposing; loaders of the parent are not for us.
+    const worker = new node.Worker(workerUrl ?? new URL("./worker.js", import.meta.url), { execArgv: [] });
+    worker.unref();
+    worker.on("error", (error) => lost(String(error)));
+    worker.on("exit", (code) => lost(`it ended with code ${code}`));
+    return worker;
+  }
+  const worker = workerUrl ? new Worker(workerUrl, { type: "module" }) : new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
+  worker.onerror = (event) => lost(event.message || "its script could not be loaded");
+  return worker;
+};

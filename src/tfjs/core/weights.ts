@@ -1,0 +1,141 @@
+/** The optimizer's state as TensorFlow.js saves it: a list of named tensors. First `iter`, the number of calls; then every array
+ *  as "variable/array", in the core's order. */
+
+import * as tf from "@tensorflow/tfjs-core";
+import type { Values } from "../../backends/backend.js";
+import { CheckpointError, show } from "../../errors.js";
+import type { StateVariable } from "../../state.js";
+
+export interface NamedTensor {
+  readonly name: string;
+  readonly tensor: tf.Tensor;
+}
+
+/** What a variable must be like to take state. */
+export interface Slotted {
+  readonly name: string;
+  readonly shape: readonly number[];
+}
+
+const ITERATIONS = "iter";
+
+/** The core calls an array "optimizer/array/variable". */
+const splitName = (name: string, optimizer: string): { array: string; variable: string } => {
+  const rest = name.slice(optimizer.length + 1);
+  const slash = rest.indexOf("/");
+  return { array: rest.slice(0, slash), variable: rest.slice(slash + 1) };
+};
+
+/** Copies of the state, which the caller frees. `waiting` is state that no variable has taken yet. */
+export const toWeights = (state: readonly StateVariable[], optimizer: string, waiting: SavedWeights | null): NamedTensor[] => {
+  const [iteration, ...arrays] = state;
+  const calls = waiting && arrays.length === 0 ? waiting.calls : Number(iteration!.value[0]);
+  return [
+    { name: ITERATIONS, tensor: tf.scalar(calls, "int32") },
+    ...arrays.map(({ name, shape, value }) => {
+      const { array, variable } = splitName(name, optimizer);
+      return { name: `${variable}/${array}`, tensor: tf.tensor(new Float32Array(value as Values), [...shape]) };
+    }),
+    ...(waiting ? waiting.toWeights() : []),
+  ];
+};
+
+/** State read from a file, until its variables turn up: loading a model tells the optimizer nothing about them. */
+export class SavedWeights {
+  /** By variable, in the order in which they were saved; then by array. */
+  readonly #variables = new Map<string, { shape: readonly number[]; arrays: Map<string, Float32Array> }>();
+
+  private constructor(readonly calls: number) {}
+
+  /** @throws CheckpointError for what getWeights did not write. */
+  static async read(weights: readonly NamedTensor[]): Promise<SavedWeights> {
+    const [first, ...rest] = weights;
+    if (first?.name !== ITERATIONS)
+      throw new CheckpointError(
+        `The state of an optimizer begins with ${show(ITERATIONS)}. Received: ${show(first?.name)}. Pass what getWeights returned.`,
+      );
+    const saved = new SavedWeights((await first.tensor.data())[0]!);
+    for (const { name, tensor } of rest) {
+      const slash = name.lastIndexOf("/");
+      const variable = name.slice(0, slash);
+      const known = saved.#variables.get(variable) ?? { shape: tensor.shape, arrays: new Map() };
+      known.arrays.set(name.slice(slash + 1), new Float32Array(await tensor.data()));
+      saved.#variables.set(variable, known);
+    }
+    return saved;
+  }
+
+  /** Whether every variable has taken its state. */
+  get isSpent(): boolean {
+    return this.#variables.size === 0;
+  }
+
+  /** The name under which the state of each variable was saved.
+   *  @throws CheckpointError that lists the variables without state, and the arrays that are missing or do not fit. */
+  match(variables: readonly Slotted[], arrays: readonly string[]): string[] {
+    const names = matchNames(
+      [...this.#variables.keys()],
+      variables.map(({ name }) => name),
+    );
+    variables.forEach(({ name, shape }, i) => {
+      const saved = this.#variables.get(names[i]!)!;
+      const has = [...saved.arrays.keys()];
+      const missing = arrays.filter((array) => !has.includes(array));
+      const unknown = has.filter((array) => !arrays.includes(array));
+      if (missing.length + unknown.length > 0)
+        throw new CheckpointError(
+          `The saved state of variable ${show(name)} must have ${arrays.join(", ")}. Received: ${has.join(", ")}. ` +
+            "Make the optimizer with the options it was saved with (useEma, gradientAccumulationSteps).",
+        );
+      if (!tf.util.arraysEqual([...saved.shape], [...shape]))
+        throw new CheckpointError(
+          `The saved state of variable ${show(name)} must have its shape, [${shape}]. Received: [${saved.shape}], saved for ${show(names[i])}. Load it into the model it was saved from.`,
+        );
+    });
+    return names;
+  }
+
+  /** Writes what was saved under `names` over `state`, the core's arrays, and forgets it. `variables` are the names there. */
+  take(
+    names: readonly string[],
+    variables: readonly string[],
+    state: readonly StateVariable[],
+    optimizer: string,
+  ): StateVariable["value"][] {
+    const savedName = new Map(variables.map((variable, i) => [variable, names[i]!]));
+    const values = state.map(({ name, value }, i) => {
+      if (i === 0) return value;
+      const { array, variable } = splitName(name, optimizer);
+      return this.#variables.get(savedName.get(variable) ?? "")?.arrays.get(array) ?? value;
+    });
+    for (const name of names) this.#variables.delete(name);
+    return values;
+  }
+
+  toWeights(): NamedTensor[] {
+    return [...this.#variables].flatMap(([variable, { shape, arrays }]) =>
+      [...arrays].map(([array, values]) => ({ name: `${variable}/${array}`, tensor: tf.tensor(values.slice(), [...shape]) })),
+    );
+  }
+}
+
+/** TensorFlow.js makes names unique in a process: what was "dense/kernel" is "dense/kernel_1" when it is loaded beside it. */
+const withoutNumber = (name: string): string => name.replace(/_\d+$/, "");
+
+/** For each name present, the saved name that means it: the same one; else the one that is the same without numbers at the end, if
+ *  that is unique; else the one at the same place, if there are as many.
+ *  @throws CheckpointError that lists the names for which nothing is saved. */
+export const matchNames = (saved: readonly string[], present: readonly string[]): string[] => {
+  if (present.every((name) => saved.includes(name))) return [...present];
+  const byBase = new Map(saved.map((name) => [withoutNumber(name), name]));
+  const bases = present.map(withoutNumber);
+  const unique = byBase.size === saved.length && new Set(bases).size === present.length;
+  if (unique && bases.every((base) => byBase.has(base))) return bases.map((base) => byBase.get(base)!);
+  if (saved.length === present.length) return [...saved];
+  const missing = present.filter((name, i) => !saved.includes(name) && !byBase.has(bases[i]!));
+  throw new CheckpointError(
+    `The saved state has ${saved.length} variables (${saved.join(", ")}), and ${present.length} are trained. ` +
+      `Received none for: ${(missing.length > 0 ? missing : present).join(", ")}. ` +
+      "Build the optimizer for the variables it was saved with first: optimizer.build(variables). Those that come later begin anew.",
+  );
+};

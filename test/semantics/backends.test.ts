@@ -1,0 +1,111 @@
+/** The two backends agree bit for bit; NaNs are in the same places. */
+
+import { Adamax, type AdamaxOptions, type DType, type Values, Variable } from "adamax";
+import fc from "fast-check";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { difference, f32 } from "./helpers.js";
+import { anyModel, type Model, numbers, train } from "./models.js";
+
+vi.setConfig({ testTimeout: 60_000 });
+beforeEach(() => void vi.spyOn(console, "warn").mockImplementation(() => {})); // null gradients are on purpose here
+afterEach(() => vi.restoreAllMocks());
+
+/** Where what wasm reaches differs from what the interpreter reaches; null when it does not. */
+const disagreement = (model: Model, onWasm: AdamaxOptions = {}): string | null => {
+  const wasm = train(model, { backend: "wasm", ...onWasm });
+  const interpreter = train(model, { backend: "interpreter" });
+  for (let i = 0; i < wasm.length; i++) {
+    const differs = difference(wasm[i]!, interpreter[i]!);
+    if (differs) return `array ${i}: ${differs}`;
+  }
+  return null;
+};
+const agree = (model: Model): void => {
+  expect(disagreement(model)).toBeNull();
+};
+
+test("on any model: options, dtypes, lengths, foreign and misaligned arrays, sparse and missing gradients, NaN, infinities, -0, subnormals", () => {
+  fc.assert(fc.property(anyModel, agree), { numRuns: 150, seed: 1 });
+});
+
+describe("on every combination of options", () => {
+  const clips: AdamaxOptions[] = [{}, { clipnorm: 0.7 }, { clipvalue: 0.2 }, { globalClipnorm: 0.7 }];
+  const averages: AdamaxOptions[] = [
+    {},
+    { useEma: true },
+    { useEma: true, emaOverwriteFrequency: 2 },
+    { useEma: true, emaStart: "firstStep", emaOverwriteFrequency: 1 },
+  ];
+  const rest: AdamaxOptions[] = [{}, { weightDecay: 0.1 }, { lossScaleFactor: 3 }, { weightDecay: 0.1, gradientAccumulationSteps: 2, lossScaleFactor: 1024 }];
+  const dtypes: [string, DType[]][] = [["float32", ["float32"]], ["float64", ["float64"]], ["mixed", ["float32", "float64"]]]; // biome-ignore format: a table
+
+  test.each(dtypes)("%s", (_, kinds) => {
+    for (const clip of clips)
+      for (const average of averages)
+        for (const more of rest) {
+          const variables = kinds.map((dtype) => ({ length: 37, dtype, foreign: false, gradient: "own" as const }));
+          agree({ options: { ...clip, ...average, ...more }, variables, seed: 7, kind: "wild", start: 14, steps: 4 });
+        }
+  });
+});
+
+test("on every length from 0 to 4099, with a norm for each", () => {
+  const run = (backend: "wasm" | "interpreter") => {
+    using optimizer = new Adamax({ clipnorm: 0.5, backend });
+    // One long row of numbers from which every variable takes its own, each from another place.
+    const [values, gradients] = [numbers("float32", 9000, 1), numbers("float32", 9000, 2)];
+    const variables = Array.from({ length: 4100 }, (_, n) => new Variable(values.slice(n, 2 * n), { name: `${n}` }));
+    optimizer.applyGradients(variables.map((variable, n) => [gradients.subarray(n, 2 * n), variable]));
+    return variables.map(({ value }) => value.slice());
+  };
+  const [wasm, interpreter] = [run("wasm"), run("interpreter")];
+  expect(wasm.map((value, n) => difference(value, interpreter[n]!)).filter((differs) => differs !== null)).toEqual([]);
+});
+
+test("on a thousand steps, tiny numbers being cleared on the way", () => {
+  const model: Model = { options: { beta1: 0.5 }, variables: [{ length: 21, dtype: "float32", foreign: true, gradient: "rows" }], seed: 5, kind: "tame", start: 0, steps: 1000 };
+  agree(model);
+});
+
+describe("the comparison can fail", () => {
+  /** What the comparison says about the first models; null when nothing was noticed, also when a model could not run at all. */
+  const noticed = (onWasm: AdamaxOptions): string | null => {
+    let says: string | null = null;
+    const property = fc.property(anyModel, (model) => (says = disagreement(model, onWasm)) === null);
+    fc.check(property, { numRuns: 40, seed: 1, endOnFailure: true });
+    return says;
+  };
+
+  test.each<[string, AdamaxOptions]>([
+    ["beta2 of another last digit", { beta2: 0.9989 }],
+    ["epsilon of another last digit", { epsilon: 1.1e-7 }],
+    ["a rate off by one part in a million", { learningRate: () => 0.001000001 }],
+  ])("%s is noticed", (_, options) => expect(noticed(options)).toMatch(/ is not /));
+
+  /** Opcodes of vector instructions, encoded: the prefix 0xfd, then the number in two bytes. */
+  const vector = (code: number) => [0xfd, (code & 0x7f) | 0x80, code >> 7];
+  test.each([
+    ["f32x4.max loses NaN (pmax)", 0xe9, 0xeb],
+    ["f32x4.add subtracts", 0xe4, 0xe5],
+    ["f32x4.div multiplies", 0xe7, 0xe6],
+    ["f32x4.abs does nothing but negate", 0xe0, 0xe1],
+    ["f64x2.mul, of squares for a norm, adds", 0xf2, 0xf0],
+  ])("%s: noticed", (_, right, wrong) => {
+    const { Module } = WebAssembly;
+    const [from, to] = [vector(right), vector(wrong)];
+    vi.spyOn(WebAssembly, "Module").mockImplementation(function (source: BufferSource) {
+      const bytes = (source as Uint8Array<ArrayBuffer>).slice();
+      for (let i = 0; i + 2 < bytes.length; i++) if (from.every((byte, k) => bytes[i + k] === byte)) bytes.set(to, i);
+      return new Module(bytes);
+    });
+    expect(noticed({})).toMatch(/ is not /);
+  });
+});
+
+test("equal bits are told from unequal ones: -0 from 0, and a NaN only from a number", () => {
+  const differ = (a: Values, b: Values) => difference(a, b) !== null;
+  expect(differ(f32(-0), f32(0))).toBe(true);
+  expect(differ(f32(Number.NaN), f32(0))).toBe(true);
+  expect(differ(f32(1), f32(1, 2))).toBe(true);
+  expect(differ(f32(Number.NaN, -0, 1e-45), f32(Number.NaN, -0, 1e-45))).toBe(false);
+});

@@ -1,0 +1,151 @@
+import { Adamax } from "adamax/tfjs";
+import { afterEach, beforeAll, expect, test } from "vitest";
+import { tf, use } from "./backends.js";
+import { compile, data, train, twoLayers, weightsOf } from "./models.js";
+
+beforeAll(() => use("cpu"));
+afterEach(() => tf.disposeVariables());
+
+const averaging = () => new Adamax({ learningRate: 0.1, useEma: true, emaMomentum: 0.9 });
+const fit = async (model: tf.LayersModel, args: tf.ModelFitArgs = {}) => {
+  const { xs, ys } = data();
+  return model.fit(xs, ys, { epochs: 2, batchSize: 8, shuffle: false, verbose: 0, ...args });
+};
+
+/** The weights just before `fit` ends. */
+const lastStep = (): { callback: tf.CustomCallbackArgs; weights: () => number[][] } => {
+  let weights: number[][] = [];
+  let model: tf.LayersModel;
+  const callback = new (class extends tf.Callback {
+    override setModel(given: never) {
+      model = given;
+    }
+    override async onEpochEnd() {
+      weights = weightsOf(model);
+    }
+  })();
+  return { callback: callback as never, weights: () => weights };
+};
+
+test("at the end of fit the averages are in the model", async () => {
+  const model = compile(twoLayers(), averaging());
+  const last = lastStep();
+  await fit(model, { callbacks: last.callback as never });
+  const average = (await model.optimizer.getWeights())
+    .filter(({ name }) => name.endsWith("/average"))
+    .map(({ tensor }) => [...tensor.dataSync()]);
+  expect(weightsOf(model)).toEqual(average);
+  expect(weightsOf(model)).not.toEqual(last.weights());
+});
+
+test("at the end of fitDataset too", async () => {
+  const model = compile(twoLayers(), averaging());
+  const { xs, ys } = data();
+  const last = lastStep();
+  await model.fitDataset(
+    tf.data.array([
+      { xs, ys },
+      { xs, ys },
+    ]),
+    { epochs: 2, verbose: 0, callbacks: last.callback as never },
+  );
+  expect(weightsOf(model)).not.toEqual(last.weights());
+});
+
+test("a fit that is stopped ends with the averages", async () => {
+  const model = compile(twoLayers(), averaging());
+  let before: number[][] = [];
+  await fit(model, {
+    callbacks: {
+      onBatchEnd: async () => {
+        before = weightsOf(model);
+        model.stopTraining = true;
+      },
+    },
+  });
+  expect(model.optimizer.iterations).toBeLessThan(8);
+  expect(weightsOf(model)).not.toEqual(before);
+});
+
+test("a fit that throws leaves the last step; one call writes the averages", async () => {
+  const model = compile(twoLayers(), averaging());
+  const failing = async () => {
+    throw new Error("out of coffee");
+  };
+  await expect(fit(model, { callbacks: { onEpochEnd: failing } })).rejects.toThrow("coffee");
+  const before = weightsOf(model);
+  (model.optimizer as Adamax).finalizeVariableValues();
+  expect(weightsOf(model)).not.toEqual(before);
+});
+
+test("two models, each fitted twice: each ends with its own averages", async () => {
+  const models = [compile(twoLayers(), averaging()), compile(twoLayers(), new Adamax({ learningRate: 0.01, useEma: true }))];
+  for (const round of [1, 2])
+    for (const model of models) {
+      const last = lastStep();
+      await fit(model, { callbacks: last.callback as never });
+      expect(model.optimizer.iterations).toBe(8 * round);
+      expect(weightsOf(model)).not.toEqual(last.weights());
+    }
+  expect(weightsOf(models[0]!)).not.toEqual(weightsOf(models[1]!));
+});
+
+test("averages can be validated during fit, and training goes on as if they had not been", async () => {
+  const validated = compile(twoLayers(), averaging());
+  const adamax = validated.optimizer as Adamax;
+  const { xs, ys } = data();
+  const losses: number[] = [];
+  const onEpochEnd = async () => {
+    adamax.swapAverages();
+    losses.push((validated.evaluate(xs, ys, { verbose: 0 }) as tf.Scalar).dataSync()[0]!);
+    adamax.swapAverages();
+  };
+  await fit(validated, { callbacks: { onEpochEnd } });
+  const plain = compile(twoLayers(), averaging());
+  await fit(plain);
+  expect(weightsOf(validated)).toEqual(weightsOf(plain));
+  expect(losses.at(-1)).toBe((plain.evaluate(xs, ys, { verbose: 0 }) as tf.Scalar).dataSync()[0]);
+});
+
+test("a layer's constraint holds after each step of fit", async () => {
+  const model = compile(twoLayers({ constraint: true }), new Adamax({ learningRate: 0.1 }));
+  await fit(model);
+  const columns = model.getWeights()[0]!.square().sum(0).sqrt().dataSync();
+  for (const length of columns) expect(length).toBeCloseTo(1, 5);
+});
+
+test("a layer's constraint holds under trainOnBatch once the optimizer is built with the model's weights", async () => {
+  const adamax = new Adamax({ learningRate: 0.1 });
+  const model = compile(twoLayers({ constraint: true }), adamax);
+  adamax.build(model.trainableWeights);
+  await train(model, 3);
+  for (const length of model.getWeights()[0]!.square().sum(0).sqrt().dataSync()) expect(length).toBeCloseTo(1, 5);
+});
+
+test("frozen layers stay, and train on from fresh state when they are unfrozen in the same run", async () => {
+  const model = compile(twoLayers({ trainable: false }), new Adamax({ learningRate: 0.1 }));
+  const [frozen, head] = model.layers.map((layer) => () => layer.getWeights().map((weight) => [...weight.dataSync()]));
+  const before = [frozen!(), head!()];
+  await train(model, 5);
+  expect(frozen!()).toEqual(before[0]);
+  expect(head!()).not.toEqual(before[1]);
+  model.layers[0]!.trainable = true;
+  compile(model, model.optimizer);
+  await train(model, 5);
+  expect(frozen!()).not.toEqual(before[0]);
+  expect(model.optimizer.iterations).toBe(10);
+});
+
+test("100 rounds of create, fit, dispose leave no tensor behind", async () => {
+  const { xs, ys } = data();
+  const round = async () => {
+    const model = compile(twoLayers({ constraint: true }), averaging());
+    await model.fit(xs, ys, { batchSize: 16, verbose: 0 });
+    model.optimizer.dispose();
+    model.dispose();
+  };
+  await round();
+  const { numTensors } = tf.memory();
+  for (let i = 0; i < 100; i++) await round();
+  expect(tf.memory().numTensors).toBe(numTensors);
+});

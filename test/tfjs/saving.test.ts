@@ -1,0 +1,203 @@
+import { CheckpointError, schedules } from "adamax";
+import { Adamax, type AdamaxOptions, registerAdamax } from "adamax/tfjs";
+import { afterEach, beforeAll, describe, expect, test, vi } from "vitest";
+import { tf, use } from "./backends.js";
+import { compile, train, twoLayers } from "./models.js";
+
+beforeAll(async () => {
+  await use("cpu");
+  registerAdamax();
+});
+afterEach(() => tf.disposeVariables());
+
+/** What a model is saved as, all the way to JSON and back. */
+const saved = async (model: tf.LayersModel): Promise<tf.io.IOHandler> => {
+  let artifacts: tf.io.ModelArtifacts | undefined;
+  const handler = tf.io.withSaveHandler(async (given) => {
+    artifacts = given;
+    return { modelArtifactsInfo: { dateSaved: new Date(), modelTopologyType: "JSON" } };
+  });
+  await model.save(handler, { includeOptimizer: true });
+  const { weightData, ...json } = artifacts!;
+  return tf.io.fromMemory({ ...JSON.parse(JSON.stringify(json)), weightData });
+};
+
+const load = async (handler: tf.io.IOHandler): Promise<tf.LayersModel> => tf.loadLayersModel(handler);
+
+const options: [string, AdamaxOptions][] = [
+  ["no option", {}],
+  ["numbers", { learningRate: 0.03, beta1: 0.8, beta2: 0.9, epsilon: 0.01, weightDecay: 0.1, clipnorm: 0.3 }],
+  [
+    "averages",
+    { learningRate: 0.1, useEma: true, emaMomentum: 0.9, emaOverwriteFrequency: 7, emaStart: "firstStep", clipvalue: 0.1 },
+  ],
+  ["accumulation", { learningRate: 0.1, gradientAccumulationSteps: 4, lossScaleFactor: 2, globalClipnorm: 1 }],
+  ["a schedule", { learningRate: new schedules.CosineDecay({ initialLearningRate: 0.1, decaySteps: 30, alpha: 0.1 }) }],
+  [
+    "groups",
+    {
+      learningRate: 0.1,
+      groups: [{ names: ["Dense\\d*/kernel", /BIAS/i], learningRateMultiplier: 0.1, weightDecay: 0.5 }],
+      name: "My_Adamax",
+    },
+  ],
+];
+
+test.each(options)("%s: the 100 losses after saving and loading are those of the run that went on", async (_, given) => {
+  const model = compile(twoLayers(), new Adamax(given));
+  await train(model, 10);
+  const loaded = await load(await saved(model));
+  expect(loaded.optimizer).toBeInstanceOf(Adamax);
+  expect(loaded.optimizer.iterations).toBe(model.optimizer.iterations);
+  expect((loaded.optimizer as Adamax).learningRate).toBe((model.optimizer as Adamax).learningRate);
+  expect(loaded.optimizer.getConfig()).toEqual(model.optimizer.getConfig());
+  expect(await train(loaded, 100)).toEqual(await train(model, 100));
+});
+
+test("a model that was loaded and saved again, without a step in between, keeps its state", async () => {
+  const model = compile(twoLayers(), new Adamax({ learningRate: 0.1, useEma: true }));
+  await train(model, 5);
+  const loaded = await load(await saved(await load(await saved(model))));
+  expect(await train(loaded, 20)).toEqual(await train(model, 20));
+});
+
+test("100 saves leave no tensor behind after the first", async () => {
+  const model = compile(twoLayers(), new Adamax());
+  await train(model, 2);
+  await saved(model);
+  const { numTensors } = tf.memory();
+  for (let i = 0; i < 100; i++) await saved(model);
+  expect(tf.memory().numTensors).toBe(numTensors);
+  model.optimizer.dispose();
+  expect(tf.memory().numTensors).toBeLessThan(numTensors);
+});
+
+describe("state that does not fit is an error that says what is missing", () => {
+  const state = async (given: AdamaxOptions = {}) => {
+    const model = compile(twoLayers(), new Adamax(given));
+    await train(model, 1);
+    return model.optimizer.getWeights();
+  };
+
+  test("another model", async () => {
+    const weights = await state();
+    const adamax = new Adamax();
+    await adamax.setWeights(weights);
+    const w = tf.variable(tf.zeros([3]), true, "lonely");
+    const step = () => adamax.applyGradients({ [w.name]: tf.ones([3]) });
+    expect(step).toThrow(CheckpointError);
+    expect(step).toThrow("lonely"); // also the second time: it never begins anew in silence
+  });
+
+  test("averages that were not kept", async () => {
+    const weights = await state();
+    const model = compile(twoLayers(), new Adamax({ useEma: true }));
+    await model.optimizer.setWeights(weights);
+    await expect(train(model, 1)).rejects.toThrow(/must have average, momentum, norm. Received: momentum, norm/);
+  });
+
+  test("another shape", async () => {
+    const weights = await state();
+    const adamax = new Adamax();
+    await adamax.setWeights(weights);
+    const variables = [4, 3, 2, 1].map((size) => tf.variable(tf.zeros([size])));
+    expect(() => adamax.build(variables)).toThrow(/shape, \[4\]. Received: \[4,6\]/);
+  });
+});
+
+test("the state moves between optimizers of the same variables by getWeights and setWeights", async () => {
+  const w = tf.variable(tf.tensor1d([1, 2]), true, "w");
+  const v = tf.variable(tf.tensor1d([3]), true, "v");
+  const gradients = () => ({ w: tf.tensor1d([1, -1]), v: tf.tensor1d([2]) });
+  const [first, second] = [new Adamax({ learningRate: 0.1 }), new Adamax({ learningRate: 0.1 })];
+  first.applyGradients(gradients());
+  second.build([v, w]); // another order
+  await second.setWeights(await first.getWeights());
+  const before = [w.clone(), v.clone()] as const;
+  first.applyGradients(gradients());
+  const after = [[...w.dataSync()], [...v.dataSync()]];
+  w.assign(before[0] as tf.Tensor1D);
+  v.assign(before[1] as tf.Tensor1D);
+  second.applyGradients(gradients());
+  expect([[...w.dataSync()], [...v.dataSync()]]).toEqual(after);
+  expect(second.iterations).toBe(2);
+});
+
+describe("a training_config that Python wrote", () => {
+  const read = async (optimizerConfig: object): Promise<Adamax> => {
+    const handler = await saved(compile(twoLayers(), new Adamax()));
+    const artifacts = (await handler.load!()) as tf.io.ModelArtifacts;
+    artifacts.trainingConfig = { ...artifacts.trainingConfig!, optimizer_config: optimizerConfig as never };
+    const weightSpecs = artifacts.weightSpecs!.filter(({ group }) => group !== "optimizer");
+    const model = await load(tf.io.fromMemory({ ...artifacts, weightSpecs }));
+    return model.optimizer as Adamax;
+  };
+  const common = {
+    name: "Adamax",
+    weight_decay: 0.004,
+    clipnorm: 1.5,
+    global_clipnorm: null,
+    clipvalue: null,
+    use_ema: true,
+    ema_momentum: 0.95,
+    ema_overwrite_frequency: 100,
+    beta_1: 0.875,
+    beta_2: 0.75,
+    epsilon: 0.5,
+  };
+  const decay = {
+    module: "keras.optimizers.schedules",
+    class_name: "ExponentialDecay",
+    config: { initial_learning_rate: 0.5, decay_steps: 10, decay_rate: 0.5, staircase: true, name: null },
+    registered_name: null,
+  };
+
+  test("of tf_keras: with all of it in force", async () => {
+    const adamax = await read({
+      class_name: "Custom>Adamax".slice(7),
+      config: { ...common, jit_compile: false, is_legacy_optimizer: false, learning_rate: decay },
+    });
+    expect(adamax.getConfig()).toMatchObject(common);
+    expect(adamax.learningRate).toBe(0.5);
+    expect(adamax.useEma).toBe(true);
+  });
+
+  test("of Keras 3: with all of it in force", async () => {
+    const adamax = await read({
+      module: "keras.optimizers",
+      class_name: "Adamax",
+      registered_name: null,
+      config: { ...common, learning_rate: 0.25, loss_scale_factor: 2, gradient_accumulation_steps: 3 },
+    });
+    expect(adamax.getConfig()).toMatchObject({
+      ...common,
+      learning_rate: 0.25,
+      loss_scale_factor: 2,
+      gradient_accumulation_steps: 3,
+    });
+  });
+
+  test("of Keras' old optimizer: its decay of the rate goes on", async () => {
+    const adamax = await read({
+      class_name: "Adamax",
+      config: { name: "Adamax", learning_rate: 0.5, decay: 1, beta_1: 0.9, beta_2: 0.999, epsilon: 1e-7 },
+    });
+    const w = tf.variable(tf.scalar(1));
+    adamax.applyGradients([{ name: w.name, tensor: tf.scalar(1) }]);
+    expect(adamax.learningRate).toBe(0.25);
+  });
+
+  test("with a key that is unknown: an error that names it", async () => {
+    await expect(read({ class_name: "Adamax", config: { ...common, learning_rate: 1, amsgrad: true } })).rejects.toThrow(
+      "amsgrad",
+    );
+  });
+});
+
+test("a model that TensorFlow.js' own Adamax trained loads into ours, with its options", async () => {
+  const model = compile(twoLayers(), tf.train.adamax(0.25, 0.5, 0.75, 0.125, 0));
+  vi.spyOn(model.optimizer, "getWeights").mockResolvedValue([]); // it cannot save its state
+  const loaded = await load(await saved(model));
+  expect(loaded.optimizer).toBeInstanceOf(Adamax);
+  expect(loaded.optimizer.getConfig()).toMatchObject({ learning_rate: 0.25, beta_1: 0.5, beta_2: 0.75, epsilon: 0.125 });
+});
