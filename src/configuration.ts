@@ -6,6 +6,7 @@ import type { UpdateRule } from "./rule/update-rule.js";
 import { deserialize, serialize } from "./schedules/index.js";
 import { LearningRateSchedule } from "./schedules/schedule.js";
 
+/** Options under Keras' names (learning_rate), as JSON holds them. */
 export type Config = Record<string, unknown>;
 /** Whose constructor can read a configuration: each refuses the other's keys. */
 export type Dialect = "tf_keras" | "keras";

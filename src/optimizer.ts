@@ -45,8 +45,11 @@ export class Optimizer<Hyper extends string = never> {
   /** What the optimizer does; each subclass has its own. */
   static readonly rule: UpdateRule;
 
+  /** Every option with its value, as the constructor took it; a rate that was set later is in `learningRate`. */
   readonly settings: Settings;
+  /** The numbers of the rule: beta1, beta2 and epsilon of Adamax. */
   readonly hyperparameters: Readonly<Record<string, number>>;
+  /** What runs the steps, and in words why not something better. */
   readonly backend: Backend;
   readonly #rule: UpdateRule;
   readonly #boundRule: BoundRule;
@@ -112,6 +115,7 @@ export class Optimizer<Hyper extends string = never> {
     this.#learningRate = checkLearningRate(value);
   }
 
+  /** Whether it keeps averages. */
   get useEma(): boolean {
     return this.settings.useEma;
   }
@@ -452,6 +456,7 @@ export class Optimizer<Hyper extends string = never> {
     if (this.backend !== this.settings.backend) this.backend.dispose();
   }
 
+  /** `using optimizer = new Adamax()` disposes at the end of the block. */
   [Symbol.dispose](): void {
     this.dispose();
   }

@@ -21,6 +21,7 @@ export interface Group {
   weightDecay?: number | null;
 }
 
+/** What every optimizer takes; the numbers of its rule come on top. */
 export interface OptimizerOptions {
   /** Default 0.001. 0 or more. */
   learningRate?: LearningRate;
@@ -48,6 +49,7 @@ export interface OptimizerOptions {
   jitCompile?: boolean;
   /** Begins the names of the optimizer's state. Default: the name of the class. */
   name?: string;
+  /** Settings for some variables. Default: none. */
   groups?: readonly Group[];
   /** A backend, or the name of one. Default: the best that this machine has. */
   backend?: Backend | "wasm" | "interpreter";

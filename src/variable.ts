@@ -1,9 +1,10 @@
 /** What an optimizer trains, and the form of a gradient that names only some rows. */
 
-import type { Values } from "./backends/backend.js";
+import type { SparseGradient, Values } from "./backends/backend.js";
 import { BackendError, OptionError, ShapeError, show } from "./errors.js";
 import type { DType } from "./rule/program.js";
 
+/** What a variable may be told besides its value. */
 export interface VariableOptions {
   /** Sizes of the axes, outermost first; [] for a scalar. Default: one axis, as long as the value. */
   shape?: readonly number[];
@@ -19,23 +20,25 @@ export interface VariableOptions {
 /** Where a variable's arrays are once an optimizer has taken them over. */
 export interface Adoption {
   readonly owner: string;
+  /** The value or the gradient. */
   array(name: "w" | "g"): Values;
 }
 
-/** A trainable array of float32 or float64 values, in row-major order.
+/** A trainable array of float32 or float64 values, in row-major order; `V` is the type of the array.
  *  @throws ShapeError when the shape does not hold as many elements as the value. */
-export class Variable {
+export class Variable<V extends Values = Values> {
   readonly name: string;
   readonly shape: readonly number[];
   readonly dtype: DType;
   readonly length: number;
+  /** Called after every update; see VariableOptions. */
   readonly constraint: ((value: Values) => Values | void) | undefined;
   readonly adoptable: boolean;
-  #value: Values;
-  #gradient: Values | undefined;
+  #value: V;
+  #gradient: V | undefined;
   #adoption: Adoption | undefined;
 
-  constructor(value: Values, options: VariableOptions = {}) {
+  constructor(value: V, options: VariableOptions = {}) {
     if (!(value instanceof Float32Array || value instanceof Float64Array))
       throw new ShapeError(
         `A variable's value is a Float32Array or a Float64Array. Received: ${show(value)}. Convert it, for example by Float32Array.from(values).`,
@@ -57,12 +60,12 @@ export class Variable {
   }
 
   /** The elements now. A view that updates change in place; one taken before `build` is stale once the optimizer has adopted it. */
-  get value(): Values {
-    return this.#adoption && this.adoptable ? this.#adoption.array("w") : this.#value;
+  get value(): V {
+    return this.#adoption && this.adoptable ? (this.#adoption.array("w") as V) : this.#value;
   }
 
   /** @internal The elements are in this array from now on. For variables that are not adopted. */
-  relocate(value: Values): void {
+  relocate(value: V): void {
     this.#value = value;
   }
 
@@ -73,9 +76,9 @@ export class Variable {
 
   /** An array of the variable's length to write a gradient into; in the backend's memory, so that passing it to applyGradients
    *  copies nothing. Made on first use, zeros at first. Like `value`, stale if it was taken before `build`. */
-  get gradient(): Values {
-    if (this.#adoption) return this.#adoption.array("g");
-    this.#gradient ??= new (this.dtype === "float32" ? Float32Array : Float64Array)(this.length);
+  get gradient(): V {
+    if (this.#adoption) return this.#adoption.array("g") as V;
+    this.#gradient ??= new (this.dtype === "float32" ? Float32Array : Float64Array)(this.length) as V;
     return this.#gradient;
   }
 
@@ -105,14 +108,14 @@ export class Variable {
   /** @internal Takes the values back into an ordinary array. */
   release(): void {
     if (!this.#adoption) return;
-    if (this.adoptable) this.#value = this.#adoption.array("w").slice();
+    if (this.adoptable) this.#value = this.#adoption.array("w").slice() as V;
     this.#adoption = undefined;
   }
 }
 
 /** A gradient that names only some rows (along the first axis) of its variable; all other rows are zero.
  *  A row given twice counts as the sum. Row-major: row `indices[i]` is `values[i * rowSize .. (i + 1) * rowSize)`. */
-export class IndexedSlices {
+export class IndexedSlices implements SparseGradient {
   constructor(
     /** As many rows as there are indices; of the variable's dtype. */
     readonly values: Values,

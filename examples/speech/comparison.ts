@@ -53,8 +53,8 @@ export function makeStream(steps: number, voices: readonly Float32Array[], scale
 export class Run {
   private readonly network: Network;
   private readonly optimizer: tf.Optimizer;
-  private readonly losses: number[] = [];
-  private readonly stepTimes: number[] = [];
+  readonly losses: number[] = [];
+  readonly stepTimes: number[] = [];
   private readonly onTheWay: Checkpoint[] = [];
   private readonly mask: Float32Array;
 

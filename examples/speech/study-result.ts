@@ -22,6 +22,8 @@ export interface ContenderResult {
   readonly rates: readonly RateResult[];
   /** SI-SDR gained on test recordings at the best learning rate, seed by seed. */
   readonly bySeed: readonly number[];
+  /** Mean loss on the way at the best learning rate. */
+  readonly loss: number;
 }
 
 /** What `npm run study` found. */

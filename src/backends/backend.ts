@@ -6,11 +6,16 @@
  *  - Gradients belong to the caller: read, never written, reusable when `run` returns. Who allocates, frees. */
 
 import type { Program } from "../rule/program.js";
-import type { IndexedSlices } from "../variable.js";
 
+/** The elements of an array, in the dtype of its variable. */
 export type Values = Float32Array | Float64Array;
+/** A gradient that names only some rows; see IndexedSlices. */
+export interface SparseGradient {
+  readonly values: Values;
+  readonly indices: Int32Array | readonly number[];
+}
 /** null: no gradient in this micro-batch, which counts as zero. */
-export type Gradient = Values | IndexedSlices | null;
+export type Gradient = Values | SparseGradient | null;
 
 /** Variables that share dtype, learning-rate multiplier and weight decay: one program and one set of scalars serve them all. */
 export interface RowClass {
@@ -65,12 +70,14 @@ export interface CompiledStep {
   run(rows: readonly Row[], count: number, parameters: StepParameters): void;
 }
 
+/** What makes steps. Two come with this package; yours may be a third. */
 export interface Backend {
   readonly name: string;
   /** What runs and, if something better exists, why not that; in words. */
   readonly why: string;
   /** Makes room for variables; all or nothing. `programs` (one per class) are the fullest that will run on them, for sizing. */
   place(requests: readonly RowRequest[], programs: readonly Program[], firstIndex: number): Row[];
+  /** A step of `programs`, of which `classes` says the scalars. */
   compile(programs: readonly Program[], classes: readonly RowClass[]): CompiledStep;
   /** Ends what runs beside the calling thread. Whoever made the backend calls it. Twice is harmless. */
   dispose(): void;

@@ -30,6 +30,7 @@ export type Recorded =
   | { readonly kind: "norm"; readonly of: Expression; readonly scope: NormScope }
   | { readonly kind: "operation"; readonly operation: ScalarOperation; readonly inputs: readonly Expression[] };
 
+/** What an operation takes. */
 export type Operand = Expression | number;
 
 /** A value per element, or a scalar that all elements share. Immutable. */
@@ -47,27 +48,36 @@ export class Expression {
       );
   }
 
+  /** this + other */
   add(other: Operand): Expression {
     return operation("add", this, other);
   }
+  /** this - other */
   sub(other: Operand): Expression {
     return operation("sub", this, other);
   }
+  /** this * other */
   mul(other: Operand): Expression {
     return operation("mul", this, other);
   }
+  /** this / other */
   div(other: Operand): Expression {
     return operation("div", this, other);
   }
+  /** The square root; NaN below 0. */
   sqrt(): Expression {
     return operation("sqrt", this);
   }
+  /** -this */
   neg(): Expression {
     return operation("neg", this);
   }
+  /** this * this */
   square(): Expression {
     return operation("mul", this, this);
   }
+  /** this ** exponent, evaluated once per step.
+   *  @throws OptionError for an expression over elements. */
   pow(exponent: Operand): Expression {
     return operation("pow", this, exponent);
   }
@@ -92,8 +102,11 @@ export const parameter = (name: string): Expression => new Expression({ kind: "p
 /** The elements of one of a variable's arrays: "w", "g" or a slot. */
 export const element = (buffer: string): Expression => new Expression({ kind: "element", buffer });
 
+/** The magnitude; NaN stays NaN. */
 export const abs = (x: Operand): Expression => operation("abs", x);
+/** The larger one; NaN if either is NaN. */
 export const max = (a: Operand, b: Operand): Expression => operation("max", a, b);
+/** The smaller one; NaN if either is NaN. */
 export const min = (a: Operand, b: Operand): Expression => operation("min", a, b);
 /** `a` where x > 0, else `b` (also where x is NaN). */
 export const ifPositive = (x: Operand, a: Operand, b: Operand): Expression => operation("ifPositive", x, a, b);

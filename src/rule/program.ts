@@ -2,6 +2,7 @@
 
 import type { Expression, NormScope, Operation, ScalarOperation } from "./expression.js";
 
+/** What an array is made of. Arithmetic on it rounds to the same. */
 export type DType = "float32" | "float64";
 
 /** What a pass computes for each element; inputs are places of earlier nodes in the same pass. */
@@ -26,6 +27,7 @@ export interface Pass {
   readonly sums: readonly number[];
 }
 
+/** What a backend compiles: scalars to evaluate once in a step, then passes over the elements. */
 export interface Program {
   readonly dtype: DType;
   /** The arrays of a variable that the passes touch, in the order of a job's pointers. */

@@ -6,6 +6,7 @@ import type { Expression } from "./expression.js";
 export interface Hyperparameter {
   readonly default: number;
   readonly range: string;
+  /** Whether a finite number is in the range. */
   readonly holds: (value: number) => boolean;
 }
 
@@ -22,6 +23,7 @@ export interface Scalars {
   readonly step: Expression;
 }
 
+/** An update rule. Make one with `defineRule`, which knows the names of its slots and hyperparameters. */
 export interface UpdateRule<Slot extends string = string, Hyper extends string = string> {
   /** The name of the optimizer, as in a configuration's class_name. */
   readonly name: string;

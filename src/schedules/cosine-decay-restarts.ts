@@ -1,6 +1,7 @@
 import { atLeast, nonNegative, optional, positive, text } from "../kinds.js";
 import { KerasSchedule } from "./keras-schedule.js";
 
+/** What `CosineDecayRestarts` takes. */
 export interface CosineDecayRestartsOptions {
   /** The rate of the first step. */
   initialLearningRate: number;

@@ -3,6 +3,7 @@ import { nonNegative, optional, positive, text } from "../kinds.js";
 import { KerasSchedule } from "./keras-schedule.js";
 import { optionsFrom } from "./schedule.js";
 
+/** What `CosineDecay` takes. */
 export interface CosineDecayOptions {
   /** The rate of the first step: where the warmup begins if there is one, else where the decay begins. */
   initialLearningRate: number;

@@ -1,6 +1,7 @@
 import { flag, nonNegative, optional, positive, text } from "../kinds.js";
 import { KerasSchedule } from "./keras-schedule.js";
 
+/** What `ExponentialDecay` takes. */
 export interface ExponentialDecayOptions {
   /** The rate of the first step. */
   initialLearningRate: number;

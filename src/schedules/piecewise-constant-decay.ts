@@ -2,6 +2,7 @@ import { OptionError, show } from "../errors.js";
 import { nonNegatives, optional, text } from "../kinds.js";
 import { KerasSchedule } from "./keras-schedule.js";
 
+/** What `PiecewiseConstantDecay` takes. */
 export interface PiecewiseConstantDecayOptions {
   /** The last step of each value but the last one. Strictly increasing. */
   boundaries: readonly number[];

@@ -1,6 +1,7 @@
 import { flag, nonNegative, optional, positive, text } from "../kinds.js";
 import { KerasSchedule } from "./keras-schedule.js";
 
+/** What `PolynomialDecay` takes. */
 export interface PolynomialDecayOptions {
   /** The rate of the first step. */
   initialLearningRate: number;

@@ -2,6 +2,7 @@
 
 import { OptionError } from "../errors.js";
 
+/** Base of all schedules, and of yours. */
 export abstract class LearningRateSchedule {
   /** The learning rate of the step that follows `step` earlier ones (0 for the first). Pure: the same step, the same rate. */
   abstract at(step: number): number;

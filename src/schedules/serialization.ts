@@ -9,6 +9,7 @@ import { camelCase, type LearningRateSchedule } from "./schedule.js";
 
 /** The class of a schedule, as `deserialize` needs it: anything that extends LearningRateSchedule. */
 export interface ScheduleClass {
+  /** A schedule from what its getConfig gave. */
   fromConfig(config: Record<string, unknown>): LearningRateSchedule;
 }
 

@@ -4,6 +4,7 @@ import { OptionError, show } from "../errors.js";
 import { checkKinds, flag, integerFrom, nonNegative, oneOf, optional } from "../kinds.js";
 import type { Callback, EpochResult, TrainableOptimizer } from "./training.js";
 
+/** When `earlyStopping` ends a training. */
 export interface EarlyStoppingOptions {
   /** What should get better: a number of the epoch's result, or any other, by a function. Default "valLoss". */
   monitor?: Monitor;

@@ -16,11 +16,13 @@ export interface BatchLoss<V> {
   gradients: Iterable<readonly [gradient: Gradient, variable: V]>;
 }
 
+/** Batches that are measured and not trained on, and their loss. */
 export interface Validation<Batch> {
   data: Batches<Batch>;
   loss: (batch: Batch) => number | Promise<number>;
 }
 
+/** What `fit` takes. */
 export interface FitOptions<Batch, V, ValidationBatch = Batch> {
   optimizer: TrainableOptimizer<V>;
   data: Batches<Batch>;

@@ -2,10 +2,12 @@
 
 import type { BatchResult, Callback, EpochResult, History } from "./training.js";
 
+/** What is written while training. */
 export type ProgressKind = "bar" | "lines" | "none";
 
 /** Where progress is written. */
 export interface Terminal {
+  /** May hold line ends and, where `isTTY`, control characters. */
   write(text: string): void;
   /** Whether a line can be written over. */
   readonly isTTY: boolean;

@@ -4,6 +4,7 @@ import type { Gradient } from "../backends/backend.js";
 
 /** What `fit` needs of an optimizer. `V` is whatever it trains. */
 export interface TrainableOptimizer<V> {
+  /** Makes one step. Returns the number of updates made so far. */
   applyGradients(pairs: Iterable<readonly [gradient: Gradient, variable: V]>): number;
   readonly iterations: number;
   /** The rate of the next step. */
@@ -16,6 +17,7 @@ export interface TrainableOptimizer<V> {
   finalizeVariableValues(): void;
 }
 
+/** What a batch came to. */
 export interface BatchResult {
   /** Counted from 1, as the batch is. */
   readonly epoch: number;
@@ -26,6 +28,7 @@ export interface BatchResult {
   readonly meanLoss: number;
 }
 
+/** What an epoch came to. */
 export interface EpochResult {
   /** Counted from 1. */
   readonly epoch: number;
@@ -41,6 +44,7 @@ export interface EpochResult {
   readonly seconds: number;
 }
 
+/** How a training went. */
 export interface History {
   /** One entry for each epoch; a last one that was cut short has fewer batches and no valLoss. */
   readonly epochs: readonly EpochResult[];
@@ -62,7 +66,9 @@ export interface Training<V = unknown> {
 
 /** Called in the order of the list, each awaited. What a callback throws ends the training, and `fit` throws it. */
 export interface Callback<V = unknown> {
+  /** Before the first epoch. */
   onTrainBegin?(training: Training<V>): void | Promise<void>;
+  /** Before the first batch of an epoch, counted from 1. */
   onEpochBegin?(epoch: number, training: Training<V>): void | Promise<void>;
   /** After the step. */
   onBatchEnd?(result: BatchResult, training: Training<V>): void | Promise<void>;

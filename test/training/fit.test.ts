@@ -274,6 +274,7 @@ test("a signal during the validation leaves the variables swapped back", async (
   expect(optimizer.swaps).toBe(2);
   expect(weight.value[0]).toBe(-0.5);
   expect(history.epochs).toHaveLength(1);
+  expect(history.epochs[0]).not.toHaveProperty("valLoss"); // a mean of some batches is not the validation's
 });
 
 test("a signal that has fired before the training lets no step happen", async () => {
@@ -301,10 +302,12 @@ test("data that hears the same signal, and throws what it says, counts as a stop
 
 test("a timer can end a training whose data and loss never wait", async () => {
   const { optimizer, loss, progress } = setting();
+  const end = performance.now() + 5000;
   const data = function* () {
-    for (;;) yield 1;
+    while (performance.now() < end) yield 1;
   };
   expect(await fit({ optimizer, data, loss, signal: AbortSignal.timeout(60), progress })).toMatchObject({ stoppedBy: "signal" });
+  expect(performance.now()).toBeLessThan(end);
 });
 
 test("a stopped training closes its data", async () => {

@@ -1,7 +1,6 @@
 /** Lays the listed rows of IndexedSlices into a dense window, a block at a time, so that no dense gradient is ever made. */
 
-import type { IndexedSlices } from "../../variable.js";
-import type { Values } from "../backend.js";
+import type { SparseGradient, Values } from "../backend.js";
 
 export class SparseWindow {
   #values: Values = new Float32Array(0);
@@ -14,7 +13,7 @@ export class SparseWindow {
   #next = 0;
 
   /** Prepares for windows over `slices` of a variable of `length` elements in `rows` rows. */
-  open(slices: IndexedSlices, rowSize: number): void {
+  open(slices: SparseGradient, rowSize: number): void {
     this.#values = slices.values;
     this.#indices = slices.indices;
     this.#rowSize = rowSize;

@@ -4,7 +4,6 @@
 
 import { hasVariableNorm, JOB, JOBS, placeRows, STAGING_BYTES, UNIFORM_BYTES, CHUNK, type CpuRow, type Engine, type Pointer, type Segment } from "./memory.js";
 import { BLOCK, type Program } from "../../rule/program.js";
-import { IndexedSlices } from "../../variable.js";
 import type { Backend, CompiledStep, Row, RowClass, RowRequest, StepParameters, Values } from "../backend.js";
 import { evaluateScalars } from "./scalars.js";
 
@@ -32,6 +31,7 @@ export class CpuBackend implements Backend {
     return placeRows(this.#engine, requests, programs, firstIndex);
   }
 
+  /** A step of `programs`, of which `classes` says the scalars. */
   compile(programs: readonly Program[], classes: readonly RowClass[]): CompiledStep {
     return new CpuStep(this.#engine, programs, classes);
   }
@@ -192,7 +192,7 @@ class CpuStep implements CompiledStep {
       }
       return;
     }
-    const sparse = gradient instanceof IndexedSlices ? gradient : null;
+    const sparse = gradient !== null && "indices" in gradient ? gradient : null;
     if (sparse && pass === 0) row.sparse.open(sparse, row.rowSize);
     else if (sparse) row.sparse.rewind();
 

@@ -10,6 +10,7 @@ import { CpuBackend } from "../cpu/step.js";
 /** Elements whose intermediate values fit the first-level cache; divides BLOCK. */
 const CHUNK = 1024;
 
+/** Plain TypeScript. Runs everywhere, with the bits of the WebAssembly backend. */
 export class InterpreterBackend extends CpuBackend {
   /** `why`: the reason for not running something faster. */
   constructor(why = "asked for") {

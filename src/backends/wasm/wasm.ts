@@ -21,10 +21,20 @@ export interface WasmOptions {
   workerUrl?: URL | string;
 }
 
+/** WebAssembly SIMD. See `refusal` for where it cannot run. */
 export class WasmBackend extends CpuBackend {
+  readonly #wasm: WasmEngine;
+
   /** @throws OptionError when `threads` is out of range. */
   constructor(options: WasmOptions = {}) {
-    super(new WasmEngine(options));
+    const engine = new WasmEngine(options);
+    super(engine);
+    this.#wasm = engine;
+  }
+
+  /** Passes that were shared with worker threads so far. 0 until they have started, and as long as steps are too small to share. */
+  get sharedPasses(): number {
+    return this.#wasm.sharedPasses;
   }
 
   /** Why this machine cannot run the WebAssembly backend, or null when it can. */
@@ -50,6 +60,7 @@ class WasmEngine implements Engine {
   readonly #refusal: string | null;
   #pool: ThreadPool | undefined;
   #lost = "";
+  sharedPasses = 0;
 
   constructor(options: WasmOptions) {
     const { threads = "auto" } = options;
@@ -110,7 +121,11 @@ class WasmEngine implements Engine {
       const pool = this.#pool;
       if (!isShared || !pool) return alone;
       const instance = pool.load(module, memory, (job, scratch) => run(job, 1, 0, scratch));
-      return () => (pool.isWorth(instance, segment) ? pool.run(instance, segment) : alone());
+      return () => {
+        if (!pool.isWorth(instance, segment)) return alone();
+        this.sharedPasses++;
+        pool.run(instance, segment);
+      };
     };
   }
 

@@ -3,15 +3,16 @@
 import type { OptimizerClass, TensorOptimizer } from "./optimizer.js";
 import type { TensorOptions } from "./options.js";
 
+/** The class that `Core` becomes: it takes the same options. */
+export type TensorOptimizerClass<Core extends OptimizerClass> = Omit<typeof TensorOptimizer, "prototype"> & {
+  /** @throws OptionError for an unknown option, a value out of range, or options that exclude each other. */
+  new (options?: TensorOptions<NonNullable<ConstructorParameters<Core>[0]>>): TensorOptimizer;
+};
+
 /** Makes tf.Optimizers on top of `Base`. Rules are not written again: `class Lion extends Optimizer` becomes `tfOptimizer(Lion)`. */
 export const adapter =
   (Base: typeof TensorOptimizer) =>
-  <Class extends OptimizerClass>(core: Class) =>
+  <Core extends OptimizerClass>(core: Core): TensorOptimizerClass<Core> =>
     class extends Base {
       static override readonly core: OptimizerClass = core;
-
-      /** @throws OptionError for an unknown option, a value out of range, or options that exclude each other. */
-      constructor(options: TensorOptions<NonNullable<ConstructorParameters<Class>[0]>> = {} as never) {
-        super(options);
-      }
     };

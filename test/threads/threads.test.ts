@@ -1,0 +1,159 @@
+/** Threads of the wasm backend in Node. Workers run the built package (npm test builds it first). */
+
+import { spawnSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { Adamax, BackendError, IndexedSlices, Variable, WasmBackend } from "../../dist/index.js";
+
+const SIZES = [300_001, 4096, 5, 70_000]; // one to share, whole blocks, tiny, with a tail
+
+const noise = (length: number, seed: number): Float32Array => {
+  let state = seed;
+  return Float32Array.from({ length }, () => {
+    state = (Math.imul(state, 1664525) + 1013904223) | 0;
+    return state / 2 ** 31;
+  });
+};
+
+const sleep = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+/** Steps until `backend` has shared a pass with its workers, at most ten seconds. */
+const untilShared = async (backend: WasmBackend, step: () => void) => {
+  for (let waited = 0; backend.sharedPasses === 0 && waited < 10_000; waited += 10) {
+    await sleep(10);
+    step();
+  }
+  expect(backend.sharedPasses).toBeGreaterThan(0);
+};
+
+const trainingOf = (backend: WasmBackend, options: object) => {
+  const variables = SIZES.map((length, i) => new Variable(noise(length, i + 1), { shape: [length], name: `v${i}` }));
+  const optimizer = new Adamax({ backend, ...options });
+  let step = 0;
+  return {
+    optimizer,
+    variables,
+    step() {
+      const gradients = SIZES.map((length, i) => noise(length, 100 * ++step + i));
+      optimizer.applyGradients(variables.map((variable, i) => [gradients[i]!, variable]));
+    },
+    /** Gradients in the backend's memory: only these are shared. */
+    ownStep() {
+      step++;
+      for (const [i, variable] of variables.entries()) variable.gradient.set(noise(SIZES[i]!, 100 * step + i));
+      optimizer.applyGradients(variables.map((variable) => [variable.gradient, variable]));
+    },
+  };
+};
+
+afterEach(() => {
+  vi.restoreAllMocks();
+});
+
+describe("the bits do not depend on the number of threads", () => {
+  test.each([
+    ["plain", {}],
+    ["norms of each variable", { clipnorm: 0.5 }],
+    ["a norm of all, decay, average", { globalClipnorm: 1, weightDecay: 0.01, useEma: true, emaOverwriteFrequency: 3 }],
+    ["accumulation", { gradientAccumulationSteps: 2, clipvalue: 0.5 }],
+  ])("%s", async (_, options) => {
+    const results: Float32Array[][] = [];
+    for (const threads of [1, 2, 3, 4, 7]) {
+      const backend = new WasmBackend({ threads });
+      // Workers start while a throw-away training runs; then the measured one is shared from its first steps on.
+      if (threads > 1) {
+        const warmup = trainingOf(backend, options);
+        await untilShared(backend, () => warmup.ownStep());
+      }
+      const training = trainingOf(backend, options);
+      const before = backend.sharedPasses;
+      for (let step = 0; step < 8; step++) {
+        training.ownStep();
+        await sleep(20); // newly compiled steps reach the workers
+      }
+      if (threads > 1) expect(backend.sharedPasses).toBeGreaterThan(before);
+      results.push([...training.variables.map(({ value }) => value.slice() as Float32Array), ...training.optimizer.variables.map(({ value }) => value.slice() as Float32Array)]);
+      training.optimizer.dispose();
+      backend.dispose();
+    }
+    for (const result of results.slice(1)) expect(result).toEqual(results[0]);
+  }, 60_000);
+});
+
+test("foreign and sparse gradients train beside shared steps", async () => {
+  const backend = new WasmBackend({ threads: 2 });
+  const table = new Variable(new Float32Array(400_000), { shape: [4000, 100] });
+  using optimizer = new Adamax({ backend });
+  optimizer.build([table]);
+  await untilShared(backend, () => optimizer.applyGradients([[table.gradient, table]]));
+  optimizer.applyGradients([[new IndexedSlices(new Float32Array(200).fill(1), [3, 7]), table]]);
+  optimizer.applyGradients([[new Float32Array(400_000).fill(1), table]]);
+  expect(table.value[300]).toBeLessThan(0);
+  backend.dispose();
+});
+
+test("a worker that cannot start leaves a usable optimizer, and that is said once", async () => {
+  const warn = vi.spyOn(console, "warn").mockImplementation(() => {});
+  const backend = new WasmBackend({ threads: 3, workerUrl: new URL("file:///no/such/worker.js") });
+  const training = trainingOf(backend, {});
+  training.ownStep();
+  await sleep(300);
+  training.ownStep();
+  expect(training.optimizer.iterations).toBe(2);
+  expect(warn).toHaveBeenCalledTimes(1);
+  expect(warn.mock.calls[0]![0]).toMatch(/worker thread was lost/);
+  expect(backend.why).toMatch(/lost/);
+  expect(backend.sharedPasses).toBe(0);
+});
+
+test("a worker that dies during a step is noticed within 2 s; the state is refused until it is loaded again", async () => {
+  vi.spyOn(console, "warn").mockImplementation(() => {});
+  const backend = new WasmBackend({ threads: 2, workerUrl: new URL("./faulty-worker.mjs", import.meta.url) });
+  const training = trainingOf(backend, {});
+  const { optimizer } = training;
+  training.ownStep();
+  const saved = optimizer.saveOwnVariables();
+  let error: unknown;
+  let milliseconds = 0;
+  for (let waited = 0; !error && waited < 10_000; waited += 10) {
+    await sleep(10);
+    const begin = performance.now();
+    try {
+      training.ownStep();
+    } catch (thrown) {
+      error = thrown;
+      milliseconds = performance.now() - begin;
+    }
+  }
+  expect(error).toBeInstanceOf(BackendError);
+  expect(String(error)).toMatch(/died in the middle of a step/);
+  expect(milliseconds).toBeLessThan(3000); // 2 s of patience, and what a busy machine adds
+  expect(() => training.ownStep()).toThrow(/Load both again/);
+  expect(() => optimizer.saveOwnVariables()).toThrow(/Load both again/);
+  await sleep(50); // the loss of the worker is known now
+  optimizer.loadOwnVariables(saved);
+  training.ownStep();
+}, 30_000);
+
+const inProcess = (code: string) => {
+  const dist = fileURLToPath(new URL("../../dist/index.js", import.meta.url));
+  return spawnSync(process.execPath, ["--input-type=module", "-e", code.replace("adamax", dist)], { timeout: 20_000, encoding: "utf8" });
+};
+const TRAIN = `import { Adamax, Variable } from "adamax";
+const w = new Variable(new Float32Array(1_000_000));
+const optimizer = new Adamax({ threads: 2 });
+for (let i = 0; i < 50; i++) { optimizer.applyGradients([[new Float32Array(1_000_000), w]]); await new Promise((done) => setTimeout(done, 2)); }
+`;
+
+test("a process with an undisposed optimizer ends by itself", () => {
+  const { status, signal, stderr } = inProcess(TRAIN);
+  expect({ status, signal, stderr }).toEqual({ status: 0, signal: null, stderr: "" });
+});
+
+test("dispose ends the workers", () => {
+  const { stdout } = inProcess(
+    `${TRAIN} const workers = () => process.getActiveResourcesInfo().filter((name) => name === "Worker" || name === "MessagePort").length;
+    const before = workers(); optimizer.dispose(); await new Promise((done) => setTimeout(done, 300)); console.log(workers() <= before, optimizer.backend.threads);`,
+  );
+  expect(stdout).toBe("true 1\n");
+});
