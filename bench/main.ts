@@ -25,7 +25,9 @@ const machine = {
 const asked = process.argv.slice(2);
 const unknown = asked.filter((name) => !(name in QUESTIONS));
 if (unknown.length > 0) {
-  console.error(`There is no question ${unknown.join(", ")}. Ask any of: ${Object.keys(QUESTIONS).join(", ")}; none for all but python.`);
+  console.error(
+    `There is no question ${unknown.join(", ")}. Ask any of: ${Object.keys(QUESTIONS).join(", ")}; none for all but python.`,
+  );
   process.exit(2);
 }
 console.log(Object.values(machine).join(", "));

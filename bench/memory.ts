@@ -1,8 +1,8 @@
 /** Does a step allocate? Heap and memory of the process over 100 000 steps of a small model. */
 
-import type { AdamaxOptions } from "adamax";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
+import type { AdamaxOptions } from "adamax";
 import type { Answer, Row } from "./report.js";
 import { build } from "./sides/adamax.js";
 
@@ -22,11 +22,11 @@ export const memory = async (): Promise<Answer> => {
     for (let k = 0; k < 5000; k++) step();
     collect();
     const before = process.memoryUsage();
-    for (let k = 0; k < 5000; k++) step();
-    const perStep = (process.memoryUsage().heapUsed - before.heapUsed) / 5000; // too little for a collection to come in between
     for (let k = 0; k < STEPS; k++) step();
     collect();
     const after = process.memoryUsage();
+    for (let k = 0; k < 1000; k++) step();
+    const garbage = (process.memoryUsage().heapUsed - after.heapUsed) / 1000; // too few steps for a collection to come in between
     optimizer.dispose();
     const row = (ratio: string, amount: number, target?: Row["target"], note = ""): Row => ({
       of: `10 x 100, ${name}`,
@@ -37,9 +37,19 @@ export const memory = async (): Promise<Answer> => {
       note,
     });
     rows.push(
-      row("heap after - before", after.heapUsed - before.heapUsed, { atMost: 100_000 }, `before: ${before.heapUsed}, after: ${after.heapUsed}`),
-      row("process after - before", after.rss - before.rss, { atMost: 4 * 2 ** 20 }, `before: ${before.rss}, after: ${after.rss}`),
-      row("garbage in one step", perStep),
+      row(
+        "heap after - before",
+        after.heapUsed - before.heapUsed,
+        { atMost: 100_000 },
+        `before: ${before.heapUsed}, after: ${after.heapUsed}`,
+      ),
+      row(
+        "process after - before",
+        after.rss - before.rss,
+        { atMost: 4 * 2 ** 20 },
+        `before: ${before.rss}, after: ${after.rss}`,
+      ),
+      row("garbage in one step", garbage),
     );
   }
   return {

@@ -36,7 +36,8 @@ const out = fileURLToPath(new URL("out/", import.meta.url));
 
 export const isMet = ({ value, target }: Row): boolean | null =>
   target === undefined ? null : "atLeast" in target ? value.median >= target.atLeast : value.median <= target.atMost;
-const targetText = ({ target }: Row): string => (target === undefined ? "" : "atLeast" in target ? `>= ${target.atLeast}` : `<= ${target.atMost}`);
+const targetText = ({ target }: Row): string =>
+  target === undefined ? "" : "atLeast" in target ? `>= ${target.atLeast}` : `<= ${target.atMost}`;
 const verdict = (row: Row): string => ({ true: "met", false: "MISSED", null: "" })[`${isMet(row)}`];
 
 const number = (value: number): string => {
@@ -47,13 +48,24 @@ const number = (value: number): string => {
 const spread = ({ low, high }: Quartiles): string => (low === high ? "" : `${number(low)} .. ${number(high)}`);
 
 const COLUMNS = ["model", "", "median", "quartiles", "target", "", ""] as const;
-const cells = (row: Row): string[] => [row.of, row.ratio, `${number(row.value.median)}${row.unit ? ` ${row.unit}` : ""}`, spread(row.value), targetText(row), verdict(row), row.note ?? ""];
+const cells = (row: Row): string[] => [
+  row.of,
+  row.ratio,
+  `${number(row.value.median)}${row.unit ? ` ${row.unit}` : ""}`,
+  spread(row.value),
+  targetText(row),
+  verdict(row),
+  row.note ?? "",
+];
 
 export const printTable = ({ title, rows, notes }: Answer): void => {
   const table = [[...COLUMNS], ...rows.map(cells)];
   const widths = COLUMNS.map((_, column) => Math.max(...table.map((line) => line[column]!.length)));
   console.log(`\n${title}`);
-  for (const line of table) console.log(`  ${line.map((cell, i) => (i === 2 || i === 4 ? cell.padStart(widths[i]!) : cell.padEnd(widths[i]!))).join("  ")}`.trimEnd());
+  for (const line of table)
+    console.log(
+      `  ${line.map((cell, i) => (i === 2 || i === 4 ? cell.padStart(widths[i]!) : cell.padEnd(widths[i]!))).join("  ")}`.trimEnd(),
+    );
   for (const note of notes) console.log(`  ${note}`);
 };
 
@@ -62,12 +74,14 @@ export const save = (answer: Answer, machine: Readonly<Record<string, unknown>>)
   mkdirSync(out, { recursive: true });
   writeFileSync(`${out}${answer.question}.json`, `${JSON.stringify({ ...answer, machine }, null, 2)}\n`);
   const names = readdirSync(out).filter((name) => name.endsWith(".json"));
-  const answers = names.map((name) => JSON.parse(readFileSync(out + name, "utf8")) as Answer & { machine: Record<string, unknown> });
+  const answers = names.map(
+    (name) => JSON.parse(readFileSync(out + name, "utf8")) as Answer & { machine: Record<string, unknown> },
+  );
   writeFileSync(`${out}index.html`, page(answers));
   return `${out}index.html`;
 };
 
-const escape = (text: string): string => text.replace(/[&<>"]/g, (letter) => `&#${letter.charCodeAt(0)};`);
+const escapeHtml = (text: string): string => text.replace(/[&<>"]/g, (letter) => `&#${letter.charCodeAt(0)};`);
 
 const page = (answers: readonly (Answer & { machine: Record<string, unknown> })[]): string => `<!doctype html>
 <html lang="en">
@@ -93,12 +107,23 @@ ${answers.map(section).join("\n")}
 `;
 
 const section = (answer: Answer & { machine: Record<string, unknown> }): string => `<section>
-<h2>${escape(answer.title)}</h2>
+<h2>${escapeHtml(answer.title)}</h2>
 ${answer.lines.length > 0 ? plot(answer.lines) : ""}
 <div class="scroll"><table><tr>${COLUMNS.map((column) => `<th>${column}</th>`).join("")}</tr>
-${answer.rows.map((row) => `<tr>${cells(row).map((cell, i) => `<td class="${i === 2 || i === 4 ? "n" : i === 5 ? cell : ""}">${escape(cell)}</td>`).join("")}</tr>`).join("\n")}
+${answer.rows
+  .map(
+    (row) =>
+      `<tr>${cells(row)
+        .map((cell, i) => `<td class="${i === 2 || i === 4 ? "n" : i === 5 ? cell : ""}">${escapeHtml(cell)}</td>`)
+        .join("")}</tr>`,
+  )
+  .join("\n")}
 </table></div>
-<p class="soft">${answer.notes.map(escape).join("<br>")}<br>${escape(Object.entries(answer.machine).map(([key, value]) => `${key}: ${value}`).join("; "))}</p>
+<p class="soft">${answer.notes.map(escapeHtml).join("<br>")}<br>${escapeHtml(
+  Object.entries(answer.machine)
+    .map(([key, value]) => `${key}: ${value}`)
+    .join("; "),
+)}</p>
 </section>`;
 
 const WIDTH = 900;
@@ -111,8 +136,10 @@ const plot = (lines: readonly Line[]): string => {
   const times = lines.flatMap(({ points }) => points.flatMap(({ time }) => [time.low, time.high]));
   const [left, right] = [Math.log10(Math.min(...sizes)), Math.log10(Math.max(...sizes))];
   const [bottom, top] = [Math.floor(Math.log10(Math.min(...times))), Math.ceil(Math.log10(Math.max(...times)))];
-  const x = (size: number) => MARGIN.left + ((Math.log10(size) - left) / (right - left || 1)) * (WIDTH - MARGIN.left - MARGIN.right);
-  const y = (time: number) => HEIGHT - MARGIN.bottom - ((Math.log10(time) - bottom) / (top - bottom || 1)) * (HEIGHT - MARGIN.top - MARGIN.bottom);
+  const x = (size: number) =>
+    MARGIN.left + ((Math.log10(size) - left) / (right - left || 1)) * (WIDTH - MARGIN.left - MARGIN.right);
+  const y = (time: number) =>
+    HEIGHT - MARGIN.bottom - ((Math.log10(time) - bottom) / (top - bottom || 1)) * (HEIGHT - MARGIN.top - MARGIN.bottom);
   const grid: string[] = [];
   for (let power = bottom; power <= top; power++)
     grid.push(
@@ -121,7 +148,9 @@ const plot = (lines: readonly Line[]): string => {
     );
   for (let power = Math.ceil(left); power <= right; power++)
     grid.push(`<text x="${x(10 ** power)}" y="${HEIGHT - MARGIN.bottom + 18}" text-anchor="middle">1e${power}</text>`);
-  grid.push(`<text x="${(MARGIN.left + WIDTH - MARGIN.right) / 2}" y="${HEIGHT - 6}" text-anchor="middle">parameters; time per parameter and step</text>`);
+  grid.push(
+    `<text x="${(MARGIN.left + WIDTH - MARGIN.right) / 2}" y="${HEIGHT - 6}" text-anchor="middle">parameters; time per parameter and step</text>`,
+  );
 
   // Names stand at the end of their lines, moved apart.
   const labels = lines.map(({ points }, i) => ({ i, at: y(points.at(-1)!.time.median) })).sort((a, b) => a.at - b.at);
@@ -133,18 +162,20 @@ const plot = (lines: readonly Line[]): string => {
   const drawn = lines.map(({ name, points }, i) => {
     const color = `var(--c${i % 10})`;
     const dash = /stream|C,/.test(name) ? ' stroke-dasharray="5 4"' : "";
-    const path = points.map(({ parameters, time }, k) => `${k ? "L" : "M"}${x(parameters).toFixed(1)} ${y(time.median).toFixed(1)}`).join("");
+    const path = points
+      .map(({ parameters, time }, k) => `${k ? "L" : "M"}${x(parameters).toFixed(1)} ${y(time.median).toFixed(1)}`)
+      .join("");
     const marks = points.map(
       ({ parameters, time }) =>
         `<line x1="${x(parameters)}" x2="${x(parameters)}" y1="${y(time.low)}" y2="${y(time.high)}" stroke="${color}"/>` +
-        `<circle cx="${x(parameters)}" cy="${y(time.median)}" r="3" fill="${color}"><title>${escape(name)}, ${parameters}: ${number(time.median)} ns</title></circle>`,
+        `<circle cx="${x(parameters)}" cy="${y(time.median)}" r="3" fill="${color}"><title>${escapeHtml(name)}, ${parameters}: ${number(time.median)} ns</title></circle>`,
     );
     const last = points.at(-1)!;
     const label = labels.find((label) => label.i === i)!.at;
     return (
       `<path d="${path}" fill="none" stroke="${color}" stroke-width="2"${dash}/>${marks.join("")}` +
       `<path d="M${x(last.parameters) + 5} ${y(last.time.median)}L${WIDTH - MARGIN.right + 22} ${label}" stroke="${color}" opacity=".35" fill="none"/>` +
-      `<text x="${WIDTH - MARGIN.right + 26}" y="${label + 4}" style="fill:${color}">${escape(name)}</text>`
+      `<text x="${WIDTH - MARGIN.right + 26}" y="${label + 4}" style="fill:${color}">${escapeHtml(name)}</text>`
     );
   });
   return `<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="Time per parameter over size">${grid.join("")}${drawn.join("")}</svg>`;

@@ -1,6 +1,6 @@
 /** How long does a step of a small model take, and where does the time go? */
 
-import { type Backend, type CompiledStep, type Row as BackendRow, type RowRequest, WasmBackend, type Program } from "adamax";
+import { type Backend, type Row as BackendRow, type CompiledStep, type Program, type RowRequest, WasmBackend } from "adamax";
 import { inProcess, interleave, ratioOf, timeOf } from "./measure.js";
 import { type Model, nameOf } from "./model.js";
 import type { Answer, Row } from "./report.js";
@@ -55,13 +55,20 @@ export const small = async (): Promise<Answer> => {
       ...(target ? { target } : {}),
     });
     for (const part of measurement.names.slice(1))
-      rows.push({ of: nameOf(model), ratio: `${part} / whole`, value: ratioOf(measurement, part, "applyGradients"), note: `${(timeOf(measurement, part).median / 1000).toPrecision(3)} µs` });
+      rows.push({
+        of: nameOf(model),
+        ratio: `${part} / whole`,
+        value: ratioOf(measurement, part, "applyGradients"),
+        note: `${(timeOf(measurement, part).median / 1000).toPrecision(3)} µs`,
+      });
   }
   return {
     question: "small",
     title: "Small models: microseconds for one applyGradients, and shares of it",
     rows,
     lines: [],
-    notes: ["Adopted variables and gradients, checks included. 'without the backend': the same call to a backend that does nothing."],
+    notes: [
+      "Adopted variables and gradients, checks included. 'without the backend': the same call to a backend that does nothing.",
+    ],
   };
 };

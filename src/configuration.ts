@@ -149,6 +149,6 @@ const withoutExtraClips = (options: Record<string, unknown>): Record<string, unk
   const [winner] = clips.filter((name) => (options[name] as number) > 0);
   const dropped = clips.filter((name) => name !== winner);
   if (clips.length < 2) return options;
-  console.warn(`adamax: the configuration sets ${clips.join(" and ")}. tf_keras used ${winner} alone, and so do we; ${dropped.join(", ")} is dropped.`);
+  console.warn(`adamax: the configuration sets ${clips.join(" and ")}. tf_keras used ${winner ?? "none of them"}${dropped.length < clips.length ? " alone" : ""}, and so do we. Dropped: ${dropped.join(", ")}.`);
   return { ...options, ...Object.fromEntries(dropped.map((name) => [name, null])) };
 };

@@ -4,7 +4,7 @@ import type { Backend, CompiledStep, Gradient, Row, RowClass, RowRequest, StepPa
 import { chooseBackend } from "./backends/choose.js";
 import { type Config, type Dialect, optionsFromConfig, toConfig } from "./configuration.js";
 import { BackendError, OptionError, ShapeError, show } from "./errors.js";
-import { checkLearningRate, checkOptions, clippingOf, names, type OptimizerOptions, type Settings } from "./options.js";
+import { checkLearningRate, checkOptions, checkSelection, clippingOf, names, type OptimizerOptions, refuseUnknown, type Settings } from "./options.js";
 import type { DType, Program } from "./rule/program.js";
 import { type BoundRule, bindRule, flushPeriod, type UpdateRule } from "./rule/update-rule.js";
 import { composeStep, stateNames, type StepSettings, type StepVariant } from "./rule/step-program.js";
@@ -108,7 +108,7 @@ export class Optimizer<Hyper extends string = never> {
 
   /** @throws OptionError when the learning rate is a schedule, or the value is out of range. */
   set learningRate(value: Values | (() => number) | number) {
-    if (this.#learningRate instanceof LearningRateSchedule)
+    if (this.#learningRate instanceof LearningRateSchedule || (value as unknown) instanceof LearningRateSchedule)
       throw new OptionError(
         `The learning rate follows a schedule and cannot be set. Received: ${show(value)}. Make the optimizer with a number or a function to steer it yourself.`,
       );
@@ -190,7 +190,9 @@ export class Optimizer<Hyper extends string = never> {
 
   /** No weight decay for these variables: named by identity, or by a pattern found in their name.
    *  @throws OptionError after build. */
-  excludeFromWeightDecay({ variables = [], names = [] }: { variables?: readonly Variable[]; names?: readonly (string | RegExp)[] }): void {
+  excludeFromWeightDecay(selection: { variables?: readonly Variable[]; names?: readonly (string | RegExp)[] }): void {
+    refuseUnknown(Object.keys(selection), ["variables", "names"]);
+    const { variables, names } = checkSelection(selection, "excludeFromWeightDecay");
     if (this.#trained.length > 0)
       throw new OptionError("excludeFromWeightDecay must be called before the optimizer is built (before the first applyGradients). Move the call up.");
     this.#excluded = { variables: [...this.#excluded.variables, ...variables], names: [...this.#excluded.names, ...names] };
@@ -295,8 +297,9 @@ export class Optimizer<Hyper extends string = never> {
 
   /** What was accumulated is applied, also where this call brings no gradient: that counts as zero. */
   #collectAccumulated(): void {
+    for (const trained of this.#inCall) trained.accumulated = false;
     for (const trained of this.#trained)
-      if (trained.accumulated && !this.#inCall.includes(trained)) {
+      if (trained.accumulated) {
         trained.row.gradient = null;
         this.#inCall.push(trained);
       }
@@ -449,6 +452,7 @@ export class Optimizer<Hyper extends string = never> {
   /** Frees the state, and hands every variable its values back in an ordinary array. Twice is harmless. */
   dispose(): void {
     if (this.#disposed) return;
+    if (this.#swapped) this.swapAverages(); // what was trained comes back, not the averages
     this.#disposed = true;
     for (const { variable } of this.#trained) variable.release();
     this.#trained.length = this.#rows.length = this.#inCall.length = this.#steps.length = 0;

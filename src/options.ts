@@ -109,6 +109,22 @@ const backend: Check = (value, name) => {
   return isBackend || value === null ? value : oneOf("wasm", "interpreter")(value, name);
 };
 
+/** Lists of variables and of patterns, copied. `at` begins their names in errors. */
+export const checkSelection = ({ variables = [], names = [] }: Pick<Group, "variables" | "names">, at: string): Required<Pick<Group, "variables" | "names">> => {
+  if (!Array.isArray(variables)) refuse(`${at}.variables`, "an array of variables", variables, "Put it in brackets.");
+  if (!Array.isArray(names)) refuse(`${at}.names`, "an array of strings and regular expressions", names, "Put it in brackets.");
+  for (const pattern of names) if (!isPattern(pattern)) refuse(`${at}.names`, "strings and regular expressions", pattern, "Escape what is meant as it stands.");
+  return { variables: [...variables], names: [...names] };
+};
+
+const isPattern = (pattern: unknown): boolean => {
+  try {
+    return pattern instanceof RegExp || (typeof pattern === "string" && Boolean(new RegExp(pattern)));
+  } catch {
+    return false;
+  }
+};
+
 const groups: Check = (value, name) => {
   if (!Array.isArray(value)) refuse(name, "an array of groups", value);
   const known = ["variables", "names", "learningRateMultiplier", "weightDecay"];
@@ -117,10 +133,9 @@ const groups: Check = (value, name) => {
     if (typeof group !== "object" || group === null) refuse(at, "an object", group);
     refuseUnknown(Object.keys(group), known, `${at}.`);
     if (!group.variables && !group.names) refuse(at, "a group that names its variables", group, "Give `variables`, `names`, or both.");
-    const { learningRateMultiplier = 1, weightDecay, variables = [], names = [] } = group;
+    const { learningRateMultiplier = 1, weightDecay } = group;
     return {
-      variables: [...variables],
-      names: [...names],
+      ...checkSelection(group, at),
       learningRateMultiplier: atLeastZero(learningRateMultiplier, `${at}.learningRateMultiplier`),
       ...(weightDecay === undefined ? {} : { weightDecay: orNull(atLeastZero)(weightDecay, `${at}.weightDecay`) }),
     };
@@ -161,7 +176,7 @@ export const optionNames = (hyperparameters: Readonly<Record<string, Hyperparame
 ];
 
 /** @throws OptionError when a name is not an option; it names the nearest. */
-const refuseUnknown = (given: readonly string[], known: readonly string[], prefix = ""): void => {
+export const refuseUnknown = (given: readonly string[], known: readonly string[], prefix = ""): void => {
   for (const name of given) {
     if (known.includes(name)) continue;
     const near = nearest(name, known);
@@ -178,6 +193,8 @@ export const checkOptions = (
   hyperparameters: Readonly<Record<string, Hyperparameter>>,
   options: Readonly<Record<string, unknown>>,
 ): { settings: Settings; hyper: Record<string, number> } => {
+  if (typeof options !== "object" || options === null)
+    throw new OptionError(`${name} takes one object of options. Received: ${show(options)}. Write new ${name}({ learningRate: 0.001 }), for example.`);
   const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
   if ("lr" in given) {
     if ("learningRate" in given)

@@ -69,11 +69,15 @@ export const loadState = (source: StateSource, store: Readonly<SavedState>): { c
     if (values[i]!.length !== length)
       throw new CheckpointError(`State ${i} (${name}, shape [${shape}]) must have ${length} elements. Received: ${values[i]!.length}. Load it into the model it was saved from.`);
   });
+  wanted.forEach(({ name, dtype }, i) => {
+    if (dtype !== "int64" && values[i] instanceof BigInt64Array)
+      throw new CheckpointError(`State ${i} (${name}) must hold ${dtype} numbers. Received: ${show(values[i])}. Check the order of the arrays.`);
+  });
   const calls = Number(values[0]![0]);
   if (!Number.isSafeInteger(calls) || calls < 0)
     throw new CheckpointError(`State 0 is the step count, an integer of 0 or more. Received: ${show(values[0]![0])}. Check the order of the arrays.`);
-  const rateAt = wanted.findIndex(({ name }) => name.endsWith("/learning_rate"));
-  const learningRate = rateAt < 0 ? null : Number(values[rateAt]![0]);
+  const rateAt = wanted[1]!.name === `${source.name}/learning_rate` ? 1 : null;
+  const learningRate = rateAt && Number(values[rateAt]![0]);
   if (learningRate !== null && !(Number.isFinite(learningRate) && learningRate >= 0))
     throw new CheckpointError(`State ${rateAt} is the learning rate, a finite number of 0 or more. Received: ${learningRate}. Check the order of the arrays.`);
   wanted.forEach(({ dtype, value }, i) => {

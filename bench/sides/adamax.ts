@@ -19,7 +19,10 @@ export interface Kind {
 export const build = ({ tensors, size }: Model, options: AdamaxOptions = {}, kind: Kind = {}) => {
   const { dtype = "float32", adopt = true, ownGradients = true, gradients, stepsBefore = 0 } = kind;
   const Values = dtype === "float32" ? Float32Array : Float64Array;
-  const variables = Array.from({ length: tensors }, (_, t) => new Variable(Values.from(initialValue(t, size)), { adopt, name: `v${t}` }));
+  const variables = Array.from(
+    { length: tensors },
+    (_, t) => new Variable(Values.from(initialValue(t, size)), { adopt, name: `v${t}` }),
+  );
   const optimizer = new Adamax(options);
   optimizer.build(variables);
   const pairs = variables.map((variable, t): GradientAndVariable => {
@@ -28,7 +31,7 @@ export const build = ({ tensors, size }: Model, options: AdamaxOptions = {}, kin
   });
   const step = () => optimizer.applyGradients(pairs);
   for (let k = 0; k < stepsBefore; k++) step();
-  if (gradients) pairs.forEach(([gradient], t) => gradients(gradient as Float32Array, t));
+  if (gradients) for (const [t, [gradient]] of pairs.entries()) gradients(gradient as Float32Array, t);
   return { optimizer, variables, pairs, step };
 };
 

@@ -20,7 +20,11 @@ export const jax = async (name: string, { tensors, size }: Model): Promise<Side>
   defaultDevice("wasm");
   const step = jit(rule);
   const gradients = Array.from({ length: tensors }, (_, t) => np.array(initialGradient(t, size)));
-  const states = Array.from({ length: tensors }, (_, t): Values[] => [np.array(initialValue(t, size)), np.zeros([size]), np.zeros([size])]);
+  const states = Array.from({ length: tensors }, (_, t): Values[] => [
+    np.array(initialValue(t, size)),
+    np.zeros([size]),
+    np.zeros([size]),
+  ]);
   let steps = 0;
   return inProcessAsync(
     name,

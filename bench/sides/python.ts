@@ -19,7 +19,11 @@ export const PEERS = [
 ] as const;
 
 /** The side and what it runs, or in words why there is none. */
-export const pythonSide = async (python: string, peer: string, { tensors, size }: Model): Promise<{ side: Side; version: string } | string> => {
+export const pythonSide = async (
+  python: string,
+  peer: string,
+  { tensors, size }: Model,
+): Promise<{ side: Side; version: string } | string> => {
   const program = startProgram(python, script, peer, tensors, size);
   const answer = await program.next().catch((error: Error) => error.message);
   if (!answer.startsWith("ready ")) return `${peer}: left out (${answer.replace("absent ", "")}).`;

@@ -14,7 +14,9 @@ let made = 0;
 export const tensorFlow = async (name: string, backend: TensorFlowBackend, { tensors, size }: Model): Promise<Side> => {
   await tf.setBackend(backend);
   const optimizer = tf.train.adamax(LEARNING_RATE, BETA1, BETA2, EPSILON);
-  const variables = Array.from({ length: tensors }, (_, t) => tf.variable(tf.tensor1d(initialValue(t, size)), true, `bench${made++}`));
+  const variables = Array.from({ length: tensors }, (_, t) =>
+    tf.variable(tf.tensor1d(initialValue(t, size)), true, `bench${made++}`),
+  );
   const gradients = variables.map(({ name }, t) => ({ name, tensor: tf.tensor1d(initialGradient(t, size)) }));
   const side = inProcess(name, () => optimizer.applyGradients(gradients));
   return {

@@ -13,7 +13,12 @@ export class Adam extends Optimizer<"beta1" | "beta2" | "epsilon"> {
       const correction2 = constant(1).sub(constant(beta2).pow(step));
       const rate = learningRate.mul(correction2.sqrt()).div(correction1);
       m = m.add(g.sub(m).mul(1 - beta1));
-      v = v.add(g.square().sub(v).mul(1 - beta2));
+      v = v.add(
+        g
+          .square()
+          .sub(v)
+          .mul(1 - beta2),
+      );
       w = w.sub(m.mul(rate).div(v.sqrt().add(epsilon)));
       return { w, momentum: m, velocity: v };
     },

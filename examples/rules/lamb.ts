@@ -12,7 +12,12 @@ export class Lamb extends Optimizer<"beta1" | "beta2" | "epsilon"> {
       const correction1 = constant(1).sub(constant(beta1).pow(step));
       const correction2 = constant(1).sub(constant(beta2).pow(step));
       m = m.add(g.sub(m).mul(1 - beta1));
-      v = v.add(g.square().sub(v).mul(1 - beta2));
+      v = v.add(
+        g
+          .square()
+          .sub(v)
+          .mul(1 - beta2),
+      );
       const direction = m.div(correction1).div(v.div(correction2).sqrt().add(epsilon));
       const ratio = norm(w).div(norm(direction)); // where both norms are positive
       const trust = ifPositive(norm(w), ifPositive(norm(direction), ratio, 1), 1);

@@ -153,7 +153,7 @@ export function spectrogram(title: string, image: Image, seconds: number): strin
   const times = ticks({ label: "", from: 0, to: seconds }, 3);
   return (
     `<svg viewBox="0 0 ${wide} ${high}" role="img" aria-label="Spectrogram: ${escaped(title)}">` +
-    `<text class="group" x="${frame.left}" y="16">${escaped(title)}</text>` +
+    `<text class="group" x="${frame.left}" y="${frame.top - 8}">${escaped(title)}</text>` +
     `<image x="${frame.left}" y="${frame.top}" width="${frame.right - frame.left}" height="${frame.bottom - frame.top}" preserveAspectRatio="none" href="${image.address}"/>` +
     [0, 2, 4]
       .map(
@@ -165,6 +165,6 @@ export function spectrogram(title: string, image: Image, seconds: number): strin
       .map((time) => `<text class="tick" x="${round(atX(time))}" y="${frame.bottom + 14}" text-anchor="middle">${time}</text>`)
       .join("") +
     `<text class="tick" x="${frame.right}" y="${frame.bottom + 14}" text-anchor="end">s</text>` +
-    `<text class="tick" x="${frame.left - 5}" y="${frame.top - 6}" text-anchor="end">kHz</text></svg>`
+    `<text class="tick" x="${frame.left - 5}" y="${frame.top - 8}" text-anchor="end">kHz</text></svg>`
   );
 }

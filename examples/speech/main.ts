@@ -4,7 +4,7 @@ import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { compare, makeStream, type Outcome, Run } from "./comparison.ts";
 import { trainDenoiser } from "./denoiser.ts";
-import { byKind, denoise, hear, improvements, makeClips, networkImprovements } from "./evaluation.ts";
+import { byKind, type Clip, denoise, hear, improvements, makeClips, networkImprovements } from "./evaluation.ts";
 import { mixStream } from "./mixture.ts";
 import { useWasm } from "./network.ts";
 import { noiseKinds } from "./noise.ts";
@@ -13,7 +13,7 @@ import { Progress } from "./progress.ts";
 import { seeded } from "./random.ts";
 import { loadRecordings, sampleRate } from "./recordings.ts";
 import { type Example, type Results, reportPage } from "./report.ts";
-import { mean } from "./si-sdr.ts";
+import { mean, meanGain } from "./si-sdr.ts";
 import { readStudy, resultOf } from "./study-result.ts";
 import { decibels, median, table } from "./text.ts";
 import { scaleFrom } from "./training.ts";
@@ -22,8 +22,8 @@ import { wienerFilter } from "./wiener.ts";
 
 const quick = process.argv.includes("--quick");
 const plan = quick
-  ? { denoiserSteps: 300, streamSteps: 80, testRecordings: 5 }
-  : { denoiserSteps: 4000, streamSteps: 1000, testRecordings: Number.POSITIVE_INFINITY };
+  ? { denoiserSteps: 250, streamSteps: 80, checkpoints: 4, testRecordings: 2, clipsOnTheWay: 5, streamSeconds: 20 }
+  : { denoiserSteps: 3500, streamSteps: 1000, checkpoints: 10, testRecordings: 20, clipsOnTheWay: 20, streamSeconds: 60 };
 const seed = 1; // of the first weights and the training material
 const testSeed = 1001; // of the noise in the test clips
 const out = fileURLToPath(new URL("out", import.meta.url));
@@ -54,6 +54,13 @@ const gains = (label: string, values: readonly number[]) => [
   ...Object.values(byKind(clips, values)).map(decibels),
 ];
 console.log(table([["", "mean", ...noiseKinds], gains("network", byNetwork), gains("Wiener filter", byWiener)]));
+const testStream = mixStream(plan.streamSeconds, { random: seeded(testSeed), voices: testVoices });
+const denoised = denoise(network, hear(testStream.noisy, scale), testStream.clean.length);
+const filtered = wienerFilter(testStream.noisy);
+const streamGain = (samples: Float32Array) => meanGain(samples, testStream.noisy, testStream.clean, sampleRate);
+console.log(
+  `Where the noise switches, second by second over ${plan.streamSeconds} s: network ${decibels(streamGain(denoised))}, Wiener filter ${decibels(streamGain(filtered))}.\n`,
+);
 
 // Then the comparison, on one pass in the order in which it is heard.
 const study = readStudy();
@@ -63,8 +70,8 @@ const runs = contenders.map(
 );
 const learning = new Progress(`${runs.length} optimizers on one stream`, plan.streamSteps);
 compare(runs, plan.streamSteps, {
-  clips: clips.slice(0, 4 * noiseKinds.length),
-  interval: plan.streamSteps / 20,
+  clips: clips.slice(0, plan.clipsOnTheWay),
+  interval: plan.streamSteps / plan.checkpoints,
   onStep: (done) => learning.update(done, "all on the same batches"),
 });
 const outcomes = runs.map((run) => run.outcome(clips));
@@ -90,21 +97,21 @@ console.log("One stream and one seed. docs/speech-study.md has five seeds and th
 
 // And what it sounds and looks like.
 mkdirSync(out, { recursive: true });
-const examples: Example[] = noiseKinds.map((kind, i) => {
-  const clip = clips.filter((other) => other.kind === kind)[i % testRecordings.length]!;
-  return { clip, denoised: denoise(network, clip, clip.clean.length), filtered: wienerFilter(clip.noisy) };
-});
+const examples: Example[] = [];
+for (const kind of noiseKinds) {
+  // Of each kind the clip nearest to 0 dB, and as far as there are enough, another recording each time.
+  const heardBefore = (clip: Clip) => Number(examples.some((other) => other.clip.name === clip.name));
+  const [clip] = clips
+    .filter((one) => one.kind === kind)
+    .sort((a, b) => heardBefore(a) - heardBefore(b) || Math.abs(a.noisySdr) - Math.abs(b.noisySdr));
+  examples.push({ clip: clip!, denoised: denoise(network, clip!, clip!.clean.length), filtered: wienerFilter(clip!.noisy) });
+}
 for (const { clip, denoised, filtered } of examples)
   for (const [what, samples] of Object.entries({ noisy: clip.noisy, denoised, wiener: filtered, clean: clip.clean }))
     writeWav(join(out, `${clip.kind}-${what}.wav`), { rate: sampleRate, samples });
-const testStream = mixStream(quick ? 20 : 60, { random: seeded(testSeed), voices: testVoices });
 const results: Results = {
   denoiser: { losses, seconds, clips, byNetwork, byWiener, examples },
-  testStream: {
-    mixture: testStream,
-    denoised: denoise(network, hear(testStream.noisy, scale), testStream.clean.length),
-    filtered: wienerFilter(testStream.noisy),
-  },
+  testStream: { mixture: testStream, denoised, filtered },
   comparison: { stream, outcomes, winner },
   study,
   quick,

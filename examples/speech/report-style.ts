@@ -33,8 +33,8 @@ section, footer { margin-top: 64px; padding-top: 28px; border-top: 1px solid var
 .tile span { color: var(--soft); font-size: 0.9rem; line-height: 1.4; display: block; margin-top: 6px; }
 .scroll { overflow-x: auto; }
 svg { display: block; width: 100%; height: auto; }
-.scroll > svg { min-width: 620px; }
-svg text { font: 12px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; fill: var(--soft); font-variant-numeric: tabular-nums; }
+.scroll > svg { min-width: 720px; }
+svg text { font: 12.5px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; fill: var(--soft); font-variant-numeric: tabular-nums; }
 svg text.value, svg text.group { fill: var(--ink); }
 svg text.group { font-size: 13px; }
 svg text.band-name { fill: var(--band-ink); font-size: 11px; }

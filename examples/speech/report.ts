@@ -6,7 +6,7 @@ import type { Mixture } from "./mixture.ts";
 import { noiseKinds } from "./noise.ts";
 import { sampleRate } from "./recordings.ts";
 import { style } from "./report-style.ts";
-import { mean, siSdr, siSdrOverTime, smoothed } from "./si-sdr.ts";
+import { mean, meanGain, siSdr, siSdrOverTime, smoothed } from "./si-sdr.ts";
 import { resultOf, type Study } from "./study-result.ts";
 import { decibels, median } from "./text.ts";
 import { encodeWav } from "./wav.ts";
@@ -96,7 +96,7 @@ function listening({ denoiser }: Results): string {
   return `<section><h2>Before and after</h2>
 ${chart}${legend([
   ["network", "Network"],
-  ["wiener", "Wiener filter, nothing learned"],
+  ["wiener", "Wiener filter, tuned but nothing learned"],
 ])}
 <p class="note">Means over ${clips.length} test clips of −5 to 15 dB. No test recording, and no piece of its noise, was trained on.</p>
 ${examples.map(card).join("")}</section>`;
@@ -111,7 +111,7 @@ function card({ clip, denoised, filtered }: Example): string {
     ["Clean", clip.clean],
   ];
   const figures = versions.map(([name, samples]) => {
-    const ratio = name === "Clean" ? "what was recorded" : `${siSdr(samples, clip.clean).toFixed(1).replace("-", "−")} dB`;
+    const ratio = name === "Clean" ? "what was recorded" : `SI-SDR ${siSdr(samples, clip.clean).toFixed(1).replace("-", "−")} dB`;
     const sound = `data:audio/wav;base64,${encodeWav({ rate: sampleRate, samples }).toString("base64")}`;
     return `<figure>${spectrogram(name, spectrogramImage(samples, loudest), samples.length / sampleRate)}
 <audio controls preload="none" src="${sound}" aria-label="${name}, ${clip.kind}"></audio><figcaption>${ratio}</figcaption></figure>`;
@@ -127,6 +127,7 @@ function overTime({ testStream }: Results): string {
     points: siSdrOverTime(samples, mixture.clean, sampleRate).map((value, second) => [second + 0.5, value]),
   });
   const seconds = mixture.clean.length / sampleRate;
+  const gain = (samples: Float32Array) => decibels(meanGain(samples, mixture.noisy, mixture.clean, sampleRate));
   return `<section><h2>While the noise keeps switching</h2>
 ${lineChart(
   "SI-SDR over time",
@@ -139,7 +140,7 @@ ${lineChart(
   ["wiener", "Wiener filter"],
   ["noisy", "Noisy"],
 ])}
-<p class="note">Test recordings, one second at a time; the strip names the noise in force. Gaps are pauses.</p></section>`;
+<p class="note">Test recordings, one second at a time; the strip names the noise in force. Mean gain: network ${gain(denoised)} dB, Wiener filter ${gain(filtered)} dB.</p></section>`;
 }
 
 function comparison({ comparison: { stream, outcomes, winner } }: Results): string {

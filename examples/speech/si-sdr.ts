@@ -29,6 +29,13 @@ export function siSdrOverTime(estimate: Float32Array, reference: Float32Array, l
   });
 }
 
+/** By how much `estimate` is better than `noisy`: the mean over such windows, in dB. */
+export function meanGain(estimate: Float32Array, noisy: Float32Array, reference: Float32Array, length: number): number {
+  const before = siSdrOverTime(noisy, reference, length);
+  const gains = siSdrOverTime(estimate, reference, length).map((value, i) => value - before[i]!);
+  return mean(gains.filter((gain) => !Number.isNaN(gain)));
+}
+
 /** Means over `width` values around each, the NaNs left out. */
 export function smoothed(values: readonly number[], width: number): number[] {
   return values.map((_, i) =>

@@ -2,15 +2,16 @@ import { analyse, bins, masked, power, synthesise } from "./spectrogram.ts";
 
 const framesToStart = 6; // about 0.1 s: the noise is first taken to be what these hold on average
 const activeSnr = 10 ** 1.5; // speech, where there is any, is expected 15 dB above the noise
-const noiseSmoothing = 0.8;
+const noiseSmoothing = 0.93;
 const presenceSmoothing = 0.9;
-const decisionSmoothing = 0.98;
+const decisionSmoothing = 0.9;
 const lowestPriorSnr = 10 ** -2.5;
-const lowestGain = 0.1;
+const lowestGain = 0.05;
 
 /**
  * The classical way, with nothing learned: a Wiener filter whose a-priori SNR is decision-directed (Ephraim & Malah 1984)
- * over a running noise estimate driven by the probability that speech is present (Gerkmann & Hendriks 2012).
+ * over a running noise estimate driven by the probability that speech is present (Gerkmann & Hendriks 2012). Its smoothing and
+ * its lowest gain were chosen on the validation recordings, for the highest SI-SDR.
  */
 export function wienerFilter(samples: Float32Array): Float32Array {
   const noisy = analyse(samples);

@@ -93,7 +93,8 @@ test("the short run ends with a table, a page that needs nothing else, and sound
   const page = readFileSync("examples/speech/out/report.html", "utf8");
   expect(statSync("examples/speech/out/report.html").mtimeMs).toBeGreaterThan(started);
   expect(page.match(/<audio/g)).toHaveLength(20);
-  expect(page).not.toMatch(/(src|href)="(?!data:)/);
-  expect(page).not.toContain("NaN");
+  const text = page.replace(/data:[^"]+/g, "data:");
+  expect(text.match(/(src|href)="(?!data:)/)).toBeNull();
+  expect(text.match(/NaN|Infinity|undefined/)).toBeNull();
   expect(readdirSync("examples/speech/out").filter((name) => name.endsWith(".wav"))).toHaveLength(20);
 });

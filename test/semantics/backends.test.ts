@@ -3,7 +3,7 @@
 import { Adamax, type AdamaxOptions, type DType, type Values, Variable } from "adamax";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { difference, f32 } from "./helpers.js";
+import { difference, f32, replaceWebAssembly } from "./helpers.js";
 import { anyModel, type Model, numbers, train } from "./models.js";
 
 vi.setConfig({ testTimeout: 60_000 });
@@ -36,8 +36,17 @@ describe("on every combination of options", () => {
     { useEma: true, emaOverwriteFrequency: 2 },
     { useEma: true, emaStart: "firstStep", emaOverwriteFrequency: 1 },
   ];
-  const rest: AdamaxOptions[] = [{}, { weightDecay: 0.1 }, { lossScaleFactor: 3 }, { weightDecay: 0.1, gradientAccumulationSteps: 2, lossScaleFactor: 1024 }];
-  const dtypes: [string, DType[]][] = [["float32", ["float32"]], ["float64", ["float64"]], ["mixed", ["float32", "float64"]]]; // biome-ignore format: a table
+  const rest: AdamaxOptions[] = [
+    {},
+    { weightDecay: 0.1 },
+    { lossScaleFactor: 3 },
+    { weightDecay: 0.1, gradientAccumulationSteps: 2, lossScaleFactor: 1024 },
+  ];
+  const dtypes: [string, DType[]][] = [
+    ["float32", ["float32"]],
+    ["float64", ["float64"]],
+    ["mixed", ["float32", "float64"]],
+  ];
 
   test.each(dtypes)("%s", (_, kinds) => {
     for (const clip of clips)
@@ -63,7 +72,14 @@ test("on every length from 0 to 4099, with a norm for each", () => {
 });
 
 test("on a thousand steps, tiny numbers being cleared on the way", () => {
-  const model: Model = { options: { beta1: 0.5 }, variables: [{ length: 21, dtype: "float32", foreign: true, gradient: "rows" }], seed: 5, kind: "tame", start: 0, steps: 1000 };
+  const model: Model = {
+    options: { beta1: 0.5 },
+    variables: [{ length: 21, dtype: "float32", foreign: true, gradient: "rows" }],
+    seed: 5,
+    kind: "tame",
+    start: 0,
+    steps: 1000,
+  };
   agree(model);
 });
 
@@ -71,7 +87,10 @@ describe("the comparison can fail", () => {
   /** What the comparison says about the first models; null when nothing was noticed, also when a model could not run at all. */
   const noticed = (onWasm: AdamaxOptions): string | null => {
     let says: string | null = null;
-    const property = fc.property(anyModel, (model) => (says = disagreement(model, onWasm)) === null);
+    const property = fc.property(anyModel, (model) => {
+      says = disagreement(model, onWasm);
+      return says === null;
+    });
     fc.check(property, { numRuns: 40, seed: 1, endOnFailure: true });
     return says;
   };
@@ -93,8 +112,8 @@ describe("the comparison can fail", () => {
   ])("%s: noticed", (_, right, wrong) => {
     const { Module } = WebAssembly;
     const [from, to] = [vector(right), vector(wrong)];
-    vi.spyOn(WebAssembly, "Module").mockImplementation(function (source: BufferSource) {
-      const bytes = (source as Uint8Array<ArrayBuffer>).slice();
+    replaceWebAssembly("Module", (source: Uint8Array<ArrayBuffer>) => {
+      const bytes = source.slice();
       for (let i = 0; i + 2 < bytes.length; i++) if (from.every((byte, k) => bytes[i + k] === byte)) bytes.set(to, i);
       return new Module(bytes);
     });

@@ -25,7 +25,12 @@ const plain = rows.filter(([name]) => !/loss scale|lambda| wins/.test(name));
 /** What a user takes out of a model file: the part about the optimizer. */
 const optimizerOf = ({ json }: Row): Config => (json as Wrapped).optimizer ?? (json as Wrapped).optimizer_config ?? json;
 /** The optimizer's own keys. */
-const inside = (config: Config): Config => ("config" in config ? inside((config as Wrapped).config) : "inner_optimizer" in config ? inside(config.inner_optimizer as Config) : config);
+const inside = (config: Config): Config =>
+  "config" in config
+    ? inside((config as Wrapped).config)
+    : "inner_optimizer" in config
+      ? inside(config.inner_optimizer as Config)
+      : config;
 const dialectOf = ({ written_by }: Row): Dialect => (written_by.startsWith("keras") ? "keras" : "tf_keras");
 
 test("the file has what both libraries write", () => {
@@ -52,7 +57,7 @@ test.each(title(/clipnorm wins/))("two clip options: the one that won there wins
   const { clipnorm, clipvalue, globalClipnorm } = Adamax.fromConfig(optimizerOf(row)).settings;
   const winner = row.what.startsWith("global") ? { clipnorm: null, globalClipnorm: 1 } : { clipnorm: 1, globalClipnorm: null };
   expect({ clipnorm, clipvalue, globalClipnorm }).toEqual({ clipvalue: null, ...winner });
-  expect(warned).toEqual([expect.stringMatching(/lipnorm and clipvalue.*clipvalue is dropped/)]);
+  expect(warned).toEqual([expect.stringMatching(/lipnorm and clipvalue.*Dropped: clipvalue/)]);
 });
 
 test.each(title(/loss scale, fixed/))("a fixed loss scale is the inner optimizer with lossScaleFactor: %s", (_, row) => {
@@ -61,19 +66,30 @@ test.each(title(/loss scale, fixed/))("a fixed loss scale is the inner optimizer
   expect(optimizer.getConfig()).toMatchObject({ ...config, loss_scale_factor: 128 });
 });
 
+test("two clip options that clip nothing there are dropped, with a warning", () => {
+  const warned = warnings();
+  expect(Adamax.fromConfig({ clipnorm: 0, clipvalue: 0 }).settings).toMatchObject({ clipnorm: null, clipvalue: null });
+  expect(warned).toEqual([expect.stringMatching(/tf_keras used none of them, and so do we. Dropped: clipnorm, clipvalue/)]);
+});
+
 const moving = title(/loss scale/).filter(([name]) => !name.includes("fixed"));
 test.each(moving)("a loss scale that moves is an error that names it: %s", (_, row) => {
   const error = thrown(() => Adamax.fromConfig(optimizerOf(row)));
   expect(error).toBeInstanceOf(OptionError);
-  expect(error.message).toMatch(/LossScaleOptimizer with a dynamic scale.*Received:.*initial_scale=(32768|1024).*lossScaleFactor/s);
+  expect(error.message).toMatch(
+    /LossScaleOptimizer with a dynamic scale.*Received:.*initial_scale=(32768|1024).*lossScaleFactor/s,
+  );
 });
 
-test.each(title(/Python lambda/))("a learning rate that is Python code is an error that says so, unless it is given again: %s", (_, row) => {
-  const error = thrown(() => Adamax.fromConfig(optimizerOf(row)));
-  expect(error).toBeInstanceOf(OptionError);
-  expect(error.message).toMatch(/learning_rate is a function.*__lambda__.*learningRate/s);
-  expect(Adamax.fromConfig(optimizerOf(row), { learningRate: () => 0.02 }).learningRate).toBe(0.02);
-});
+test.each(title(/Python lambda/))(
+  "a learning rate that is Python code is an error that says so, unless it is given again: %s",
+  (_, row) => {
+    const error = thrown(() => Adamax.fromConfig(optimizerOf(row)));
+    expect(error).toBeInstanceOf(OptionError);
+    expect(error.message).toMatch(/learning_rate is a function.*__lambda__.*learningRate/s);
+    expect(Adamax.fromConfig(optimizerOf(row), { learningRate: () => 0.02 }).learningRate).toBe(0.02);
+  },
+);
 
 test.each<[string, Config, RegExp]>([
   ["a key that nobody knows", { learning_rate: 0.1, warp_factor: 9 }, /Unknown option.*warpFactor/],
@@ -81,8 +97,16 @@ test.each<[string, Config, RegExp]>([
   ["both spellings of a key", { beta_1: 0.9, beta1: 0.8 }, /beta1 twice/],
   ["another optimizer", { class_name: "Adam", config: {} }, /another optimizer.*Adam, for Adamax/],
   ["a legacy optimizer", { is_legacy_optimizer: true }, /legacy/],
-  ["an unknown key of a loss scale", { inner_optimizer: { class_name: "Adamax", config: {} }, dynamic: false, initial_scale: 2, wheels: 4 }, /wheels/],
-  ["a loss scale around nothing", { class_name: "LossScaleOptimizer", config: { dynamic: false, initial_scale: 2 } }, /inner_optimizer/],
+  [
+    "an unknown key of a loss scale",
+    { inner_optimizer: { class_name: "Adamax", config: {} }, dynamic: false, initial_scale: 2, wheels: 4 },
+    /wheels/,
+  ],
+  [
+    "a loss scale around nothing",
+    { class_name: "LossScaleOptimizer", config: { dynamic: false, initial_scale: 2 } },
+    /inner_optimizer/,
+  ],
   ["an unknown schedule", { learning_rate: { class_name: "Zigzag", config: {} } }, /Zigzag/],
   ["NaN", { learning_rate: Number.NaN }, /learningRate must be a finite number.*NaN/],
   ["infinity", { ema_momentum: Number.POSITIVE_INFINITY }, /emaMomentum must be a finite number.*Infinity/],

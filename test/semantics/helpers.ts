@@ -61,6 +61,16 @@ export const warnings = (): string[] => {
   return list;
 };
 
+/** Until the test ends, `new WebAssembly[name]` gives what `make` gives. Returns what ends it earlier. */
+export const replaceWebAssembly = (name: "Memory" | "Module" | "Instance", make: (...given: never[]) => object): (() => void) => {
+  function construct(...given: never[]) {
+    return make(...given);
+  }
+  const spy = vi.spyOn(WebAssembly, name as "Module").mockImplementation(construct as never);
+  onTestFinished(() => spy.mockRestore());
+  return () => spy.mockRestore();
+};
+
 /** What a function throws. */
 export const thrown = (act: () => unknown): Error => {
   try {

@@ -1,8 +1,19 @@
 /** Every method of an optimizer. */
 
-import { Adamax, type GradientAndVariable, IndexedSlices, type LossAndGradients, OptionError, type SavedState, schedules, Variable } from "adamax";
+import {
+  Adamax,
+  type GradientAndVariable,
+  IndexedSlices,
+  InterpreterBackend,
+  type LossAndGradients,
+  OptionError,
+  type SavedState,
+  schedules,
+  Variable,
+  WasmBackend,
+} from "adamax";
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { expectSameBits, f32, GRADIENTS, state, step, thrown, variable, warnings } from "./helpers.js";
+import { expectSameBits, f32, GRADIENTS, replaceWebAssembly, state, step, thrown, variable, warnings } from "./helpers.js";
 
 const START = [1, -1, 0.5, 2];
 afterEach(() => vi.restoreAllMocks());
@@ -19,7 +30,8 @@ describe("applyGradients", () => {
     const run = (order: number[]) => {
       const { optimizer, variables, values } = three({ globalClipnorm: 0.1 });
       optimizer.build(variables);
-      for (const gradient of GRADIENTS) optimizer.applyGradients(order.map((i) => [gradient.map((value) => value * 3 ** i), variables[i]!]));
+      for (const gradient of GRADIENTS)
+        optimizer.applyGradients(order.map((i) => [gradient.map((value) => value * 3 ** i), variables[i]!]));
       return values();
     };
     expect(run([2, 0, 1])).toEqual(run([0, 1, 2]));
@@ -39,17 +51,30 @@ describe("applyGradients", () => {
   });
 
   test("of a subset leaves all other variables and their state alone", () => {
-    const { optimizer, variables: [a, b, c], values } = three({ weightDecay: 0.1, useEma: true }); // biome-ignore format: one line
+    const {
+      optimizer,
+      variables: [a, b, c],
+      values,
+    } = three({ weightDecay: 0.1, useEma: true });
     optimizer.applyGradients([a, b, c].map((variable) => [GRADIENTS[0]!, variable]));
     const kept = () => ["momentum", "norm", "average"].map((slot) => [...state(optimizer, slot, "b")]);
     const before = [values()[1], kept()];
-    optimizer.applyGradients([[GRADIENTS[1]!, c], [GRADIENTS[1]!, a]]); // biome-ignore format: one line
+    optimizer.applyGradients([
+      [GRADIENTS[1]!, c],
+      [GRADIENTS[1]!, a],
+    ]);
     expect([values()[1], kept()]).toEqual(before);
   });
 
   test("freezing and unfreezing a variable, it goes on from its own state", () => {
-    const { optimizer, variables: [a, b] } = three(); // biome-ignore format: one line
-    optimizer.applyGradients([[f32(8, 8, 8, 8), a], [f32(1, 1, 1, 1), b]]); // biome-ignore format: one line
+    const {
+      optimizer,
+      variables: [a, b],
+    } = three();
+    optimizer.applyGradients([
+      [f32(8, 8, 8, 8), a],
+      [f32(1, 1, 1, 1), b],
+    ]);
     const momentum = [...state(optimizer, "momentum", "b")];
     optimizer.applyGradients([[f32(8, 8, 8, 8), a]]);
     optimizer.applyGradients([[f32(0, 0, 0, 0), b]]);
@@ -68,16 +93,31 @@ describe("applyGradients", () => {
 
   test("leaves out null gradients, with one warning for each variable that names it", () => {
     const warned = warnings();
-    const { optimizer, variables: [a, b, c], values } = three(); // biome-ignore format: one line
-    for (let i = 0; i < 3; i++) optimizer.applyGradients([[null, a], [f32(1, 1, 1, 1), b], [undefined, c]]); // biome-ignore format: one line
+    const {
+      optimizer,
+      variables: [a, b, c],
+      values,
+    } = three();
+    for (let i = 0; i < 3; i++)
+      optimizer.applyGradients([
+        [null, a],
+        [f32(1, 1, 1, 1), b],
+        [undefined, c],
+      ]);
     expect(warned).toEqual([expect.stringMatching(/no gradient for variable "a", variable "c"/)]);
     expect([values()[0], values()[2]]).toEqual([START, START]);
   });
 
   test("a variable without a gradient in the first call can get one later", () => {
     warnings();
-    const { optimizer, variables: [a, b] } = three(); // biome-ignore format: one line
-    optimizer.applyGradients([[null, a], [f32(1, 1, 1, 1), b]]); // biome-ignore format: one line
+    const {
+      optimizer,
+      variables: [a, b],
+    } = three();
+    optimizer.applyGradients([
+      [null, a],
+      [f32(1, 1, 1, 1), b],
+    ]);
     optimizer.applyGradients([[f32(1, 1, 1, 1), a]]);
     expect(a.value[0]).toBeLessThan(1);
   });
@@ -101,7 +141,10 @@ describe("applyGradients", () => {
     const inPlace = new Variable(f32(5, -5), { constraint: (value) => void value.fill(7) });
     const returned = new Variable(f32(5, -5), { constraint: (value) => value.map((x) => Math.max(x, 0)) });
     using optimizer = new Adamax({ learningRate: 1, gradientAccumulationSteps: 2 });
-    expect(step(optimizer, [f32(1, 1), inPlace], [f32(1, 1), returned])).toEqual([[5, -5], [5, -5]]); // biome-ignore format: pairs
+    expect(step(optimizer, [f32(1, 1), inPlace], [f32(1, 1), returned])).toEqual([
+      [5, -5],
+      [5, -5],
+    ]);
     const [[a], [b, c]] = step(optimizer, [f32(1, 1), inPlace], [f32(1, 1), returned]) as [[number], [number, number]];
     expect([a, b < 5, c]).toEqual([7, true, 0]);
   });
@@ -110,7 +153,13 @@ describe("applyGradients", () => {
 describe("gradients belong to the caller", () => {
   const cases: [string, (w: Variable) => GradientAndVariable[0]][] = [
     ["a foreign array", () => f32(3, -2, 1e-40, 8)],
-    ["variable.gradient", (w) => (w.gradient.set([3, -2, 1e-40, 8]), w.gradient)],
+    [
+      "variable.gradient",
+      ({ gradient }) => {
+        gradient.set([3, -2, 1e-40, 8]);
+        return gradient;
+      },
+    ],
     ["IndexedSlices", () => new IndexedSlices(f32(3, -2, 1e-40, 8, 1), [3, 1, 0, 2, 3])],
   ];
   test.each(cases)("%s is not written, also where the step scales, clips and flushes it", (_, make) => {
@@ -118,7 +167,7 @@ describe("gradients belong to the caller", () => {
     const w = variable(START);
     optimizer.build([w]);
     const gradient = make(w)!;
-    const values = gradient instanceof IndexedSlices ? gradient.values : gradient;
+    const values = (ArrayBuffer.isView(gradient) ? gradient : gradient.values) as Float32Array;
     const before = values.slice();
     for (let i = 0; i < 3; i++) optimizer.applyGradients([[gradient, w]]);
     expectSameBits(values, before);
@@ -196,7 +245,11 @@ describe("build and extend", () => {
     expect([...w.value]).toEqual(START);
     expect(w.owner).toBe("Adamax");
     expect(optimizer.trainableVariables).toEqual([w]);
-    expect(["momentum", "norm", "average"].map((slot) => [...state(optimizer, slot)])).toEqual([[0, 0, 0, 0], [0, 0, 0, 0], START]); // biome-ignore format: one line
+    expect(["momentum", "norm", "average"].map((slot) => [...state(optimizer, slot)])).toEqual([
+      [0, 0, 0, 0],
+      [0, 0, 0, 0],
+      START,
+    ]);
   });
 
   test("a second build is an error that names extend", () => {
@@ -229,12 +282,57 @@ describe("build and extend", () => {
     expect(w.owner).toBe("Adamax");
   });
 
+  test("value and gradient are views: the same arrays in every step, in one memory", () => {
+    using optimizer = new Adamax();
+    const w = variable(START);
+    optimizer.build([w]);
+    const { value, gradient } = w;
+    expect(gradient.buffer).toBe(value.buffer);
+    gradient.fill(1);
+    step(optimizer, [gradient, w]);
+    expect([w.value, w.gradient]).toEqual([value, gradient]);
+    expect(w.value).toBe(value);
+    expect(value[0]).toBeLessThan(START[0]!);
+  });
+
+  test("a gradient written into variable.gradient gives the bits of an array passed in", () => {
+    const [one, other] = [new Adamax(), new Adamax()];
+    const [v, w] = [variable(START), variable(START)];
+    one.build([v]);
+    for (const gradient of GRADIENTS) {
+      v.gradient.set(gradient);
+      expect(step(one, [v.gradient, v])).toEqual(step(other, [gradient, w]));
+    }
+  });
+
+  test.each([new WasmBackend(), new InterpreterBackend()])(
+    "what others build on the same backend meanwhile changes nothing ($name)",
+    (backend) => {
+      const [alone, first] = [new Adamax({ backend: backend.name as "wasm" }), new Adamax({ backend })];
+      const [again, w] = [variable(START), variable(START)];
+      for (const gradient of GRADIENTS) {
+        expect(step(first, [gradient, w])).toEqual(step(alone, [gradient, again]));
+        const other = new Adamax({ backend });
+        other.build([new Variable(new Float32Array(300_000))]);
+        expect([...w.value]).toEqual([...again.value]);
+        first.extend([new Variable(new Float32Array(50_000))]);
+      }
+      expect(first.variables.slice(1, 3).map(({ value }) => [...value])).toEqual(
+        alone.variables.slice(1).map(({ value }) => [...value]),
+      );
+    },
+  );
+
   test("a model of 1000 tensors is one dispatch", () => {
     const { Instance } = WebAssembly;
     let dispatches = 0;
-    vi.spyOn(WebAssembly, "Instance").mockImplementation(function (module: WebAssembly.Module, imports?: WebAssembly.Imports) {
+    replaceWebAssembly("Instance", (module: WebAssembly.Module, imports: WebAssembly.Imports) => {
       const run = new Instance(module, imports).exports.run as (...words: number[]) => void;
-      return { exports: { run: (...words: number[]) => (dispatches++, run(...words)) } } as unknown as WebAssembly.Instance;
+      const counted = (...words: number[]) => {
+        dispatches++;
+        run(...words);
+      };
+      return { exports: { run: counted } };
     });
     using optimizer = new Adamax({ backend: "wasm" });
     const variables = Array.from({ length: 1000 }, () => variable([1, 2, 3]));
@@ -258,7 +356,9 @@ describe("learningRate", () => {
   });
 
   test("that follows a schedule can be read and not set", () => {
-    using optimizer = new Adamax({ learningRate: new schedules.InverseTimeDecay({ initialLearningRate: 1, decaySteps: 1, decayRate: 1 }) });
+    using optimizer = new Adamax({
+      learningRate: new schedules.InverseTimeDecay({ initialLearningRate: 1, decaySteps: 1, decayRate: 1 }),
+    });
     step(optimizer, [f32(1), variable([0])]);
     expect(optimizer.learningRate).toBe(0.5);
     expect(thrown(() => (optimizer.learningRate = 0.1)).message).toMatch(/follows a schedule and cannot be set. Received: 0.1/);
@@ -296,7 +396,11 @@ describe("variables", () => {
       const optimizer = new Adamax();
       const w = new Variable(Float64Array.of(1, 2), { shape: [2, 1], name: "w" });
       optimizer.build([w]);
-      return { optimizer, count: optimizer.addVariable({ shape: [2], name: "count" }), like: optimizer.addVariableFromReference(w, "like") };
+      return {
+        optimizer,
+        count: optimizer.addVariable({ shape: [2], name: "count" }),
+        like: optimizer.addVariableFromReference(w, "like"),
+      };
     };
     const [one, other] = [make(), make()];
     expect(one.optimizer.variables.slice(-2).map(({ name, shape, dtype }) => [name, shape, dtype])).toEqual([
@@ -410,25 +514,55 @@ describe("micro-batches", () => {
 
   test("a null gradient in the last call of a window counts as zero; what was accumulated is applied", () => {
     warnings();
-    const { optimizer, variables: [a, b] } = three({ gradientAccumulationSteps: 2, beta1: 0 }); // biome-ignore format: one line
-    optimizer.applyGradients([[f32(4, 2, 0, -2), a], [f32(1, 1, 1, 1), b]]); // biome-ignore format: one line
-    optimizer.applyGradients([[null, a], [f32(1, 1, 1, 1), b]]); // biome-ignore format: one line
+    const {
+      optimizer,
+      variables: [a, b],
+    } = three({ gradientAccumulationSteps: 2, beta1: 0 });
+    optimizer.applyGradients([
+      [f32(4, 2, 0, -2), a],
+      [f32(1, 1, 1, 1), b],
+    ]);
+    optimizer.applyGradients([
+      [null, a],
+      [f32(1, 1, 1, 1), b],
+    ]);
     expect([...state(optimizer, "momentum", "a")]).toEqual([2, 1, 0, -1]);
     expect([...state(optimizer, "accumulator", "a")]).toEqual([0, 0, 0, 0]);
   });
 
   test("a variable without any gradient in a window is left alone", () => {
     warnings();
-    const { optimizer, variables: [a, b], values } = three({ gradientAccumulationSteps: 2, weightDecay: 0.5 }); // biome-ignore format: one line
-    for (let i = 0; i < 2; i++) optimizer.applyGradients([[null, a], [f32(1, 1, 1, 1), b]]); // biome-ignore format: one line
+    const {
+      optimizer,
+      variables: [a, b],
+      values,
+    } = three({ gradientAccumulationSteps: 2, weightDecay: 0.5 });
+    for (let i = 0; i < 2; i++)
+      optimizer.applyGradients([
+        [null, a],
+        [f32(1, 1, 1, 1), b],
+      ]);
     expect(values()[0]).toEqual(START);
   });
 
   test("averages move once in an update, not in every call", () => {
-    using optimizer = new Adamax({ gradientAccumulationSteps: 2, useEma: true, emaMomentum: 0.5, emaOverwriteFrequency: 2, learningRate: 0.5, beta1: 0.5, epsilon: 0 });
+    using optimizer = new Adamax({
+      gradientAccumulationSteps: 2,
+      useEma: true,
+      emaMomentum: 0.5,
+      emaOverwriteFrequency: 2,
+      learningRate: 0.5,
+      beta1: 0.5,
+      epsilon: 0,
+    });
     const w = variable([1]);
     const seen = [1, 2, 3, 4].map(() => [step(optimizer, [f32(1), w])[0]![0], state(optimizer, "average")[0]]);
-    expect(seen).toEqual([[1, 1], [0.5, 0.75], [0.5, 0.75], [0.375, 0.375]]); // biome-ignore format: pairs
+    expect(seen).toEqual([
+      [1, 1],
+      [0.5, 0.75],
+      [0.5, 0.75],
+      [0.375, 0.375],
+    ]);
   });
 
   test("decay, clipping and constraints wait for the update", () => {
@@ -445,7 +579,8 @@ describe("micro-batches", () => {
     for (const gradient of GRADIENTS.slice(0, 2)) step(one.optimizer, [gradient, one.w]);
     other.optimizer.build([other.w]);
     other.optimizer.loadOwnVariables(one.optimizer.saveOwnVariables());
-    for (const gradient of GRADIENTS.slice(2)) expect(step(other.optimizer, [gradient, other.w])).toEqual(step(one.optimizer, [gradient, one.w]));
+    for (const gradient of GRADIENTS.slice(2))
+      expect(step(other.optimizer, [gradient, other.w])).toEqual(step(one.optimizer, [gradient, one.w]));
   });
 });
 
@@ -455,7 +590,8 @@ describe("state", () => {
     const optimizer = new Adamax(options);
     const variables = [variable(START, "a"), variable([3, 2, 1, 0], "b")];
     optimizer.build(variables);
-    const go = (gradients: Float32Array[]) => gradients.map((gradient) => step(optimizer, [gradient, variables[0]!], [gradient, variables[1]!]));
+    const go = (gradients: Float32Array[]) =>
+      gradients.map((gradient) => step(optimizer, [gradient, variables[0]!], [gradient, variables[1]!]));
     go(GRADIENTS.slice(0, steps));
     return { optimizer, variables, go };
   };
@@ -463,7 +599,7 @@ describe("state", () => {
   test.each(["tf_keras", "keras"] as const)("saved in the order of %s and loaded resumes with the same bits", (order) => {
     const [one, other] = [trained(2), trained(0)];
     const saved = one.optimizer.saveOwnVariables({}, order);
-    other.variables.forEach((variable, i) => variable.value.set(one.variables[i]!.value));
+    other.variables.forEach((variable, i) => void variable.value.set(one.variables[i]!.value));
     other.optimizer.loadOwnVariables(saved);
     expect(other.optimizer.iterations).toBe(2);
     expect(other.go(GRADIENTS.slice(2))).toEqual(one.go(GRADIENTS.slice(2)));
@@ -476,11 +612,15 @@ describe("state", () => {
     const list = (saved: SavedState) => Object.entries(saved).map(([key, values]) => [key, ...[...values].map(Number)]);
     const numbered = (arrays: number[][]) => arrays.map((values, i) => [`${i}`, ...values]);
     expect(list(optimizer.saveOwnVariables())).toEqual(numbered([[2], average("a"), average("b"), ...slots]));
-    expect(list(optimizer.saveOwnVariables({}, "keras"))).toEqual(numbered([[2], [Math.fround(0.001)], average("a"), average("b"), ...slots]));
+    expect(list(optimizer.saveOwnVariables({}, "keras"))).toEqual(
+      numbered([[2], [Math.fround(0.001)], average("a"), average("b"), ...slots]),
+    );
   });
 
   test("in the order of Keras has a learning rate only if that is a number", () => {
-    const { optimizer } = trained(1, { learningRate: new schedules.ExponentialDecay({ initialLearningRate: 1, decaySteps: 1, decayRate: 0.5 }) });
+    const { optimizer } = trained(1, {
+      learningRate: new schedules.ExponentialDecay({ initialLearningRate: 1, decaySteps: 1, decayRate: 0.5 }),
+    });
     expect(Object.keys(optimizer.saveOwnVariables({}, "keras"))).toHaveLength(5);
     expect(Object.keys(trained(1, {}).optimizer.saveOwnVariables({}, "keras"))).toHaveLength(6);
   });
@@ -496,6 +636,19 @@ describe("state", () => {
     const { optimizer } = trained(1, {});
     optimizer.loadOwnVariables(optimizer.saveOwnVariables({}, "keras"));
     expect(optimizer.learningRate).toBe(0.001);
+  });
+
+  test("of a variable that is called learning_rate is loaded like any other", () => {
+    const make = () => {
+      const [optimizer, rate] = [new Adamax(), variable([1], "learning_rate")];
+      optimizer.build([rate]);
+      return { optimizer, rate };
+    };
+    const [one, other] = [make(), make()];
+    step(one.optimizer, [f32(1), one.rate]);
+    other.optimizer.loadOwnVariables(one.optimizer.saveOwnVariables());
+    expect([...state(other.optimizer, "norm", "learning_rate")]).toEqual([1]);
+    expect(other.optimizer.learningRate).toBe(0.001);
   });
 
   test("saved is a copy", () => {
@@ -516,25 +669,51 @@ describe("state", () => {
     const [one, other] = [trained(3), trained(0)];
     other.optimizer.setWeights(Object.values(one.optimizer.saveOwnVariables()));
     expect(other.optimizer.iterations).toBe(3);
-    expect(other.optimizer.variables.map(({ value }) => [...value])).toEqual(one.optimizer.variables.map(({ value }) => [...value]));
+    expect(other.optimizer.variables.map(({ value }) => [...value])).toEqual(
+      one.optimizer.variables.map(({ value }) => [...value]),
+    );
   });
 });
 
 describe("getConfig and fromConfig", () => {
   const EVERYTHING = {
-    learningRate: 0.01, beta1: 0.8, beta2: 0.99, epsilon: 1e-6, weightDecay: 0.004, globalClipnorm: 1.5, useEma: true, emaMomentum: 0.95,
-    emaOverwriteFrequency: 100, emaStart: "firstStep", lossScaleFactor: 128, gradientAccumulationSteps: 4, jitCompile: true, name: "mine",
+    learningRate: 0.01,
+    beta1: 0.8,
+    beta2: 0.99,
+    epsilon: 1e-6,
+    weightDecay: 0.004,
+    globalClipnorm: 1.5,
+    useEma: true,
+    emaMomentum: 0.95,
+    emaOverwriteFrequency: 100,
+    emaStart: "firstStep",
+    lossScaleFactor: 128,
+    gradientAccumulationSteps: 4,
+    jitCompile: true,
+    name: "mine",
     groups: [{ names: ["bias"], learningRateMultiplier: 0.5, weightDecay: null }],
-  } as const; // biome-ignore format: a table
+  } as const;
   const COMMON = [
-    "name", "weight_decay", "clipnorm", "global_clipnorm", "clipvalue", "use_ema", "ema_momentum", "ema_overwrite_frequency", "learning_rate",
-    "beta_1", "beta_2", "epsilon",
-  ]; // biome-ignore format: a table
+    "name",
+    "weight_decay",
+    "clipnorm",
+    "global_clipnorm",
+    "clipvalue",
+    "use_ema",
+    "ema_momentum",
+    "ema_overwrite_frequency",
+    "learning_rate",
+    "beta_1",
+    "beta_2",
+    "epsilon",
+  ];
 
   test("the keys are those of tf_keras, or those of Keras 3, and no other", () => {
     const optimizer = new Adamax();
     expect(Object.keys(optimizer.getConfig()).sort()).toEqual([...COMMON, "jit_compile", "is_legacy_optimizer"].sort());
-    expect(Object.keys(optimizer.getConfig("keras")).sort()).toEqual([...COMMON, "loss_scale_factor", "gradient_accumulation_steps"].sort());
+    expect(Object.keys(optimizer.getConfig("keras")).sort()).toEqual(
+      [...COMMON, "loss_scale_factor", "gradient_accumulation_steps"].sort(),
+    );
   });
 
   test.each(["tf_keras", "keras"] as const)("a round trip through JSON in the dialect of %s keeps every option", (dialect) => {
@@ -558,7 +737,10 @@ describe("getConfig and fromConfig", () => {
   });
 
   test("overrides replace what the configuration says", () => {
-    expect(Adamax.fromConfig({ learning_rate: 1, clipnorm: 2 }, { learningRate: 0.5 }).settings).toMatchObject({ learningRate: 0.5, clipnorm: 2 });
+    expect(Adamax.fromConfig({ learning_rate: 1, clipnorm: 2 }, { learningRate: 0.5 }).settings).toMatchObject({
+      learningRate: 0.5,
+      clipnorm: 2,
+    });
   });
 
   test("a schedule comes back as itself; one of your own, from the classes that you pass", () => {
@@ -594,7 +776,8 @@ describe("getConfig and fromConfig", () => {
 
   test("a pattern with flags keeps them, or getConfig refuses to write it", () => {
     const optimizer = new Adamax({ learningRate: 1, groups: [{ names: [/BIAS/i], learningRateMultiplier: 0 }] });
-    const kept = () => step(Adamax.fromConfig(JSON.parse(JSON.stringify(optimizer.getConfig()))), [f32(1), variable([1], "bias")]);
+    const kept = () =>
+      step(Adamax.fromConfig(JSON.parse(JSON.stringify(optimizer.getConfig()))), [f32(1), variable([1], "bias")]);
     try {
       expect(kept()).toEqual([[1]]);
     } catch (error) {

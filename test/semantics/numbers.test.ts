@@ -23,8 +23,12 @@ const twoSteps = (options: AdamaxOptions, gradient: Values, second = gradient) =
 };
 
 describe.each(["wasm", "interpreter"] as const)("%s", (backend) => {
-  const noNorm = anyOptions.map(({ clipnorm, globalClipnorm, ...options }): AdamaxOptions => ({ ...options, backend, gradientAccumulationSteps: null }));
-  const place = fc.integer({ min: 1, max: 70 }).chain((length) => fc.record({ length: fc.constant(length), at: fc.nat(length - 1) }));
+  const noNorm = anyOptions.map(
+    ({ clipnorm, globalClipnorm, ...options }): AdamaxOptions => ({ ...options, backend, gradientAccumulationSteps: null }),
+  );
+  const place = fc
+    .integer({ min: 1, max: 70 })
+    .chain((length) => fc.record({ length: fc.constant(length), at: fc.nat(length - 1) }));
   const float = fc.constantFrom("float32", "float64");
 
   test("a NaN gradient poisons its own parameter and no other", () => {
@@ -35,7 +39,11 @@ describe.each(["wasm", "interpreter"] as const)("%s", (backend) => {
       const [expected, reached] = [healthy, broken].map((gradient) => twoSteps({ epsilon: 1e-7, ...options }, gradient));
       for (const name of ["w", "momentum", "norm"] as const) {
         expect(reached![name][at]).toBeNaN();
-        expectSameBits(reached![name].filter((_, i) => i !== at) as Values, expected![name].filter((_, i) => i !== at) as Values, name);
+        expectSameBits(
+          reached![name].filter((_, i) => i !== at) as Values,
+          expected![name].filter((_, i) => i !== at) as Values,
+          name,
+        );
       }
     });
     fc.assert(property, { numRuns: 25, seed: 2 });
@@ -58,7 +66,9 @@ describe.each(["wasm", "interpreter"] as const)("%s", (backend) => {
   test.each([NAN, INFINITE, -INFINITE])("%s shows in everything that its norm scales, and nowhere else", (bad) => {
     const run = (clipping: AdamaxOptions) => {
       using optimizer = new Adamax({ backend, ...clipping });
-      return step(optimizer, [f32(1, bad, 1), variable([1, 1, 1])], [Float64Array.of(1), new Variable(Float64Array.of(1))]).map((values) => values.map(Number.isNaN));
+      return step(optimizer, [f32(1, bad, 1), variable([1, 1, 1])], [Float64Array.of(1), new Variable(Float64Array.of(1))]).map(
+        (values) => values.map(Number.isNaN),
+      );
     };
     expect(run({ clipnorm: 1 })).toEqual([[true, true, true], [false]]);
     expect(run({ globalClipnorm: 1 })).toEqual([[true, true, true], [true]]);
@@ -101,9 +111,20 @@ describe.each(["wasm", "interpreter"] as const)("%s", (backend) => {
       step(optimizer, [f32(0, 0, 0), w]);
       return ["momentum", "norm"].map((slot) => [...state(optimizer, slot)].map((value) => value !== 0));
     };
-    for (const iterations of [0, 16, 160]) expect(after(iterations)).toEqual([[false, false, true], [false, false, true]]); // biome-ignore format: pairs
-    for (const iterations of [1, 15, 17, 100]) expect(after(iterations)).toEqual([[true, true, true], [true, true, true]]); // biome-ignore format: pairs
-    expect(after(4, 0.1)).toEqual([[false, false, true], [false, false, true]]); // a smaller beta1 needs a shorter period
+    for (const iterations of [0, 16, 160])
+      expect(after(iterations)).toEqual([
+        [false, false, true],
+        [false, false, true],
+      ]);
+    for (const iterations of [1, 15, 17, 100])
+      expect(after(iterations)).toEqual([
+        [true, true, true],
+        [true, true, true],
+      ]);
+    expect(after(4, 0.1)).toEqual([
+      [false, false, true],
+      [false, false, true],
+    ]); // a smaller beta1 needs a shorter period
   });
 
   test.each([0.9, 0.5, 0.1, 1e-3, 0])("with beta1 = %s, m and u sink to zero and are never subnormal on the way", (beta1) => {
@@ -125,22 +146,24 @@ describe.each(["wasm", "interpreter"] as const)("%s", (backend) => {
     expect(step(new Adamax({ backend }), [f32(0), variable([-0])])).toEqual([[-0]]);
   });
 
-  test.each<AdamaxOptions>([{}, { clipnorm: 1 }, { globalClipnorm: 1 }, { useEma: true, weightDecay: 0.1, gradientAccumulationSteps: 2 }])(
-    "variables of no elements are trained in peace (%j)",
-    (options) => {
-      const run = (shapes: number[][]) => {
-        using optimizer = new Adamax({ backend, ...options });
-        const w = variable([1, 2]);
-        const empty = shapes.map((shape) => new Variable(new Float32Array(0), { shape }));
-        for (let i = 0; i < 4; i++) {
-          const none = empty.map((variable, k) => [k === 1 ? new IndexedSlices(f32(), []) : f32(), variable] as const);
-          optimizer.applyGradients([...none.slice(0, 2), [f32(3, 4), w], ...none.slice(2)]);
-        }
-        return [...w.value];
-      };
-      expect(run([[0], [0, 3], [3, 0]])).toEqual(run([]));
-    },
-  );
+  test.each<AdamaxOptions>([
+    {},
+    { clipnorm: 1 },
+    { globalClipnorm: 1 },
+    { useEma: true, weightDecay: 0.1, gradientAccumulationSteps: 2 },
+  ])("variables of no elements are trained in peace (%j)", (options) => {
+    const run = (shapes: number[][]) => {
+      using optimizer = new Adamax({ backend, ...options });
+      const w = variable([1, 2]);
+      const empty = shapes.map((shape) => new Variable(new Float32Array(0), { shape }));
+      for (let i = 0; i < 4; i++) {
+        const none = empty.map((variable, k) => [k === 1 ? new IndexedSlices(f32(), []) : f32(), variable] as const);
+        optimizer.applyGradients([...none.slice(0, 2), [f32(3, 4), w], ...none.slice(2)]);
+      }
+      return [...w.value];
+    };
+    expect(run([[0], [0, 3], [3, 0]])).toEqual(run([]));
+  });
 
   test("listed rows of no width are no error", () => {
     const w = new Variable(new Float32Array(0), { shape: [3, 0] });
@@ -151,7 +174,9 @@ describe.each(["wasm", "interpreter"] as const)("%s", (backend) => {
 describe("listed rows give the bits of the dense gradient, row by row summed in the order given", () => {
   /** Sizes of a row that end before, at and after the edge of a block of 4096, or cross it in the middle. */
   const rowSize = fc.constantFrom(1, 3, 16, 1000, 1365, 4095, 4096, 4097, 5000);
-  const shape = rowSize.chain((size) => fc.tuple(fc.integer({ min: 1, max: Math.min(300, Math.ceil(20_000 / size)) }), fc.constant(size)));
+  const shape = rowSize.chain((size) =>
+    fc.tuple(fc.integer({ min: 1, max: Math.min(300, Math.ceil(20_000 / size)) }), fc.constant(size)),
+  );
   const sparse = shape.chain(([rows, size]) =>
     fc.record({
       rows: fc.constant(rows),
@@ -169,7 +194,8 @@ describe("listed rows give the bits of the dense gradient, row by row summed in 
       const train = (toGradient: (values: Values) => Values | IndexedSlices) => {
         using optimizer = new Adamax({ ...options, backend });
         const w = new Variable(foreign ? misaligned(start) : start.slice(), { shape: [rows, size], adopt: !foreign });
-        for (let i = 0; i < 3; i++) optimizer.applyGradients([[toGradient(numbers(dtype, indices.length * size, seed + i, kind)), w]]);
+        for (let i = 0; i < 3; i++)
+          optimizer.applyGradients([[toGradient(numbers(dtype, indices.length * size, seed + i, kind)), w]]);
         return [w.value.slice(), ...optimizer.variables.slice(1).map(({ value }) => (value as Values).slice())];
       };
       const listed = train((values) => new IndexedSlices(values, Int32Array.from(indices)));
@@ -180,7 +206,7 @@ describe("listed rows give the bits of the dense gradient, row by row summed in 
         });
         return all;
       });
-      listed.forEach((array, i) => expectSameBits(array, dense[i]!, `array ${i}`));
+      for (const [i, array] of listed.entries()) expectSameBits(array, dense[i]!, `array ${i}`);
     });
     fc.assert(property, { numRuns: 25, seed: 3 });
   });

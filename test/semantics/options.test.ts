@@ -2,7 +2,18 @@
 
 import { Adamax, type AdamaxOptions, InterpreterBackend, OptionError, schedules, Variable, WasmBackend } from "adamax";
 import { describe, expect, test, vi } from "vitest";
-import { expectSameBits, f32, fiveSteps, GRADIENTS, state, step, thrown, variable, warnings } from "./helpers.js";
+import {
+  expectSameBits,
+  f32,
+  fiveSteps,
+  GRADIENTS,
+  replaceWebAssembly,
+  state,
+  step,
+  thrown,
+  variable,
+  warnings,
+} from "./helpers.js";
 
 test.each<[keyof AdamaxOptions, unknown, AdamaxOptions?]>([
   ["learningRate", 0.002],
@@ -77,7 +88,10 @@ describe("learningRate", () => {
     const [v, w] = [variable([1]), variable([2])];
     expect(learningRate).toHaveBeenCalledTimes(0);
     for (let call = 1; call <= 4; call++) {
-      optimizer.applyGradients([[f32(1), v], [f32(1), w]]); // biome-ignore format: one line per call
+      optimizer.applyGradients([
+        [f32(1), v],
+        [f32(1), w],
+      ]);
       expect(learningRate).toHaveBeenCalledTimes(call);
     }
   });
@@ -141,16 +155,28 @@ describe("clipping", () => {
   };
 
   test("clipnorm brings the norm of each gradient down to it, and leaves shorter ones alone", () => {
-    expect(clipped({ clipnorm: 2.5 }, [3, -4], [1, 0.5])).toEqual([[1.5, -2], [1, 0.5]]); // biome-ignore format: pairs
+    expect(clipped({ clipnorm: 2.5 }, [3, -4], [1, 0.5])).toEqual([
+      [1.5, -2],
+      [1, 0.5],
+    ]);
   });
 
   test("clipvalue limits each element to [-clipvalue, clipvalue]", () => {
-    expect(clipped({ clipvalue: 2 }, [3, -4], [1, -2])).toEqual([[2, -2], [1, -2]]); // biome-ignore format: pairs
+    expect(clipped({ clipvalue: 2 }, [3, -4], [1, -2])).toEqual([
+      [2, -2],
+      [1, -2],
+    ]);
   });
 
   test("globalClipnorm scales all gradients by one factor, to a joint norm of it", () => {
-    expect(clipped({ globalClipnorm: 2.5 }, [0, -4], [3, 0])).toEqual([[0, -2], [1.5, 0]]); // biome-ignore format: pairs
-    expect(clipped({ globalClipnorm: 6 }, [0, -4], [3, 0])).toEqual([[0, -4], [3, 0]]); // biome-ignore format: pairs
+    expect(clipped({ globalClipnorm: 2.5 }, [0, -4], [3, 0])).toEqual([
+      [0, -2],
+      [1.5, 0],
+    ]);
+    expect(clipped({ globalClipnorm: 6 }, [0, -4], [3, 0])).toEqual([
+      [0, -4],
+      [3, 0],
+    ]);
   });
 });
 
@@ -214,7 +240,10 @@ test("gradientAccumulationSteps = 2 makes one update of two calls, with the mean
   using accumulating = new Adamax({ gradientAccumulationSteps: 2 });
   using plain = new Adamax();
   const [v, w] = [variable([1, 1]), variable([1, 1])];
-  for (const [first, second] of [[f32(1, 4), f32(3, -2)], [f32(0, 1), f32(0.5, 0.5)]] as const) {
+  for (const [first, second] of [
+    [f32(1, 4), f32(3, -2)],
+    [f32(0, 1), f32(0.5, 0.5)],
+  ] as const) {
     const before = [...v.value];
     expect(step(accumulating, [first, v])).toEqual([before]);
     expect(step(accumulating, [second, v])).toEqual(step(plain, [first.map((value, i) => (value + second[i]!) / 2), w]));
@@ -236,11 +265,14 @@ describe("what runs", () => {
     expect(fiveSteps({ backend })).toEqual(fiveSteps());
   });
 
-  test.each([new WasmBackend(), new InterpreterBackend()])("a backend of one's own is used, and serves two optimizers ($name)", (backend) => {
-    using optimizer = new Adamax({ backend });
-    expect(optimizer.backend).toBe(backend);
-    expect(fiveSteps({ backend })).toEqual(fiveSteps({ backend }));
-  });
+  test.each([new WasmBackend(), new InterpreterBackend()])(
+    "a backend of one's own is used, and serves two optimizers ($name)",
+    (backend) => {
+      using optimizer = new Adamax({ backend });
+      expect(optimizer.backend).toBe(backend);
+      expect(fiveSteps({ backend })).toEqual(fiveSteps({ backend }));
+    },
+  );
 
   test("where WebAssembly is refused, the interpreter runs and says why", () => {
     vi.stubGlobal("WebAssembly", undefined);
@@ -255,11 +287,11 @@ describe("what runs", () => {
   });
 
   test("where compiling WebAssembly is forbidden, the interpreter runs and says why", () => {
-    const forbidden = vi.spyOn(WebAssembly, "Module").mockImplementation(function () {
+    const allow = replaceWebAssembly("Module", () => {
       throw new WebAssembly.CompileError("blocked by the content security policy");
     });
     using optimizer = new Adamax();
-    forbidden.mockRestore();
+    allow();
     expect(optimizer.backend.why).toMatch(/refused here \(blocked by the content security policy\)/);
   });
 });
@@ -301,11 +333,17 @@ describe("groups", () => {
   });
 
   test("a group without a weight decay keeps the optimizer's", () => {
-    expect(after((_, b) => ({ weightDecay: 0.5, groups: [{ variables: [b], learningRateMultiplier: 1 }] }))).toEqual([decayed, decayed]);
+    expect(after((_, b) => ({ weightDecay: 0.5, groups: [{ variables: [b], learningRateMultiplier: 1 }] }))).toEqual([
+      decayed,
+      decayed,
+    ]);
   });
 
   test("a variable takes the first group that names it", () => {
-    const groups = [{ names: ["bias"], learningRateMultiplier: 0.5 }, { names: [""], learningRateMultiplier: 0 }];
+    const groups = [
+      { names: ["bias"], learningRateMultiplier: 0.5 },
+      { names: [""], learningRateMultiplier: 0 },
+    ];
     expect(after(() => ({ groups }))).toEqual([1, halved]);
   });
 

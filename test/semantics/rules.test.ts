@@ -26,21 +26,29 @@ const trajectories = golden.trajectories as unknown as Trajectory[];
 
 /** Each step from the golden's own state; the largest error in ulps of the larger of the values before and after the step. Nothing
  *  larger enters the sum that makes the new value. */
-const worstUlps = ({ rule, dtype, config, variables, start_iteration, states, gradients }: Trajectory, options: OptimizerOptions): number => {
+const worstUlps = (
+  { rule, dtype, config, variables, start_iteration, states, gradients }: Trajectory,
+  options: OptimizerOptions,
+): number => {
   using optimizer = RULES[rule as RuleName].fromConfig(config, options);
   const trained = variables.map(({ name, shape }, i) => new Variable(decode(dtype, states[0]![i]!.value!), { name, shape }));
   optimizer.build(trained);
   const { slots } = RULES[rule as RuleName].rule;
   const errors = gradients.flatMap((row, k) => {
     const [before, after] = [states[k]!, states[k + 1]!];
-    trained.forEach((variable, i) => variable.value.set(decode(dtype, before[i]!.value!)));
-    optimizer.setWeights([[start_iteration + k], ...before.flatMap((arrays) => slots.map((slot) => decode(dtype, arrays[slot]!)))]);
+    trained.forEach((variable, i) => void variable.value.set(decode(dtype, before[i]!.value!)));
+    optimizer.setWeights([
+      [start_iteration + k],
+      ...before.flatMap((arrays) => slots.map((slot) => decode(dtype, arrays[slot]!))),
+    ]);
     optimizer.applyGradients(row.map(({ dense }, i) => [decode(dtype, dense), trained[i]!]));
     return trained.flatMap((variable, i) =>
       ["value", ...slots].flatMap((array) => {
         const [start, wanted] = [before, after].map((state) => decode(dtype, state[i]![array]!)) as [Float32Array, Float32Array];
         const reached = array === "value" ? variable.value : state(optimizer, array, variable.name);
-        return [...reached].map((value, e) => Math.abs(value - wanted[e]!) / ulp(dtype, Math.max(Math.abs(start[e]!), Math.abs(wanted[e]!))));
+        return [...reached].map(
+          (value, e) => Math.abs(value - wanted[e]!) / ulp(dtype, Math.max(Math.abs(start[e]!), Math.abs(wanted[e]!))),
+        );
       }),
     );
   });
@@ -52,9 +60,12 @@ const worstUlps = ({ rule, dtype, config, variables, start_iteration, states, gr
 const ulps = ({ rule, config }: Trajectory) => (rule === "Lamb" || "clipnorm" in config || "global_clipnorm" in config ? 4 : 0);
 
 describe.each(["wasm", "interpreter"] as const)("%s makes Keras' step", (backend) => {
-  test.each(trajectories.map((trajectory) => [trajectory.dtype, trajectory.name, trajectory] as const))("%s %s", (_, __, trajectory) => {
-    expect(worstUlps(trajectory, { backend })).toBeLessThanOrEqual(ulps(trajectory));
-  });
+  test.each(trajectories.map((trajectory) => [trajectory.dtype, trajectory.name, trajectory] as const))(
+    "%s %s",
+    (_, __, trajectory) => {
+      expect(worstUlps(trajectory, { backend })).toBeLessThanOrEqual(ulps(trajectory));
+    },
+  );
 });
 
 test.each<[RuleName, object]>([
@@ -66,15 +77,28 @@ test.each<[RuleName, object]>([
   ["Lamb", { beta1: 0.899 }],
   ["Lamb", { epsilon: 1e-3 }],
 ])("the goldens of %s refuse %j", (rule, wrong) => {
-  const refusing = trajectories.filter((trajectory) => trajectory.rule === rule && worstUlps(trajectory, wrong) > ulps(trajectory));
+  const refusing = trajectories.filter(
+    (trajectory) => trajectory.rule === rule && worstUlps(trajectory, wrong) > ulps(trajectory),
+  );
   expect(refusing.length).toBeGreaterThan(0);
 });
 
 test("a rule of one's own gets every option: LAMB with clipping, decay, averages and micro-batches, the same bits on both backends", () => {
   const run = (backend: "wasm" | "interpreter") => {
-    using optimizer = new Lamb({ backend, learningRate: 0.1, globalClipnorm: 1, weightDecay: 0.1, useEma: true, gradientAccumulationSteps: 2 });
+    using optimizer = new Lamb({
+      backend,
+      learningRate: 0.1,
+      globalClipnorm: 1,
+      weightDecay: 0.1,
+      useEma: true,
+      gradientAccumulationSteps: 2,
+    });
     const [v, w] = [new Variable(Float32Array.of(1, -2, 3)), new Variable(Float64Array.of(0.5))];
-    for (let k = 1; k <= 6; k++) optimizer.applyGradients([[Float32Array.of(1 / k, -k, 0), v], [Float64Array.of(1 - k / 3), w]]); // biome-ignore format: one line
+    for (let k = 1; k <= 6; k++)
+      optimizer.applyGradients([
+        [Float32Array.of(1 / k, -k, 0), v],
+        [Float64Array.of(1 - k / 3), w],
+      ]);
     return [...optimizer.variables.map(({ value }) => [...value]), [...v.value], [...w.value]];
   };
   expect(run("wasm")).toEqual(run("interpreter"));

@@ -36,7 +36,10 @@ export interface Engine {
   dispose(): void;
 }
 export interface Memory {
+  /** Another one after the memory has grown, if it belongs to somebody who grows it. */
   readonly buffer: ArrayBufferLike;
+  /** Where in it the bytes asked for begin. Default: at its start. */
+  readonly base?: Pointer;
 }
 
 /** Sizes that the tables of a segment need, from the fullest programs that will run on it. */
@@ -63,12 +66,12 @@ export const hasVariableNorm = (program: Program): boolean =>
 /** A variable's arrays in a segment. */
 export class CpuRow implements Row {
   gradient: Gradient = null;
-  /** By place of the array: "w", "g", then the state in the order of the request. */
-  readonly pointers: Pointer[] = [];
+  /** By place of the array: "w", "g", then the state in the order of the request. That of a foreign "w" is 0, unless it lies in this memory. */
+  readonly pointers: Pointer[];
   readonly names: readonly string[];
   readonly rowSize: number;
-  constants: Pointer = 0;
-  sums: Pointer = 0;
+  readonly constants: Pointer;
+  readonly sums: Pointer;
   /** Sums of squares of this step's norms, by pass and sum; made when first needed. */
   normSquares: Float64Array = new Float64Array(0);
   readonly sparse = new SparseWindow();
@@ -80,13 +83,17 @@ export class CpuRow implements Row {
     readonly request: RowRequest,
     readonly index: number,
     readonly segment: Segment,
+    { pointers, constants, sums }: RowPlaces,
   ) {
-    this.names = ["w", "g", ...request.state];
+    this.names = namesOf(request);
     this.rowSize = request.rowSize;
+    this.pointers = pointers;
+    this.constants = constants;
+    this.sums = sums;
   }
 
   get bytesPerElement(): 4 | 8 {
-    return this.request.dtype === "float32" ? 4 : 8;
+    return bytesPerElement(this.request);
   }
 
   array(name: string): Values {
@@ -101,12 +108,52 @@ export class CpuRow implements Row {
     }
     return view;
   }
+
+  /** The views are of a memory that has moved. */
+  forgetViews(): void {
+    this.#views.clear();
+    this.ownGradient = undefined;
+  }
 }
 
+/** Where a variable's arrays, its scalars and the sums of its blocks lie. */
+interface RowPlaces {
+  readonly pointers: Pointer[];
+  readonly constants: Pointer;
+  readonly sums: Pointer;
+}
+
+const namesOf = (request: RowRequest): string[] => ["w", "g", ...request.state];
+const bytesPerElement = ({ dtype }: RowRequest): 4 | 8 => (dtype === "float32" ? 4 : 8);
+
+/** The plan of a segment that begins at `base`: first the tables, then the variables one after the other. */
+const layOut = (requests: readonly RowRequest[], sizes: TableSizes, base: Pointer) => {
+  let end = base;
+  const take = (bytes: number): Pointer => {
+    const pointer = end;
+    end += Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
+    return pointer;
+  };
+  const jobBytes = (JOB.arrays + sizes.arrays) * 4;
+  const jobs = take(JOBS * jobBytes);
+  const classConstants = Array.from({ length: sizes.classes }, () => take(sizes.uniforms * UNIFORM_BYTES));
+  const staging = take(STAGING_BYTES);
+  const zeros = take(BLOCK * 8);
+  const scratchBytes = sizes.sums * LANES * 8;
+  const scratch = take(scratchBytes * MAX_THREADS);
+  const rows = requests.map((request): RowPlaces => {
+    const bytes = request.length * bytesPerElement(request);
+    const pointers = namesOf(request).map((name) => (name === "w" && request.foreign ? 0 : take(bytes)));
+    const constants = sizes.constantsPerRow ? take(sizes.uniforms * UNIFORM_BYTES) : classConstants[request.class]!;
+    return { pointers, constants, sums: take(Math.ceil(request.length / BLOCK) * sizes.sums * 8) };
+  });
+  return { jobBytes, jobs, classConstants, staging, zeros, scratchBytes, scratch, rows, end };
+};
+
 export class Segment {
-  readonly words: Int32Array;
-  readonly float32: Float32Array;
-  readonly float64: Float64Array;
+  words!: Int32Array;
+  float32!: Float32Array;
+  float64!: Float64Array;
   readonly rows: CpuRow[];
   readonly jobs: Pointer;
   readonly jobBytes: number;
@@ -116,7 +163,6 @@ export class Segment {
   /** Room for the partial sums of a block, for each thread. */
   readonly scratch: Pointer;
   readonly scratchBytes: number;
-  readonly end: Pointer;
   readonly memory: Memory;
   /** Jobs written and not yet run, and staging memory in use by them. */
   pending = 0;
@@ -127,31 +173,26 @@ export class Segment {
   readonly returns: { row: CpuRow; begin: number; pointer: Pointer; length: number }[] = [];
 
   constructor(requests: readonly RowRequest[], firstIndex: number, sizes: TableSizes, engine: Engine) {
-    let end = 0;
-    const take = (bytes: number): Pointer => {
-      const pointer = end;
-      end += Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
-      return pointer;
-    };
-    this.jobBytes = (JOB.arrays + sizes.arrays) * 4;
-    this.jobs = take(JOBS * this.jobBytes);
-    this.classConstants = Array.from({ length: sizes.classes }, () => take(sizes.uniforms * UNIFORM_BYTES));
-    this.staging = take(STAGING_BYTES);
-    this.zeros = take(BLOCK * 8);
-    this.scratchBytes = sizes.sums * LANES * 8;
-    this.scratch = take(this.scratchBytes * MAX_THREADS);
-    this.rows = requests.map((request, i) => {
-      const row = new CpuRow(request, firstIndex + i, this);
-      for (const name of row.names) row.pointers.push(name === "w" && request.foreign ? 0 : take(request.length * row.bytesPerElement));
-      row.constants = sizes.constantsPerRow ? take(sizes.uniforms * UNIFORM_BYTES) : this.classConstants[request.class]!;
-      row.sums = take(Math.ceil(request.length / BLOCK) * sizes.sums * 8);
-      return row;
-    });
-    this.end = end;
-    this.memory = engine.allocate(end);
-    this.words = new Int32Array(this.memory.buffer);
-    this.float32 = new Float32Array(this.memory.buffer);
-    this.float64 = new Float64Array(this.memory.buffer);
+    this.memory = engine.allocate(layOut(requests, sizes, 0).end);
+    const { rows, ...places } = layOut(requests, sizes, this.memory.base ?? 0);
+    this.jobBytes = places.jobBytes;
+    this.jobs = places.jobs;
+    this.classConstants = places.classConstants;
+    this.staging = places.staging;
+    this.zeros = places.zeros;
+    this.scratchBytes = places.scratchBytes;
+    this.scratch = places.scratch;
+    this.rows = requests.map((request, i) => new CpuRow(request, firstIndex + i, this, rows[i]!));
+    this.refresh();
+  }
+
+  /** Makes the views anew: a memory that has grown has detached the old ones. */
+  refresh(): void {
+    const { buffer } = this.memory;
+    this.words = new Int32Array(buffer);
+    this.float32 = new Float32Array(buffer);
+    this.float64 = new Float64Array(buffer);
+    for (const row of this.rows) row.forgetViews();
   }
 }
 

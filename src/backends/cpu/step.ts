@@ -182,7 +182,7 @@ class CpuStep implements CompiledStep {
     const { length, foreign } = row.request;
     const plan = this.#plans[row.request.class]!;
     const uses = plan.uses[pass]!;
-    const stagesW = foreign !== null && uses.w;
+    const stagesW = foreign !== null && uses.w && row.pointers[0] === 0;
     const stagesG = uses.g && gradient !== row.ownGradient;
     if (!stagesW && !stagesG) {
       for (let begin = 0; begin < length; begin += this.#jobLength) {
@@ -207,7 +207,7 @@ class CpuStep implements CompiledStep {
       let w = row.pointers[0]! + begin * bytesPerElement;
       let g = row.pointers[1]! + begin * bytesPerElement;
       if (stagesW) {
-        w = stage(row, foreign.value, begin, count);
+        w = stage(row, foreign!.value, begin, count);
         if (uses.storesW) segment.returns.push({ row, begin, pointer: w, length: count });
       }
       if (stagesG) {

@@ -10,6 +10,7 @@ import type { UpdateRule } from "../../rule/update-rule.js";
 import { LearningRateSchedule } from "../../schedules/schedule.js";
 import { fromTensorFlow, toTensorFlow } from "./config.js";
 import { elementsOf } from "./elements.js";
+import { HeapBackend } from "./heap.js";
 import { plainLearningRate, plainOptions, type TensorOptions, type TrainableTensor } from "./options.js";
 import { TensorVariable } from "./variable.js";
 import { type NamedTensor, SavedWeights, toWeights } from "./weights.js";
@@ -35,6 +36,8 @@ export class TensorOptimizer extends tf.Optimizer {
   static readonly core: OptimizerClass;
 
   readonly #core: Optimizer<never>;
+  /** Where TensorFlow.js runs its wasm backend, the step runs in that memory. */
+  readonly #heap: HeapBackend | null;
   /** By identity: the name of a disposed variable may come back for another one. */
   readonly #variables = new Map<tf.Variable, TensorVariable>();
   /** Those of `#variables` that the core trains. */
@@ -64,7 +67,10 @@ export class TensorOptimizer extends tf.Optimizer {
       throw new OptionError(
         "TensorOptimizer is a base class. Received: a class without a core. Make one by tfOptimizer(YourOptimizer), or use Adamax.",
       );
-    this.#core = new Core(plainOptions({ ...options }, (tensor) => this.#variableOf(tensor)) as never);
+    const { backend, jitCompile = true } = options;
+    this.#heap = jitCompile && !backend ? HeapBackend.of(tf.backend()) : null;
+    const plain = plainOptions({ ...options }, (tensor) => this.#variableOf(tensor));
+    this.#core = new Core((this.#heap ? { ...plain, backend: this.#heap } : plain) as never);
     this.#learningRate = options.learningRate instanceof tf.Variable ? options.learningRate : null;
   }
 
@@ -113,6 +119,7 @@ export class TensorOptimizer extends tf.Optimizer {
 
   #restore(variables: readonly TensorVariable[], savedNames: readonly string[]): void {
     const saved = this.#saved!;
+    this.#heap?.refresh();
     const state = this.#core.variables;
     const values = saved.take(
       savedNames,
@@ -198,6 +205,7 @@ export class TensorOptimizer extends tf.Optimizer {
   }
 
   #rewrite(write: () => void): void {
+    this.#heap?.refresh();
     for (const variable of this.#trained) {
       if (variable.tensor.isDisposed) continue;
       variable.locate();
@@ -236,6 +244,7 @@ export class TensorOptimizer extends tf.Optimizer {
   /** The state as TensorFlow.js saves it with a model. The tensors are this optimizer's: it frees them at the next call and in `dispose`. */
   override async getWeights(): Promise<NamedTensor[]> {
     tf.dispose(this.#handedOut.map(({ tensor }) => tensor));
+    this.#heap?.refresh();
     this.#handedOut = toWeights(this.#core.variables, this.#core.settings.name, this.#saved);
     return this.#handedOut;
   }
@@ -253,6 +262,7 @@ export class TensorOptimizer extends tf.Optimizer {
   /** Frees the state. The variables keep their values. Twice is harmless. */
   override dispose(): void {
     this.#core.dispose();
+    this.#heap?.dispose();
     tf.dispose(this.#handedOut.map(({ tensor }) => tensor));
     this.#handedOut = [];
     this.#trained.length = 0;

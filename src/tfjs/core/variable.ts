@@ -32,6 +32,11 @@ export class TensorVariable extends Variable {
     this.#written = false;
   }
 
+  /** Whether a step may write to `value` itself. */
+  get isWritable(): boolean {
+    return this.#inPlace;
+  }
+
   override target(): Values {
     this.#written = true;
     if (this.#inPlace) return this.value;

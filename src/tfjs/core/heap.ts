@@ -1,0 +1,129 @@
+/** Our compiled step in the memory of TensorFlow.js' wasm backend: values and gradients are worked on where they lie, and nothing is copied. */
+
+import type * as tf from "@tensorflow/tfjs-core";
+import type { CompiledStep, Row, RowClass, RowRequest, StepParameters } from "../../backends/backend.js";
+import type { CpuRow, Engine, Memory, Pointer, Segment } from "../../backends/cpu/memory.js";
+import { CpuBackend } from "../../backends/cpu/step.js";
+import { compileModule } from "../../backends/wasm/compiler.js";
+import { WasmBackend } from "../../backends/wasm/wasm.js";
+import { BackendError } from "../../errors.js";
+import type { Program } from "../../rule/program.js";
+import { TensorVariable } from "./variable.js";
+
+/** What Emscripten gives to TensorFlow.js. */
+interface HeapModule {
+  _malloc(bytes: number): number;
+  _free(pointer: number): void;
+  readonly asm?: { readonly memory?: WebAssembly.Memory };
+  readonly wasmMemory?: WebAssembly.Memory;
+}
+
+const MAX_PAGES = 65536;
+const ALIGNMENT = 64;
+
+export class HeapBackend extends CpuBackend {
+  readonly #heap: HeapEngine;
+  readonly #segments = new Set<Segment>();
+
+  private constructor(heap: HeapEngine) {
+    super(heap);
+    this.#heap = heap;
+  }
+
+  /** The backend for `backend` of TensorFlow.js, or null when that has no memory in which our step could run. */
+  static of(backend: tf.KernelBackend): HeapBackend | null {
+    const module = (backend as { wasm?: HeapModule }).wasm;
+    const memory = module?.asm?.memory ?? module?.wasmMemory;
+    return module && memory && WasmBackend.refusal() === null ? new HeapBackend(new HeapEngine(module, memory)) : null;
+  }
+
+  override place(requests: readonly RowRequest[], programs: readonly Program[], firstIndex: number): Row[] {
+    const rows = super.place(requests, programs, firstIndex) as CpuRow[];
+    for (const { segment } of rows) this.#segments.add(segment);
+    // Making room may have moved the heap.
+    this.refresh();
+    for (const { foreign } of requests) if (foreign instanceof TensorVariable) foreign.locate();
+    return rows;
+  }
+
+  /** Finds the state anew after TensorFlow.js' heap has grown. */
+  refresh(): void {
+    const { buffer } = this.#heap.memory;
+    for (const segment of this.#segments) if (segment.words.buffer !== buffer) segment.refresh();
+  }
+
+  override compile(programs: readonly Program[], classes: readonly RowClass[]): CompiledStep {
+    const step = super.compile(programs, classes);
+    const writes = programs.map(({ buffers, passes }) =>
+      passes.some(({ stores }) => stores.some(({ buffer }) => buffers[buffer] === "w")),
+    );
+    const run = (rows: readonly CpuRow[], count: number, parameters: StepParameters): void => {
+      this.refresh();
+      const { buffer } = this.#heap.memory;
+      for (let i = 0; i < count; i++) lieIn(rows[i]!, buffer);
+      step.run(rows, count, parameters);
+      for (let i = 0; i < count; i++) if (writes[rows[i]!.request.class]) rows[i]!.request.foreign?.target();
+    };
+    return { run: run as CompiledStep["run"] };
+  }
+
+  override dispose(): void {
+    this.#segments.clear();
+    this.#heap.dispose();
+  }
+}
+
+/** Points the row at its value and its gradient where those are in this memory and may be used there; others are staged. */
+const lieIn = (row: CpuRow, buffer: ArrayBufferLike): void => {
+  const { gradient, request, pointers } = row;
+  const variable = request.foreign;
+  const here = variable instanceof TensorVariable && variable.isWritable && variable.value.buffer === buffer;
+  pointers[0] = here ? variable.value.byteOffset : 0;
+  if (ArrayBuffer.isView(gradient) && gradient.buffer === buffer) {
+    row.ownGradient = gradient;
+    pointers[1] = gradient.byteOffset;
+  }
+};
+
+class HeapEngine implements Engine {
+  readonly name = "wasm";
+  readonly why = "WebAssembly SIMD in the memory of TensorFlow.js, where the tensors are: nothing is copied";
+  readonly threads = 1;
+  readonly maxBytes = 2 ** 31;
+  readonly #allocated: Pointer[] = [];
+
+  constructor(
+    readonly module: HeapModule,
+    readonly memory: WebAssembly.Memory,
+  ) {}
+
+  allocate(bytes: number): Memory {
+    const { memory, module } = this;
+    const pointer = module._malloc(bytes + ALIGNMENT) >>> 0;
+    if (pointer === 0)
+      throw new BackendError(
+        `There is no memory for the optimizer's state. Asked for: ${bytes} bytes of TensorFlow.js' wasm heap. ` +
+          'Free tensors, or pass backend: "wasm" for a memory of the optimizer\'s own.',
+      );
+    this.#allocated.push(pointer);
+    const base = Math.ceil(pointer / ALIGNMENT) * ALIGNMENT;
+    new Uint8Array(memory.buffer, base, bytes).fill(0);
+    return {
+      base,
+      get buffer() {
+        return memory.buffer;
+      },
+    };
+  }
+
+  compile(programs: readonly Program[]): (segment: Segment) => () => void {
+    const isShared = !(this.memory.buffer instanceof ArrayBuffer);
+    const module = new WebAssembly.Module(compileModule(programs, isShared ? MAX_PAGES : null));
+    const { run } = new WebAssembly.Instance(module, { memory: { memory: this.memory } }).exports;
+    return (segment) => () => (run as CallableFunction)(segment.jobs, segment.pending, segment.jobBytes, segment.scratch);
+  }
+
+  dispose(): void {
+    for (const pointer of this.#allocated.splice(0)) this.module._free(pointer);
+  }
+}
