@@ -1,6 +1,6 @@
 /** How long does a step of a small model take, and where does the time go? */
 
-import { type Backend, type Row as BackendRow, type CompiledStep, type Program, type RowRequest, WasmBackend } from "adamax";
+import { type CompiledStep, WasmBackend } from "adamax";
 import { inProcess, interleave, ratioOf, timeOf } from "./measure.js";
 import { type Model, nameOf } from "./model.js";
 import type { Answer, Row } from "./report.js";
@@ -14,14 +14,8 @@ const CASES: readonly { model: Model; target?: { atMost: number } }[] = [
 ];
 
 /** Places variables as the wasm backend does, and makes no step. */
-class IdleBackend implements Backend {
-  readonly name = "idle";
-  readonly why = "shows what surrounds a backend";
-  readonly #wasm = new WasmBackend();
-  place(requests: readonly RowRequest[], programs: readonly Program[], firstIndex: number): BackendRow[] {
-    return this.#wasm.place(requests, programs, firstIndex);
-  }
-  compile(): CompiledStep {
+class IdleBackend extends WasmBackend {
+  override compile(): CompiledStep {
     return { run() {} };
   }
 }

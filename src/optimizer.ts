@@ -152,8 +152,8 @@ export class Optimizer<Hyper extends string = never> {
     const classCount = this.#classes.length;
     const requests = list.map((variable) => this.#request(variable));
     const sizing = this.#classes.map((rowClass) => this.#compose(rowClass, FULLEST));
-    const rows = this.backend.place(requests, sizing, this.#trained.length);
     if (this.#classes.length > classCount) this.#steps = [];
+    const rows = this.backend.place(requests, sizing, this.#trained.length);
     [...added.entries()].forEach(([given, variable], i) => {
       const row = rows[i]!;
       variable.adopt({ owner: this.settings.name, array: (name) => row.array(name) });
@@ -200,7 +200,7 @@ export class Optimizer<Hyper extends string = never> {
 
   /** One step: every gradient moves its variable. Returns the number of updates made so far.
    *  Null gradients are left out, with one warning a variable. An empty list changes nothing.
-   *  Gradients are read, never written, and free for reuse when this returns.
+   *  Gradients are read, never written, and free for reuse when this returns. A gradient must not be the value of a variable in the same call.
    *  @throws ShapeError for a gradient that does not fit, an unknown variable, or one named twice; OptionError when all gradients are null. */
   applyGradients(gradientsAndVariables: Iterable<GradientAndVariable>): number {
     this.#assertUsable();
@@ -225,9 +225,10 @@ export class Optimizer<Hyper extends string = never> {
     for (const trained of this.#inCall) {
       trained.row.gradient = null; // it is the caller's: do not keep it alive
       trained.accumulated = !updates;
-      if (updates && trained.variable.constraint) constrain(trained.variable);
     }
     this.#calls++;
+    // Last, because they are the caller's code: if one throws, the step has been made and is counted.
+    if (updates) for (const { variable } of this.#inCall) if (variable.constraint) constrain(variable);
     return this.iterations;
   }
 
@@ -491,5 +492,10 @@ const warnMissing = (missing: readonly Trained[]): void => {
 const constrain = (variable: Variable): void => {
   const { value } = variable;
   const constrained = variable.constraint!(value);
-  if (constrained && constrained !== value) value.set(constrained);
+  if (!constrained || constrained === value) return;
+  if (constrained.length !== value.length)
+    throw new ShapeError(
+      `The constraint of ${nameOf(variable)} must return as many values as it got, or nothing. Received: ${show(constrained)} for ${value.length} values. Change them in place, or return all of them.`,
+    );
+  value.set(constrained);
 };

@@ -313,9 +313,9 @@ describe("build and extend", () => {
       for (const gradient of GRADIENTS) {
         expect(step(first, [gradient, w])).toEqual(step(alone, [gradient, again]));
         const other = new Adamax({ backend });
-        other.build([new Variable(new Float32Array(300_000))]);
+        other.build([new Variable(new Float32Array(20_000))]);
         expect([...w.value]).toEqual([...again.value]);
-        first.extend([new Variable(new Float32Array(50_000))]);
+        first.extend([new Variable(new Float32Array(5_000))]);
       }
       expect(first.variables.slice(1, 3).map(({ value }) => [...value])).toEqual(
         alone.variables.slice(1).map(({ value }) => [...value]),
