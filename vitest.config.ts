@@ -25,6 +25,8 @@ export default defineConfig({
         server: {
           headers: { "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp" },
         },
+        // Found only when a test imports them, they would make Vite reload the page in the middle of the tests.
+        optimizeDeps: { include: ["@tensorflow/tfjs", "@tensorflow/tfjs-core", "@tensorflow/tfjs-layers"] },
         test: {
           name: "chromium",
           include: ["test/semantics/**/*.test.ts", "test/browser/**/*.test.ts"],

@@ -8,6 +8,7 @@ const QUESTIONS: Readonly<Record<string, () => Promise<Answer>>> = {
   memory: async () => (await import("./memory.js")).memory(),
   step: async () => (await import("./step.js")).step(),
   small: async () => (await import("./small.js")).small(),
+  tfjs: async () => (await import("./tfjs.js")).tfjs(),
   options: async () => (await import("./options.js")).options(),
   python: async () => (await import("./python.js")).python(),
   "dead-units": async () => (await import("./dead-units.js")).deadUnits(),

@@ -77,6 +77,7 @@ export const save = (answer: Answer, machine: Readonly<Record<string, unknown>>)
   const answers = names.map(
     (name) => JSON.parse(readFileSync(out + name, "utf8")) as Answer & { machine: Record<string, unknown> },
   );
+  answers.sort((a, b) => b.lines.length - a.lines.length || a.question.localeCompare(b.question)); // those with a plot first
   writeFileSync(`${out}index.html`, page(answers));
   return `${out}index.html`;
 };

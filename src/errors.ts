@@ -1,22 +1,29 @@
 /** The errors of this library. Every message says what was wrong, what arrived, and what to do about it. */
 
+/** `wrong` alone is a whole message; else it is the first of three parts, which become its sentences. */
+class ExplainedError extends Error {
+  constructor(wrong: string, received?: string, remedy?: string) {
+    super(received === undefined ? wrong : `${wrong}. Received: ${received}. ${remedy}`);
+  }
+}
+
 /** An option, a configuration or an argument that cannot be used. */
-export class OptionError extends Error {
+export class OptionError extends ExplainedError {
   override name = "OptionError";
 }
 
 /** Data that does not fit: a length, a shape, a dtype, an index, or a variable that was not expected. */
-export class ShapeError extends Error {
+export class ShapeError extends ExplainedError {
   override name = "ShapeError";
 }
 
 /** A backend that cannot do what was asked of it: not available, out of memory, disposed. */
-export class BackendError extends Error {
+export class BackendError extends ExplainedError {
   override name = "BackendError";
 }
 
 /** State that cannot be loaded or saved: missing, of another kind, or damaged. */
-export class CheckpointError extends Error {
+export class CheckpointError extends ExplainedError {
   override name = "CheckpointError";
 }
 
@@ -30,27 +37,19 @@ export const show = (value: unknown): string => {
   return String(value);
 };
 
-/** Of `known`, the name nearest to `name` (edit distance, ignoring case and underscores), or undefined when none is near. */
+/** Of `known`, the name nearest to `name` (up to three letters more, fewer or other, ignoring case and underscores), or undefined. */
 export const nearest = (name: string, known: readonly string[]): string | undefined => {
   const plain = (text: string) => text.toLowerCase().replaceAll("_", "");
-  let best: string | undefined;
-  let least = Math.max(2, Math.floor(name.length / 3)) + 1;
-  for (const candidate of known) {
-    const distance = editDistance(plain(name), plain(candidate));
-    if (distance < least) [best, least] = [candidate, distance];
+  for (const edits of [0, 1, 2, 3]) {
+    const near = known.find((candidate) => isWithin(edits, plain(name), plain(candidate)));
+    if (near) return near;
   }
-  return best;
+  return undefined;
 };
 
-const editDistance = (a: string, b: string): number => {
-  let previous = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const current = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const substitute = previous[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
-      current.push(Math.min(substitute, previous[j]! + 1, current[j - 1]! + 1));
-    }
-    previous = current;
-  }
-  return previous[b.length]!;
+/** Whether so many edits make `b` of `a`: a letter taken out, put in, or replaced. */
+const isWithin = (edits: number, a: string, b: string): boolean => {
+  if (a === b) return true;
+  if (a[0] === b[0]) return isWithin(edits, a.slice(1), b.slice(1));
+  return edits > 0 && [[a.slice(1), b], [a, b.slice(1)], [a.slice(1), b.slice(1)]].some(([x, y]) => isWithin(edits - 1, x!, y!));
 };

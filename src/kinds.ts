@@ -1,4 +1,4 @@
-/** What an option may be. For schedules, `fit` and callbacks; an optimizer's options are in options.ts. */
+/** What an option may be, and the one way in which options are checked. */
 
 import { nearest, OptionError, show } from "./errors.js";
 
@@ -12,37 +12,38 @@ export interface Kind<Value> {
 export type Kinds<Options> = { readonly [Name in keyof Options]-?: Kind<Exclude<Options[Name], undefined>> };
 export type Checked<Options> = { readonly [Name in keyof Options]-?: Exclude<Options[Name], undefined> };
 
-/** `options` with every default filled in. `owner` is whose they are, for the errors. null counts as not given, as in Keras' configs.
+/** `options` with every default filled in; arrays are copied. `owner` is whose they are, for the errors.
  *  @throws OptionError for an option that is unknown, missing, or not of its kind. */
 export const checkKinds = <Options extends object>(owner: string, options: Options, kinds: Kinds<Options>): Checked<Options> => {
   const names = Object.keys(kinds) as (keyof Options & string)[];
   if (typeof options !== "object" || options === null)
+    throw new OptionError(`${owner} takes one object of options`, show(options), `Pass { ${names[0]}: ..., ... }, with ${names.join(", ")}.`);
+  for (const [name, value] of Object.entries(options)) {
+    if (Object.hasOwn(kinds, name)) continue;
+    const near = nearest(name, names);
     throw new OptionError(
-      `${owner} takes one object of options. Received: ${show(options)}. Pass { ${names[0]}: ..., ... }, with ${names.join(", ")}.`,
+      `${owner} has no such option`,
+      `${name}=${show(value)}`,
+      near ? `Did you mean ${near}?` : `It takes ${names.join(", ")}.`,
     );
-  for (const [name, value] of Object.entries(options))
-    if (!Object.hasOwn(kinds, name)) {
-      const near = nearest(name, names);
-      throw new OptionError(
-        `${owner} has no such option. Received: ${name}=${show(value)}. ${near ? `Did you mean ${near}?` : `It takes ${names.join(", ")}.`}`,
-      );
-    }
-
-  const checked: Partial<Record<keyof Options, unknown>> = {};
-  for (const name of names) {
-    const { wanted, holds, byDefault } = kinds[name];
-    const optional = "byDefault" in kinds[name];
-    const value = options[name] ?? undefined;
-    if (value === undefined ? !optional : !holds(value))
-      throw new OptionError(
-        `${name} of ${owner} must be ${wanted}. Received: ${name}=${show(options[name])}. ` +
-          (optional
-            ? `Give such a value, or leave it out for the default, ${show(byDefault)}.`
-            : "Give such a value: there is no default."),
-      );
-    checked[name] = value === undefined ? byDefault : value;
   }
-  return checked as Checked<Options>;
+  const checked = names.map((name) => {
+    const value = check(owner, name, options[name], kinds[name]);
+    return [name, Array.isArray(value) ? [...value] : value];
+  });
+  return Object.fromEntries(checked) as Checked<Options>;
+};
+
+/** `value`, or its default: null counts as not given, as in Keras' configs.
+ *  @throws OptionError when it is not of its kind, or missing. */
+export const check = <Value>(owner: string, name: string, value: unknown, kind: Kind<Value>): Value => {
+  const { wanted, holds, byDefault } = kind;
+  if (value === undefined || value === null ? "byDefault" in kind : holds(value)) return (value ?? byDefault) as Value;
+  throw new OptionError(
+    `${name} of ${owner} must be ${wanted}`,
+    `${name}=${show(value)}`,
+    "byDefault" in kind ? `Give such a value, or leave it out for the default, ${show(byDefault)}.` : "Give such a value: there is no default.",
+  );
 };
 
 /** The same kind, of an option that may be left out. */
@@ -52,26 +53,41 @@ export const optional = <Value, Default>({ wanted, holds }: Kind<Value>, byDefau
   byDefault,
 });
 
-export const atLeast = (least: number): Kind<number> => ({
-  wanted: `a finite number of ${least} or more`,
-  holds: (value) => Number.isFinite(value) && (value as number) >= least,
+/** A finite number for which `inRange` holds. */
+const finite = (range: string, inRange: (value: number) => boolean): Kind<number> => ({
+  wanted: `a finite number ${range}`,
+  holds: (value) => Number.isFinite(value) && inRange(value as number),
 });
+export const atLeast = (least: number) => finite(`of ${least} or more`, (value) => value >= least);
 export const nonNegative = atLeast(0);
-export const positive: Kind<number> = {
-  wanted: "a finite number above 0",
-  holds: (value) => Number.isFinite(value) && (value as number) > 0,
-};
-export const nonNegatives: Kind<readonly number[]> = {
-  wanted: "an array of finite numbers of 0 or more, at least one",
-  holds: (value) => Array.isArray(value) && value.length > 0 && value.every(nonNegative.holds),
-};
+export const positive = finite("above 0", (value) => value > 0);
+/** In [0, 1). */
+export const belowOne = finite("in [0, 1)", (value) => value >= 0 && value < 1);
+/** In [0, 1]. */
+export const upToOne = finite("in [0, 1]", (value) => value >= 0 && value <= 1);
 export const integerFrom = (least: number): Kind<number> => ({
   wanted: `an integer of ${least} or more`,
   holds: (value) => Number.isInteger(value) && (value as number) >= least,
 });
 export const flag: Kind<boolean> = { wanted: "true or false", holds: (value) => typeof value === "boolean" };
-export const text: Kind<string> = { wanted: "a string", holds: (value) => typeof value === "string" };
+export const text: Kind<string> = { wanted: "a string that is not empty", holds: (value) => typeof value === "string" && value !== "" };
 export const oneOf = <Value extends string>(...values: Value[]): Kind<Value> => ({
-  wanted: values.map((value) => show(value)).join(" or "),
+  wanted: values.map(show).join(" or "),
   holds: (value) => values.includes(value as Value),
+});
+/** Threads that share a step. */
+export const threadCount: Kind<number | "auto"> = {
+  wanted: '"auto" or an integer from 1 to 256',
+  holds: (value) => value === "auto" || (integerFrom(1).holds(value) && (value as number) <= 256),
+  byDefault: "auto",
+};
+/** One or the other. */
+export const either = <A, B>(a: Kind<A>, b: Kind<B>): Kind<A | B> => ({
+  wanted: `${a.wanted} or ${b.wanted}`,
+  holds: (value) => a.holds(value) || b.holds(value),
+});
+/** An array whose elements are all of one kind. */
+export const arrayOf = <Item>({ wanted, holds }: Kind<Item>): Kind<readonly Item[]> => ({
+  wanted: `an array, each element ${wanted}`,
+  holds: (value) => Array.isArray(value) && value.every(holds),
 });

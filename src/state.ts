@@ -81,7 +81,11 @@ export const loadState = (source: StateSource, store: Readonly<SavedState>): { c
   if (learningRate !== null && !(Number.isFinite(learningRate) && learningRate >= 0))
     throw new CheckpointError(`State ${rateAt} is the learning rate, a finite number of 0 or more. Received: ${learningRate}. Check the order of the arrays.`);
   wanted.forEach(({ dtype, value }, i) => {
-    if (dtype !== "int64" && i !== rateAt) (value as Values).set(values[i] as Values);
+    if (dtype === "int64" || i === rateAt) return;
+    const state = value as Values;
+    state.set(values[i] as Values);
+    // A NaN gets the sign that it has when a step makes it (backends/wasm/facts.ts builds on that).
+    for (let k = 0; k < state.length; k++) if (Number.isNaN(state[k])) state[k] = Number.NaN;
   });
   // The step count tells whether a window of micro-batches is open; what has been added to it shows in the accumulator.
   for (const trained of source.trained)

@@ -1,4 +1,4 @@
-/** TensorFlow.js' own Adamax: the optimizer step alone, with ready gradient tensors. */
+/** A tf.Optimizer: the step alone, with ready gradient tensors. */
 
 import * as tf from "@tensorflow/tfjs";
 import "@tensorflow/tfjs-backend-wasm";
@@ -10,10 +10,17 @@ export type TensorFlowBackend = "cpu" | "wasm";
 export const tensorFlowVersion: string = tf.version.tfjs;
 let made = 0;
 
+const theirAdamax = (): tf.Optimizer => tf.train.adamax(LEARNING_RATE, BETA1, BETA2, EPSILON);
+
 /** Both backends compute when called, not later, so a step that has returned is a step that is done. */
-export const tensorFlow = async (name: string, backend: TensorFlowBackend, { tensors, size }: Model): Promise<Side> => {
+export const tensorFlow = async (
+  name: string,
+  backend: TensorFlowBackend,
+  { tensors, size }: Model,
+  make = theirAdamax,
+): Promise<Side> => {
   await tf.setBackend(backend);
-  const optimizer = tf.train.adamax(LEARNING_RATE, BETA1, BETA2, EPSILON);
+  const optimizer = make();
   const variables = Array.from({ length: tensors }, (_, t) =>
     tf.variable(tf.tensor1d(initialValue(t, size)), true, `bench${made++}`),
   );

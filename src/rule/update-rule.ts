@@ -1,21 +1,17 @@
 /** An update rule as data: what it is called, what it keeps per element, its numbers, and its equations. */
 
+import { belowOne, type Kind, nonNegative as atLeastZero, optional, upToOne } from "../kinds.js";
 import type { Expression } from "./expression.js";
 
 /** A number of the rule: its default and the range that it must lie in. */
-export interface Hyperparameter {
-  readonly default: number;
-  readonly range: string;
-  /** Whether a finite number is in the range. */
-  readonly holds: (value: number) => boolean;
-}
+export type Hyperparameter = Kind<number>;
 
 /** In [0, 1): how much of the past is kept in each step. */
-export const decayRate = (standard: number): Hyperparameter => ({ default: standard, range: "in [0, 1)", holds: (value) => value >= 0 && value < 1 });
+export const decayRate = (byDefault: number): Hyperparameter => optional(belowOne, byDefault);
 /** In [0, 1]: like decayRate, but nothing may be forgotten at all. */
-export const fraction = (standard: number): Hyperparameter => ({ default: standard, range: "in [0, 1]", holds: (value) => value >= 0 && value <= 1 });
+export const fraction = (byDefault: number): Hyperparameter => optional(upToOne, byDefault);
 /** 0 or more. */
-export const nonNegative = (standard: number): Hyperparameter => ({ default: standard, range: "0 or more", holds: (value) => value >= 0 });
+export const nonNegative = (byDefault: number): Hyperparameter => optional(atLeastZero, byDefault);
 
 /** The scalars of a step: its learning rate (with the variable's multiplier), and `step`, 1 in the first update. */
 export interface Scalars {

@@ -1,7 +1,7 @@
 import { OptionError } from "../errors.js";
 import { nonNegative, optional, positive, text } from "../kinds.js";
+import { optionsFrom } from "../spelling.js";
 import { KerasSchedule } from "./keras-schedule.js";
-import { optionsFrom } from "./schedule.js";
 
 /** What `CosineDecay` takes. */
 export interface CosineDecayOptions {

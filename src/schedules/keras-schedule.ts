@@ -1,7 +1,8 @@
 /** What the schedules of Keras have in common: one object of options, checked once, and written back in Keras' spelling. */
 
 import { type Checked, checkKinds, type Kinds } from "../kinds.js";
-import { LearningRateSchedule, snakeCase } from "./schedule.js";
+import { snakeCase } from "../spelling.js";
+import { LearningRateSchedule } from "./schedule.js";
 
 export abstract class KerasSchedule<Options extends object> extends LearningRateSchedule {
   /** The options, every default filled in. A copy: what happens to your object later changes nothing. */
@@ -10,16 +11,10 @@ export abstract class KerasSchedule<Options extends object> extends LearningRate
   /** @throws OptionError for an option that is missing, unknown or out of range. */
   protected constructor(className: string, options: Options, kinds: Kinds<Options>) {
     super();
-    this.settings = copy(checkKinds(className, options, kinds));
+    this.settings = checkKinds(className, options, kinds);
   }
 
   getConfig(): Record<string, unknown> {
-    return Object.fromEntries(Object.entries(copy(this.settings)).map(([name, value]) => [snakeCase(name), value]));
+    return Object.fromEntries(Object.entries(structuredClone(this.settings)).map(([name, value]) => [snakeCase(name), value]));
   }
 }
-
-/** Also of the arrays inside. */
-const copy = <Settings extends object>(settings: Settings): Settings =>
-  Object.fromEntries(
-    Object.entries(settings).map(([name, value]) => [name, Array.isArray(value) ? [...value] : value]),
-  ) as Settings;

@@ -1,5 +1,5 @@
 import { OptionError, show } from "../errors.js";
-import { nonNegatives, optional, text } from "../kinds.js";
+import { arrayOf, nonNegative, optional, text } from "../kinds.js";
 import { KerasSchedule } from "./keras-schedule.js";
 
 /** What `PiecewiseConstantDecay` takes. */
@@ -15,8 +15,8 @@ export interface PiecewiseConstantDecayOptions {
 export class PiecewiseConstantDecay extends KerasSchedule<PiecewiseConstantDecayOptions> {
   constructor(options: PiecewiseConstantDecayOptions) {
     super("PiecewiseConstantDecay", options, {
-      boundaries: nonNegatives,
-      values: nonNegatives,
+      boundaries: arrayOf(nonNegative),
+      values: arrayOf(nonNegative),
       name: optional(text, "PiecewiseConstant"), // Keras: this name lacks the Decay
     });
     const { boundaries, values } = this.settings;

@@ -1,11 +1,12 @@
 import { nearest, OptionError, show } from "../errors.js";
+import { camelCase } from "../spelling.js";
 import { CosineDecay } from "./cosine-decay.js";
 import { CosineDecayRestarts } from "./cosine-decay-restarts.js";
 import { ExponentialDecay } from "./exponential-decay.js";
 import { InverseTimeDecay } from "./inverse-time-decay.js";
 import { PiecewiseConstantDecay } from "./piecewise-constant-decay.js";
 import { PolynomialDecay } from "./polynomial-decay.js";
-import { camelCase, type LearningRateSchedule } from "./schedule.js";
+import type { LearningRateSchedule } from "./schedule.js";
 
 /** The class of a schedule, as `deserialize` needs it: anything that extends LearningRateSchedule. */
 export interface ScheduleClass {

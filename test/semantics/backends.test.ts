@@ -107,7 +107,8 @@ describe("the comparison can fail", () => {
     ["f32x4.max loses NaN (pmax)", 0xe9, 0xeb],
     ["f32x4.add subtracts", 0xe4, 0xe5],
     ["f32x4.div multiplies", 0xe7, 0xe6],
-    ["f32x4.abs does nothing but negate", 0xe0, 0xe1],
+    ["i32x4.max_s takes the smaller", 0xb8, 0xb6],
+    ["f32x4.pmax takes the smaller", 0xeb, 0xea],
     ["f64x2.mul, of squares for a norm, adds", 0xf2, 0xf0],
   ])("%s: noticed", (_, right, wrong) => {
     const { Module } = WebAssembly;

@@ -248,3 +248,15 @@ test("a million steps later the bias correction is 1, and the steps go on", () =
   const size = Math.fround(Math.fround(0.001 * Math.fround(0.1)) / Math.fround(1 + 1e-7));
   expect(values!.slice(0, 3).map((value) => Math.fround(value))).toEqual([1 - size, 1 + size, 1].map(Math.fround));
 });
+
+test("a NaN with its sign set, loaded as state, stays a NaN in every backend", () => {
+  const negativeNaN = new Float32Array(Uint32Array.of(0xffc00000, 0xffc00000, 0, 0, 0).buffer);
+  for (const backend of ["wasm", "interpreter"] as const) {
+    const w = new Variable(new Float32Array(5));
+    using optimizer = new Adamax({ backend });
+    optimizer.build([w]);
+    optimizer.setWeights([[3], new Float32Array(5), negativeNaN]);
+    optimizer.applyGradients([[Float32Array.of(1, 0, 1, 0, 1), w]]);
+    expect([...w.value].map(Number.isNaN)).toEqual([true, true, false, false, false]);
+  }
+});

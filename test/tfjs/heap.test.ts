@@ -71,6 +71,20 @@ test("a step takes no memory of the heap, and dispose gives back all that was ta
   vi.restoreAllMocks();
 });
 
+test("what is left of a disposed variable is not written into memory that others have now", () => {
+  const adamax = new Adamax({ ...options, gradientAccumulationSteps: 2 });
+  const [gone, kept] = [tf.tidy(() => tf.variable(tf.zeros([5000]))), tf.variable(tf.zeros([2]))];
+  adamax.applyGradients([gone, kept].map(({ name, shape }) => ({ name, tensor: tf.ones(shape) })));
+  gone.dispose();
+  const others = [1, 2, 3].map((phase) => tf.tensor1d(wave(5000, phase))); // where it was, most likely
+  adamax.applyGradients([{ name: kept.name, tensor: tf.ones([2]) }]); // applies what it had accumulated
+  adamax.swapAverages();
+  adamax.swapAverages();
+  adamax.finalizeVariableValues();
+  for (const [i, other] of others.entries()) expect(other.dataSync()).toEqual(wave(5000, i + 1));
+  expect(kept.dataSync()[0]).toBeLessThan(0);
+});
+
 test("an optimizer made while the cpu backend ran trains tensors of the wasm backend, and the other way round", async () => {
   const run = async (first: "cpu" | "wasm", second: "cpu" | "wasm") => {
     await use(first);
@@ -94,7 +108,7 @@ test("an optimizer made while the cpu backend ran trains tensors of the wasm bac
   expect(home).toEqual(onCpu);
 });
 
-test("with a backend of one's own, or jitCompile: false, the step runs outside of the heap with the same bits", () => {
+test("with a backend or threads of one's own, or jitCompile: false, the step runs outside of the heap with the same bits", () => {
   const run = (given: AdamaxOptions) => {
     const w = tf.variable(tf.tensor1d(wave(5000)));
     const adamax = new Adamax({ ...options, ...given });
@@ -103,7 +117,12 @@ test("with a backend of one's own, or jitCompile: false, the step runs outside o
   };
   const inHeap = run({});
   expect(inHeap.why).toContain("nothing is copied");
-  for (const given of [{ backend: "wasm" as const }, { backend: "interpreter" as const }, { jitCompile: false }]) {
+  for (const given of [
+    { backend: "wasm" as const },
+    { backend: "interpreter" as const },
+    { jitCompile: false },
+    { threads: 2 },
+  ]) {
     const outside = run(given);
     expect(outside.why).not.toContain("nothing is copied");
     expect(outside.values).toEqual(inHeap.values);

@@ -4,7 +4,8 @@
 import type { Operation } from "../../rule/expression.js";
 import { BLOCK, type DType, LANES, type Node, type Pass, type Program } from "../../rule/program.js";
 import { JOB, UNIFORM_BYTES } from "../cpu/memory.js";
-import { at, type Bytes, encodeModule, getLocal, i32Const, OP, setLocal, simd, TYPE, teeLocal, type WasmFunction, ZERO_V128 } from "./encoding.js";
+import { clearSigns, constantOf } from "./facts.js";
+import { at, type Bytes, encodeModule, getLocal, i32Const, OP, setLocal, simd, TYPE, teeLocal, V128_CONST, type WasmFunction, ZERO_V128 } from "./encoding.js";
 
 /** Instructions that take their inputs from the stack and leave the result there; the rest is composed in `operate`. */
 type Simple = Exclude<Operation, "flush" | "ifPositive">;
@@ -54,6 +55,18 @@ const F64X2 = { add: simd(0xf0), mul: simd(0xf2), extract: simd(0x21), promoteLo
 /** Moves the upper two of four float32 to the lower half, where they can be promoted. */
 const UPPER_HALF: Bytes = [...simd(0x0d), ...Array.from({ length: 16 }, (_, i) => (i + 8) % 16)];
 
+const V128 = { and: simd(0x4e), andNot: simd(0x4f), bitSelect: simd(0x52) } as const;
+const I32X4_MAX = simd(0xb8);
+const I64X2_GREATER = simd(0xd9);
+const PSEUDO = { float32: { min: simd(0xea), max: simd(0xeb) }, float64: { min: simd(0xf6), max: simd(0xf7) } } as const;
+/** Every bit of a float but its sign. */
+const MAGNITUDE: Readonly<Record<DType, Bytes>> = {
+  float32: [...V128_CONST, ...new Array<Bytes>(4).fill([0xff, 0xff, 0xff, 0x7f]).flat()],
+  float64: [...V128_CONST, ...new Array<Bytes>(2).fill([0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f]).flat()],
+};
+
+type OperationNode = Node & { readonly kind: "operation" };
+
 /** Parameter lists of the two kinds of function: a pass gets (job, scratch), `run` gets (jobs, count, bytes per job, scratch). */
 const PARAMETERS = [
   [TYPE.i32, TYPE.i32],
@@ -62,7 +75,7 @@ const PARAMETERS = [
 
 /** `sharedPages`: for a shared memory, its maximum; null for one of its own. */
 export const compileModule = (programs: readonly Program[], sharedPages: number | null): Uint8Array<ArrayBuffer> => {
-  const passes = programs.flatMap((program) => program.passes.map((pass) => new PassCompiler(program.dtype, pass).compile()));
+  const passes = programs.flatMap((program) => program.passes.map((pass) => new PassCompiler(program, pass).compile()));
   return encodeModule(PARAMETERS, [...passes, runAll], sharedPages);
 };
 
@@ -88,11 +101,17 @@ class PassCompiler {
   readonly #job = 0;
   readonly #scratch = 1;
 
+  readonly dtype: DType;
+  /** Nodes whose sign bit is always clear. */
+  readonly #clear: readonly boolean[];
+
   constructor(
-    readonly dtype: DType,
+    readonly program: Program,
     readonly pass: Pass,
   ) {
-    this.#size = dtype === "float32" ? 4 : 8;
+    this.dtype = program.dtype;
+    this.#size = this.dtype === "float32" ? 4 : 8;
+    this.#clear = clearSigns(program, pass);
     const touched = [...pass.nodes.flatMap((node) => (node.kind === "load" ? [node.buffer] : [])), ...pass.stores.map(({ buffer }) => buffer)];
     this.#arrays = [...new Set(touched)].sort((a, b) => a - b);
   }
@@ -112,6 +131,7 @@ class PassCompiler {
     const sumsAt = this.#declare(1, TYPE.i32);
     const pointers = this.#declare(this.#arrays.length, TYPE.i32);
     const pointerOf = (buffer: number) => pointers + this.#arrays.indexOf(buffer);
+    const magnitudeMask = this.#declare(1, TYPE.v128);
     const vectors = this.#declare(nodes.length, TYPE.v128);
     const scalars = this.#declare(nodes.length, SCALAR[this.dtype].type);
     const partial = this.#declare(sums.length * (LANES / 2), TYPE.v128); // two float64 lanes each
@@ -132,7 +152,7 @@ class PassCompiler {
     ];
     const perVector = 16 / this.#size;
     const vectorIteration = Array.from({ length: LANES / perVector }, (_, copy) => [
-      ...this.#elements(VECTOR[this.dtype], vectors, constants, pointerOf, copy * 16),
+      ...this.#elements(VECTOR[this.dtype], vectors, pointerOf, copy * 16, (node) => this.#vectorNode(node, vectors, magnitudeMask)),
       ...sums.flatMap((node, sum) => this.#addSquares(vectors + node, partial + sum * (LANES / 2), copy)),
     ]).flat();
     const block: Bytes = [
@@ -140,7 +160,7 @@ class PassCompiler {
       ...loop(-LANES, [...vectorIteration, ...advance(LANES * this.#size)]),
       ...sums.flatMap((_, sum) => this.#spill(partial, sum)),
       ...loop(LANES - 1, [
-        ...this.#elements(SCALAR[this.dtype], scalars, constants, pointerOf, 0),
+        ...this.#elements(SCALAR[this.dtype], scalars, pointerOf, 0, (node) => this.#scalarNode(node, scalars)),
         ...sums.flatMap((node, sum) => this.#addSquare(scalars + node, sum)),
         ...(sums.length > 0 ? [...getLocal(this.#scratch), ...i32Const(8), OP.i32Add, ...setLocal(this.#scratch)] : []),
         ...advance(this.#size),
@@ -151,6 +171,10 @@ class PassCompiler {
       ...fromJob(JOB.length, left),
       ...fromJob(JOB.constants, constants),
       ...this.#arrays.flatMap((buffer) => fromJob(JOB.arrays + buffer, pointerOf(buffer))),
+      ...MAGNITUDE[this.dtype],
+      ...setLocal(magnitudeMask),
+      // Uniforms stand ready in memory, repeated over a vector, and stay in registers during the loop.
+      ...nodes.flatMap((node, i) => (node.kind === "uniform" ? this.#loadUniform(node.uniform, constants, vectors + i, scalars + i) : [])),
     ];
     if (sums.length === 0) code.push(...getLocal(left), ...setLocal(now), ...block);
     else
@@ -170,9 +194,27 @@ class PassCompiler {
     return { type: 0, locals: this.#locals, code };
   }
 
+  #loadUniform(uniform: number, constants: number, vector: number, scalar: number): Bytes {
+    const place = at(uniform * UNIFORM_BYTES);
+    return [
+      ...[...getLocal(constants), ...VECTOR[this.dtype].load, ...place, ...setLocal(vector)],
+      ...[...getLocal(constants), ...SCALAR[this.dtype].load, ...place, ...setLocal(scalar)],
+    ];
+  }
+
   /** Every node of the pass and its stores, once, `offset` bytes after the pointers. */
-  #elements(instructions: Instructions, values: number, constants: number, pointerOf: (buffer: number) => number, offset: number): Bytes {
-    const computed = this.pass.nodes.flatMap((node, i) => [...this.#node(node, instructions, values, constants, pointerOf, offset), ...setLocal(values + i)]);
+  #elements(
+    instructions: Instructions,
+    values: number,
+    pointerOf: (buffer: number) => number,
+    offset: number,
+    operate: (node: OperationNode) => Bytes,
+  ): Bytes {
+    const computed = this.pass.nodes.flatMap((node, i) => {
+      if (node.kind === "uniform") return [];
+      const value = node.kind === "load" ? [...getLocal(pointerOf(node.buffer)), ...instructions.load, ...at(offset)] : operate(node);
+      return [...value, ...setLocal(values + i)];
+    });
     const stored = this.pass.stores.flatMap(({ buffer, node }) => [
       ...getLocal(pointerOf(buffer)),
       ...getLocal(values + node),
@@ -182,24 +224,44 @@ class PassCompiler {
     return [...computed, ...stored];
   }
 
-  #node(node: Node, instructions: Instructions, values: number, constants: number, pointerOf: (buffer: number) => number, offset: number): Bytes {
-    if (node.kind === "load") return [...getLocal(pointerOf(node.buffer)), ...instructions.load, ...at(offset)];
-    // Constants stand ready in memory, repeated over a vector: faster than making them in the loop.
-    if (node.kind === "uniform") return [...getLocal(constants), ...instructions.load, ...at(node.uniform * UNIFORM_BYTES)];
-    const [x, a, b] = node.inputs.map((input) => getLocal(values + input));
-    const isVector = instructions.type === TYPE.v128;
-    switch (node.operation) {
-      case "flush": {
-        const isTiny = [...x!, ...instructions.simple.abs, ...a!, ...instructions.less];
-        return isVector ? [...x!, ...isTiny, ...simd(0x4f) /* andnot keeps NaN */] : [...ZERO[instructions.type]!, ...x!, ...isTiny, OP.select];
-      }
-      case "ifPositive": {
-        const isPositive = [...x!, ...ZERO[instructions.type]!, ...instructions.greater];
-        return [...a!, ...b!, ...isPositive, ...(isVector ? simd(0x52) /* bitselect */ : [OP.select])];
-      }
+  #scalarNode({ operation, inputs }: OperationNode, values: number): Bytes {
+    const { simple, less, greater, type } = SCALAR[this.dtype];
+    const [x, a = [], b = []] = inputs.map((input) => getLocal(values + input)) as [Bytes, Bytes?, Bytes?];
+    if (operation === "flush") return [...ZERO[type]!, ...x, ...x, ...simple.abs, ...a, ...less, OP.select];
+    if (operation === "ifPositive") return [...a, ...b, ...x, ...ZERO[type]!, ...greater, OP.select];
+    return [...x, ...a, ...simple[operation]];
+  }
+
+  /** Where the engine's own instruction is slow, another one that gives the same bits. */
+  #vectorNode({ operation, inputs }: OperationNode, values: number, magnitudeMask: number): Bytes {
+    const { simple, less, greater } = VECTOR[this.dtype];
+    const [x, a = [], b = []] = inputs.map((input) => getLocal(values + input)) as [Bytes, Bytes?, Bytes?];
+    const magnitude = [...x, ...getLocal(magnitudeMask), ...V128.and]; // engines make the mask of f32x4.abs anew each time
+    switch (operation) {
+      case "abs":
+        return magnitude;
+      case "flush":
+        return [...x, ...magnitude, ...a, ...less, ...V128.andNot]; // keeps NaN
+      case "ifPositive":
+        return [...a, ...b, ...x, ...ZERO_V128, ...greater, ...V128.bitSelect];
+      case "max":
+      case "min":
+        return this.#extreme(operation, inputs as [number, number], x, a);
       default:
-        return [...x!, ...(a ?? []), ...instructions.simple[node.operation]];
+        return [...x, ...a, ...simple[operation]];
     }
+  }
+
+  /** f32x4.max and min are several instructions on x86, for the sake of NaN and -0. */
+  #extreme(operation: "max" | "min", [x, a]: [number, number], getX: Bytes, getA: Bytes): Bytes {
+    if (operation === "max" && this.#clear[x] && this.#clear[a])
+      // In the order of the bits; a NaN is the largest.
+      return this.dtype === "float32" ? [...getX, ...getA, ...I32X4_MAX] : [...getX, ...getA, ...getX, ...getA, ...I64X2_GREATER, ...V128.bitSelect];
+    const toSecond = PSEUDO[this.dtype][operation];
+    // pmax(x, c) is c where x < c, else x: what max is when c is neither NaN nor zero; a NaN in x stays.
+    if (constantOf(this.program, this.pass, a) !== undefined) return [...getX, ...getA, ...toSecond];
+    if (constantOf(this.program, this.pass, x) !== undefined) return [...getA, ...getX, ...toSecond];
+    return [...getX, ...getA, ...VECTOR[this.dtype].simple[operation]];
   }
 
   /** Adds the squares of one vector to its lanes: element i of the iteration to lane i. */

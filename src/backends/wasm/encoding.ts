@@ -33,7 +33,8 @@ export const getLocal = (index: number): Bytes => [0x20, ...unsigned(index)];
 export const setLocal = (index: number): Bytes => [0x21, ...unsigned(index)];
 export const teeLocal = (index: number): Bytes => [0x22, ...unsigned(index)];
 export const i32Const = (value: number): Bytes => [0x41, ...signed(value)];
-export const ZERO_V128: Bytes = [0xfd, 0x0c, ...new Array<number>(16).fill(0)];
+export const V128_CONST: Bytes = [0xfd, 0x0c];
+export const ZERO_V128: Bytes = [...V128_CONST, ...new Array<number>(16).fill(0)];
 /** Opcodes of vector instructions have a prefix. */
 export const simd = (opcode: number): Bytes => [0xfd, ...unsigned(opcode)];
 /** Alignment is a hint; 0 promises nothing. */

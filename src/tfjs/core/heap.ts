@@ -1,6 +1,6 @@
 /** Our compiled step in the memory of TensorFlow.js' wasm backend: values and gradients are worked on where they lie, and nothing is copied. */
 
-import type * as tf from "@tensorflow/tfjs-core";
+import * as tf from "@tensorflow/tfjs-core";
 import type { CompiledStep, Row, RowClass, RowRequest, StepParameters } from "../../backends/backend.js";
 import type { CpuRow, Engine, Memory, Pointer, Segment } from "../../backends/cpu/memory.js";
 import { CpuBackend } from "../../backends/cpu/step.js";
@@ -30,9 +30,9 @@ export class HeapBackend extends CpuBackend {
     this.#heap = heap;
   }
 
-  /** The backend for `backend` of TensorFlow.js, or null when that has no memory in which our step could run. */
-  static of(backend: tf.KernelBackend): HeapBackend | null {
-    const module = (backend as { wasm?: HeapModule }).wasm;
+  /** In the memory of the backend that TensorFlow.js runs now, or null when our step cannot run there. */
+  static current(): HeapBackend | null {
+    const module = (tf.findBackend(tf.getBackend()) as { wasm?: HeapModule } | null)?.wasm;
     const memory = module?.asm?.memory ?? module?.wasmMemory;
     return module && memory && WasmBackend.refusal() === null ? new HeapBackend(new HeapEngine(module, memory)) : null;
   }

@@ -67,9 +67,10 @@ export class TensorOptimizer extends tf.Optimizer {
       throw new OptionError(
         "TensorOptimizer is a base class. Received: a class without a core. Make one by tfOptimizer(YourOptimizer), or use Adamax.",
       );
-    const { backend, jitCompile = true } = options;
-    this.#heap = jitCompile && !backend ? HeapBackend.of(tf.backend()) : null;
-    const plain = plainOptions({ ...options }, (tensor) => this.#variableOf(tensor));
+    // One thread unless asked for more: of a step that is staged chunk by chunk there is little to share.
+    const { backend, jitCompile = true, threads = 1 } = options;
+    this.#heap = jitCompile && !backend && threads === 1 ? HeapBackend.current() : null;
+    const plain = plainOptions({ ...options, threads }, (tensor) => this.#variableOf(tensor));
     this.#core = new Core((this.#heap ? { ...plain, backend: this.#heap } : plain) as never);
     this.#learningRate = options.learningRate instanceof tf.Variable ? options.learningRate : null;
   }
@@ -89,7 +90,7 @@ export class TensorOptimizer extends tf.Optimizer {
   /** The core asks for these after it has called a learning rate that is a function, which may move TensorFlow.js' heap. */
   *#pairs(named: readonly NamedGradient[], variables: readonly TensorVariable[]): Iterable<GradientAndVariable> {
     // All of them: one that has no gradient now may have accumulated some.
-    for (const variable of this.#trained) if (!variable.tensor.isDisposed) variable.locate();
+    for (const variable of this.#trained) variable.locate();
     for (let i = 0; i < named.length; i++) yield [gradientFor(variables[i]!, named[i]!.tensor), variables[i]!];
   }
 
@@ -136,9 +137,10 @@ export class TensorOptimizer extends tf.Optimizer {
     const tensor = ("read" in given ? given.read() : given) as tf.Variable;
     let variable = this.#variables.get(tensor);
     if (!variable) {
-      variable = new TensorVariable(tensor, ("read" in given && given.constraint) || null);
+      variable = new TensorVariable(tensor);
       this.#variables.set(tensor, variable);
     }
+    if ("read" in given) variable.tensorConstraint = given.constraint ?? null;
     return variable;
   }
 
@@ -207,7 +209,6 @@ export class TensorOptimizer extends tf.Optimizer {
   #rewrite(write: () => void): void {
     this.#heap?.refresh();
     for (const variable of this.#trained) {
-      if (variable.tensor.isDisposed) continue;
       variable.locate();
       variable.makeWritable();
     }

@@ -11,23 +11,23 @@ export interface TensorConstraint {
 }
 
 export class TensorVariable extends Variable {
+  tensorConstraint: TensorConstraint | null = null;
   #inPlace = false;
   #written = false;
   /** An array of its own for the new value, where the old one may not be written. */
   #fresh: Float32Array | null = null;
 
   /** @throws ShapeError unless `tensor` is float32. */
-  constructor(
-    readonly tensor: tf.Variable,
-    readonly tensorConstraint: TensorConstraint | null,
-  ) {
+  constructor(readonly tensor: tf.Variable) {
     super(elementsOf(tensor) as Values, { shape: tensor.shape, name: tensor.name, adopt: false });
   }
 
-  /** Finds the elements anew: assigning to the tensor, or growth of TensorFlow.js' heap, has moved them. */
+  /** Finds the elements anew: assigning to the tensor, or growth of TensorFlow.js' heap, has moved them. A tensor that was disposed has
+   *  none; what is still written to it goes nowhere. */
   locate(): void {
-    this.relocate(elementsOf(this.tensor) as Values);
-    this.#inPlace = canWriteInPlace(this.tensor);
+    const { tensor } = this;
+    this.relocate(tensor.isDisposed ? new Float32Array(this.length) : (elementsOf(tensor) as Values));
+    this.#inPlace = tensor.isDisposed || canWriteInPlace(tensor);
     this.#fresh = null;
     this.#written = false;
   }
@@ -68,6 +68,6 @@ export class TensorVariable extends Variable {
 
   constrain(): void {
     const { tensor, tensorConstraint } = this;
-    if (tensorConstraint) tf.tidy(() => tensor.assign(tensorConstraint.apply(tensor)));
+    if (tensorConstraint && !tensor.isDisposed) tf.tidy(() => tensor.assign(tensorConstraint.apply(tensor)));
   }
 }
