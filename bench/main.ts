@@ -7,6 +7,7 @@ import { type Answer, isMet, printTable, save } from "./report.js";
 const QUESTIONS: Readonly<Record<string, () => Promise<Answer>>> = {
   memory: async () => (await import("./memory.js")).memory(),
   step: async () => (await import("./step.js")).step(),
+  threads: async () => (await import("./threads.js")).threads(),
   small: async () => (await import("./small.js")).small(),
   tfjs: async () => (await import("./tfjs.js")).tfjs(),
   options: async () => (await import("./options.js")).options(),

@@ -1,60 +1,60 @@
 /** Configurations as JSON: ours in Keras' snake_case, and what tf_keras and Keras 3 wrote. */
 
 import { OptionError, show } from "./errors.js";
-import { kerasName, type OptimizerOptions, type Settings } from "./options.js";
+import { type Kind, oneOf, optional } from "./kinds.js";
+import type { OptimizerOptions, Settings } from "./options.js";
 import type { UpdateRule } from "./rule/update-rule.js";
 import { deserialize, serialize } from "./schedules/index.js";
 import { LearningRateSchedule } from "./schedules/schedule.js";
+import { optionsFrom, snakeCase } from "./spelling.js";
+import { Variable } from "./variable.js";
 
 /** Options under Keras' names (learning_rate), as JSON holds them. */
 export type Config = Record<string, unknown>;
 /** Whose constructor can read a configuration: each refuses the other's keys. */
 export type Dialect = "tf_keras" | "keras";
+export const dialects: Kind<Dialect> = optional(oneOf<Dialect>("tf_keras", "keras"), "tf_keras");
 
-/** What only one of the two knows, and what neither does: the latter are written only when they are not at their default. */
+/** What only one of the two knows. */
 const KEYS = {
   common: ["name", "learningRate", "weightDecay", "clipnorm", "globalClipnorm", "clipvalue", "useEma", "emaMomentum", "emaOverwriteFrequency"],
   tf_keras: ["jitCompile"],
   keras: ["lossScaleFactor", "gradientAccumulationSteps"],
-  ours: ["lossScaleFactor", "gradientAccumulationSteps", "emaStart", "groups"],
 } as const;
 
 /** A function cannot be written to JSON; this stands for it, and reading it without the function is an error. */
 const FUNCTION = { class_name: "__function__", config: {} };
 
 export const toConfig = (settings: Settings, hyper: Readonly<Record<string, number>>, dialect: Dialect): Config => {
-  const config: Config = {};
-  const put = (name: keyof Settings, value: unknown = settings[name]) => {
-    config[kerasName(name)] = value;
-  };
-  for (const name of [...KEYS.common, ...KEYS[dialect]]) put(name);
-  if (dialect === "tf_keras") config.is_legacy_optimizer = false;
-  for (const name of KEYS.ours) {
-    const value = settings[name];
-    const isDefault = value === null || value === "variable" || (Array.isArray(value) && value.length === 0);
-    if (!isDefault) put(name, name === "groups" ? settings.groups.map(groupConfig) : value);
-  }
-  const { learningRate } = settings;
-  if (learningRate instanceof LearningRateSchedule) put("learningRate", serialize(learningRate));
-  else if (typeof learningRate === "function") put("learningRate", FUNCTION);
-  for (const [name, value] of Object.entries(hyper)) config[kerasName(name)] = value;
-  return config;
+  const { learningRate, lossScaleFactor, gradientAccumulationSteps, emaStart, groups } = settings;
+  const options: Record<string, unknown> = Object.fromEntries([...KEYS.common, ...KEYS[dialect]].map((name) => [name, settings[name]]));
+  if (learningRate instanceof LearningRateSchedule) options.learningRate = serialize(learningRate);
+  else if (typeof learningRate === "function") options.learningRate = FUNCTION;
+  if (dialect === "tf_keras") options.isLegacyOptimizer = false;
+  // What a dialect does not know is written only where it is not at its default.
+  if (lossScaleFactor !== null) options.lossScaleFactor = lossScaleFactor;
+  if (gradientAccumulationSteps !== null) options.gradientAccumulationSteps = gradientAccumulationSteps;
+  if (emaStart !== "variable") options.emaStart = emaStart;
+  if (groups.length > 0) options.groups = groups.map(groupConfig);
+  return inSnakeCase({ ...options, ...hyper });
 };
 
+const inSnakeCase = (options: object): Config => Object.fromEntries(Object.entries(options).map(([name, value]) => [snakeCase(name), value]));
+
 /** Variables are written as patterns that match exactly their name. */
-const groupConfig = ({ variables = [], names = [], learningRateMultiplier = 1, weightDecay }: Settings["groups"][number]): Config => ({
+const groupConfig = ({ variables, names, ...numbers }: Settings["groups"][number]): Config => ({
   names: [
-    ...names.map((pattern) => (pattern instanceof RegExp ? patternConfig(pattern) : pattern)),
-    ...variables.map(({ name }) => `^${name.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&")}$`),
+    ...(names ?? []).map((pattern) => (pattern instanceof RegExp ? patternConfig(pattern) : pattern)),
+    ...(variables ?? []).map((variable) => {
+      if (variable instanceof Variable) return `^${variable.name.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&")}$`;
+      throw new OptionError("A group's variables are written by their names", show(variable), "Pass a Variable with a name of its own instead of an array.");
+    }),
   ],
-  learning_rate_multiplier: learningRateMultiplier,
-  ...(weightDecay === undefined ? {} : { weight_decay: weightDecay }),
+  ...inSnakeCase(numbers),
 });
 
 /** As text, or with its flags where it has some. */
 const patternConfig = ({ source, flags }: RegExp): string | Config => (flags === "" ? source : { source, flags });
-
-const camelCase = (name: string): string => name.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
 
 /** What may stand around an optimizer's own keys. */
 interface Serialized {
@@ -71,38 +71,27 @@ export const optionsFromConfig = (
   overrides: OptimizerOptions,
   customObjects?: Parameters<typeof deserialize>[1],
 ): Record<string, unknown> => {
-  if (typeof json !== "object" || json === null)
-    throw new OptionError(`A configuration is an object. Received: ${show(json)}. Pass what getConfig or Keras' serialize returned.`);
-  const config = unwrap(rule, json);
-  const options: Record<string, unknown> = {};
-  for (const [key, value] of Object.entries(config)) {
-    // What that machine could compile is not what this one can: only our own spelling is taken over.
-    if (key === "jit_compile") continue;
-    if (key === "is_legacy_optimizer" || key === "isLegacyOptimizer") {
-      if (value) throw new OptionError(`The configuration is that of a legacy optimizer. Received: ${key}=true. Write it again from the current class.`);
-      continue;
-    }
-    const name = camelCase(key);
-    if (name in options) throw new OptionError(`The configuration has ${name} twice, in both spellings. Received: ${Object.keys(config).join(", ")}. Keep one.`);
-    options[name] = name === "groups" ? (value as Config[]).map(groupFrom) : tensorValue(value);
-  }
+  if (typeof json !== "object" || json === null) throw new OptionError("A configuration is an object", show(json), "Pass what getConfig or Keras' serialize returned.");
+  // What that machine could compile is not what this one can: only our own spelling is taken over.
+  const { jit_compile: _, ...config } = unwrap(rule, json);
+  const { isLegacyOptimizer, ...options } = optionsFrom(config);
+  if (isLegacyOptimizer)
+    throw new OptionError("The configuration is that of a legacy optimizer", "is_legacy_optimizer=true", "Write it again from the current class.");
+  if (Array.isArray(options.groups)) options.groups = options.groups.map(groupFrom);
   Object.assign(options, overrides);
   options.learningRate = learningRateFrom(options.learningRate, customObjects);
   return withoutExtraClips(options);
 };
 
-const groupFrom = (config: Config): Config =>
-  Object.fromEntries(Object.entries(config).map(([key, value]) => [camelCase(key), key === "names" ? (value as unknown[]).map(patternFrom) : value]));
-
-const patternFrom = (pattern: unknown): unknown => {
-  const { source, flags } = pattern as { source?: string; flags?: string };
-  return typeof source === "string" && !(pattern instanceof RegExp) ? new RegExp(source, flags) : pattern;
+const groupFrom = (config: Config): unknown => {
+  if (typeof config !== "object" || config === null) return config; // refused with the options
+  const group = optionsFrom(config);
+  return Array.isArray(group.names) ? { ...group, names: group.names.map(patternFrom) } : group;
 };
 
-/** Keras: a tensor or a NumPy number is written as { class_name, config: { value, dtype } }. */
-const tensorValue = (value: unknown): unknown => {
-  const { class_name, config } = (value ?? {}) as Serialized;
-  return class_name === "__tensor__" || class_name === "__numpy__" ? config?.value : value;
+const patternFrom = (pattern: unknown): unknown => {
+  const { source, flags } = (pattern ?? {}) as { source?: string; flags?: string };
+  return typeof source === "string" && !(pattern instanceof RegExp) ? new RegExp(source, flags) : pattern;
 };
 
 /** The optimizer's own keys, from inside a serialized class or a LossScaleOptimizer. */
@@ -113,22 +102,21 @@ const unwrap = (rule: UpdateRule, json: Config): Config => {
   const own = className.split(">").at(-1)!;
   if (/^LossScaleOptimizer(V3)?$/.test(own)) return unwrapLossScale(rule, config);
   if (own.toLowerCase() !== rule.name.toLowerCase())
-    throw new OptionError(`The configuration is that of another optimizer. Received: ${className}, for ${rule.name}. Use the class that it names.`);
+    throw new OptionError("The configuration is that of another optimizer", `${className}, for ${rule.name}`, "Use the class that it names.");
   return config;
 };
 
 /** Around an optimizer, a fixed loss scale is our lossScaleFactor. A scale that moves has no counterpart. */
 const unwrapLossScale = (rule: UpdateRule, config: Config): Config => {
   const { inner_optimizer: inner, initial_scale: initialScale, dynamic, dynamic_growth_steps: growthSteps, name: _, ...unknown } = config;
-  if (Object.keys(unknown).length > 0)
-    throw new OptionError(`A LossScaleOptimizer has no such keys. Received: ${Object.keys(unknown).join(", ")}. Remove them.`);
+  if (Object.keys(unknown).length > 0) throw new OptionError("A LossScaleOptimizer has no such keys", Object.keys(unknown).join(", "), "Remove them.");
   if (typeof inner !== "object" || inner === null)
-    throw new OptionError(`A LossScaleOptimizer wraps an optimizer. Received: inner_optimizer=${show(inner)}. Pass the whole configuration.`);
+    throw new OptionError("A LossScaleOptimizer wraps an optimizer", `inner_optimizer=${show(inner)}`, "Pass the whole configuration.");
   if (dynamic !== false)
     throw new OptionError(
-      "A LossScaleOptimizer with a dynamic scale has no counterpart here. " +
-        `Received: dynamic=${show(dynamic)}, initial_scale=${show(initialScale)}, dynamic_growth_steps=${show(growthSteps)}. ` +
-        "Pass its inner_optimizer's configuration, and lossScaleFactor for a fixed scale.",
+      "A LossScaleOptimizer with a dynamic scale has no counterpart here",
+      `dynamic=${show(dynamic)}, initial_scale=${show(initialScale)}, dynamic_growth_steps=${show(growthSteps)}`,
+      "Pass its inner_optimizer's configuration, and lossScaleFactor for a fixed scale.",
     );
   return { ...unwrap(rule, inner as Config), loss_scale_factor: initialScale };
 };
@@ -137,18 +125,16 @@ const learningRateFrom = (value: unknown, customObjects: Parameters<typeof deser
   const { class_name: className } = (value ?? {}) as Serialized;
   if (typeof className !== "string" || value instanceof LearningRateSchedule) return value;
   if (className === FUNCTION.class_name || className === "__lambda__" || className === "function")
-    throw new OptionError(
-      `The configuration's learning_rate is a function, which JSON cannot carry. Received: ${className}. Pass it again: fromConfig(config, { learningRate }).`,
-    );
+    throw new OptionError("The configuration's learning_rate is a function, which JSON cannot carry", className, "Pass it again: fromConfig(config, { learningRate }).");
   return deserialize(value as Config, customObjects);
 };
 
-/** tf_keras accepts clip options together, and then uses the first of these. A limit of 0 or less does nothing there. */
+/** tf_keras accepts clip options together, and then uses the first of these that is above 0. */
 const withoutExtraClips = (options: Record<string, unknown>): Record<string, unknown> => {
   const clips = ["clipnorm", "globalClipnorm", "clipvalue"].filter((name) => typeof options[name] === "number");
-  const [winner] = clips.filter((name) => (options[name] as number) > 0);
-  const dropped = clips.filter((name) => name !== winner);
   if (clips.length < 2) return options;
-  console.warn(`adamax: the configuration sets ${clips.join(" and ")}. tf_keras used ${winner ?? "none of them"}${dropped.length < clips.length ? " alone" : ""}, and so do we. Dropped: ${dropped.join(", ")}.`);
+  const used = clips.find((name) => (options[name] as number) > 0);
+  const dropped = clips.filter((name) => name !== used);
+  console.warn(`adamax: the configuration sets ${clips.join(" and ")}. As tf_keras, we use ${used ?? "none of them"}. Dropped: ${dropped.join(", ")}.`);
   return { ...options, ...Object.fromEntries(dropped.map((name) => [name, null])) };
 };

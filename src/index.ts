@@ -6,8 +6,9 @@ export { InterpreterBackend } from "./backends/interpreter/interpreter.js";
 export { WasmBackend } from "./backends/wasm/wasm.js";
 export type { Config, Dialect } from "./configuration.js";
 export { BackendError, CheckpointError, OptionError, ShapeError } from "./errors.js";
-export { type GradientAndVariable, type LossAndGradients, Optimizer } from "./optimizer.js";
-export type { Group, LearningRate, OptimizerOptions, Settings } from "./options.js";
+export type { GradientAndVariable, LossAndGradients } from "./gradients.js";
+export { Optimizer } from "./optimizer.js";
+export type { Group, LearningRate, OptimizerOptions, Selection, Settings } from "./options.js";
 export { abs, constant, Expression, globalNorm, ifPositive, max, min, norm, type Operand, sign } from "./rule/expression.js";
 export type { DType, Node, Pass, Program, Scalar } from "./rule/program.js";
 export {

@@ -86,8 +86,8 @@ export const either = <A, B>(a: Kind<A>, b: Kind<B>): Kind<A | B> => ({
   wanted: `${a.wanted} or ${b.wanted}`,
   holds: (value) => a.holds(value) || b.holds(value),
 });
-/** An array whose elements are all of one kind. */
-export const arrayOf = <Item>({ wanted, holds }: Kind<Item>): Kind<readonly Item[]> => ({
-  wanted: `an array, each element ${wanted}`,
-  holds: (value) => Array.isArray(value) && value.every(holds),
+/** An array with elements of one kind. */
+export const arrayOf = <Item>({ wanted, holds }: Kind<Item>, least = 0): Kind<readonly Item[]> => ({
+  wanted: `an array of ${least} or more elements, each ${wanted}`,
+  holds: (value) => Array.isArray(value) && value.length >= least && value.every(holds),
 });

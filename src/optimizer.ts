@@ -1,44 +1,20 @@
 /** The life of a step, around any update rule. */
 
-import type { Backend, CompiledStep, Gradient, Row, RowClass, RowRequest, StepParameters, Values } from "./backends/backend.js";
+import type { Backend, CompiledStep, Row, RowRequest, StepParameters, Values } from "./backends/backend.js";
 import { chooseBackend } from "./backends/choose.js";
-import { type Config, type Dialect, optionsFromConfig, toConfig } from "./configuration.js";
+import { type Config, type Dialect, dialects, optionsFromConfig, toConfig } from "./configuration.js";
 import { BackendError, OptionError, ShapeError, show } from "./errors.js";
-import { checkLearningRate, checkOptions, checkSelection, clippingOf, names, type OptimizerOptions, refuseUnknown, type Settings } from "./options.js";
-import type { DType, Program } from "./rule/program.js";
+import { checkGradient, checkLoss, type GradientAndVariable, type LossAndGradients, nameOf, variableOf } from "./gradients.js";
+import { check } from "./kinds.js";
+import { checkOptions, checkSelection, clippingOf, learningRate, type OptimizerOptions, plainNumber, type Selection, type Settings } from "./options.js";
+import { type ClassSettings, RowClasses } from "./row-classes.js";
+import { ARRAYS, type DType, type Program } from "./rule/program.js";
 import { type BoundRule, bindRule, flushPeriod, type UpdateRule } from "./rule/update-rule.js";
 import { composeStep, stateNames, type StepSettings, type StepVariant } from "./rule/step-program.js";
 import { LearningRateSchedule } from "./schedules/schedule.js";
 import type { deserialize } from "./schedules/index.js";
-import { loadState, type SavedState, type StateOrder, saveState, type StateVariable, stateOf } from "./state.js";
-import { IndexedSlices, Variable } from "./variable.js";
-
-/** A gradient (null: none in this call) and the variable that it belongs to. A plain array is updated in place where it lies. */
-export type GradientAndVariable = readonly [gradient: Gradient | undefined, variable: Variable | Values];
-
-/** What a loss function returns to `minimize`. */
-export interface LossAndGradients {
-  readonly loss: number;
-  readonly gradients: Iterable<GradientAndVariable>;
-}
-
-/** A variable in training. */
-export interface Trained {
-  readonly variable: Variable;
-  readonly row: Row;
-  /** The call that last named this variable; finds duplicates without a set. */
-  call: number;
-  /** Whether a gradient has been accumulated since the last update. */
-  accumulated: boolean;
-  /** Whether the missing gradient of this variable has been warned of. */
-  warned: boolean;
-}
-
-/** Settings that variables may differ in, and so the programs that they need. */
-interface ClassSettings extends RowClass {
-  readonly dtype: DType;
-  readonly decays: boolean;
-}
+import { loadState, type OptimizerState, type SavedState, type StateOrder, saveState, type StateVariable, stateOf, type Trained } from "./state.js";
+import { Variable } from "./variable.js";
 
 /** Base of all optimizers. A subclass gives its `rule`; `Hyper` names the rule's numbers, which become options. */
 export class Optimizer<Hyper extends string = never> {
@@ -56,16 +32,12 @@ export class Optimizer<Hyper extends string = never> {
   readonly #stepSettings: StepSettings;
   readonly #flushPeriod: number;
 
-  #learningRate: Settings["learningRate"];
-  #excluded: { variables: readonly Variable[]; names: readonly (string | RegExp)[] } = { variables: [], names: [] };
-  readonly #trained: Trained[] = [];
+  readonly #state: OptimizerState;
+  readonly #trained: Trained[];
   readonly #byVariable = new Map<Variable | Values, Trained>();
-  readonly #added: Variable[] = [];
-  readonly #classes: ClassSettings[] = [];
+  readonly #classes: RowClasses;
   /** Compiled steps by variant; see `#stepFor`. */
   #steps: (CompiledStep | undefined)[] = [];
-  /** Calls of applyGradients so far. */
-  #calls = 0;
   /** Variables in the running step, in build order. Kept from step to step: a step allocates nothing. */
   readonly #rows: Row[] = [];
   readonly #inCall: Trained[] = [];
@@ -79,14 +51,14 @@ export class Optimizer<Hyper extends string = never> {
   /** @throws OptionError for an unknown option, a value out of range, or options that exclude each other. */
   constructor(options: OptimizerOptions & Partial<Record<Hyper, number | Values>> = {}) {
     const { rule } = new.target;
-    if (!rule) throw new OptionError("Optimizer is a base class. Received: a class without a rule. Make a subclass with `static rule = defineRule({ ... })`, or use Adamax.");
-    const { settings, hyper } = checkOptions(rule.name, rule.hyperparameters, options as Readonly<Record<string, unknown>>);
+    if (!rule) throw new OptionError("Optimizer is a base class", "a class without a rule", "Make a subclass with `static rule = defineRule({ ... })`, or use Adamax.");
+    const { settings, hyper } = checkOptions(rule, options as Readonly<Record<string, unknown>>);
     this.settings = settings;
     this.hyperparameters = hyper;
     this.backend = chooseBackend(settings.backend, settings.jitCompile, settings.threads);
     this.#rule = rule;
     this.#boundRule = bindRule(rule, hyper);
-    this.#learningRate = settings.learningRate;
+    this.#classes = new RowClasses(settings);
     this.#flushPeriod = flushPeriod(rule, hyper);
     this.#stepSettings = {
       clipping: clippingOf(settings),
@@ -94,11 +66,20 @@ export class Optimizer<Hyper extends string = never> {
       accumulationSteps: settings.gradientAccumulationSteps ?? 1,
       emaMomentum: settings.useEma ? settings.emaMomentum : null,
     };
+    this.#state = {
+      name: settings.name,
+      calls: 0,
+      learningRate: settings.learningRate,
+      arrays: stateNames(rule.slots, this.#stepSettings),
+      trained: [],
+      added: [],
+    };
+    this.#trained = this.#state.trained;
   }
 
   /** Updates made so far: calls of applyGradients, or every k-th of them when k micro-batches are accumulated. */
   get iterations(): number {
-    return Math.floor(this.#calls / this.#stepSettings.accumulationSteps);
+    return Math.floor(this.#state.calls / this.#stepSettings.accumulationSteps);
   }
 
   /** The rate of the next step. A schedule is evaluated; a function is called. */
@@ -108,11 +89,13 @@ export class Optimizer<Hyper extends string = never> {
 
   /** @throws OptionError when the learning rate is a schedule, or the value is out of range. */
   set learningRate(value: Values | (() => number) | number) {
-    if (this.#learningRate instanceof LearningRateSchedule || (value as unknown) instanceof LearningRateSchedule)
+    if ([this.#state.learningRate, value as unknown].some((rate) => rate instanceof LearningRateSchedule))
       throw new OptionError(
-        `The learning rate follows a schedule and cannot be set. Received: ${show(value)}. Make the optimizer with a number or a function to steer it yourself.`,
+        "The learning rate cannot be set from a schedule, or to one",
+        show(value),
+        "Make the optimizer with a number or a function to steer it yourself.",
       );
-    this.#learningRate = checkLearningRate(value);
+    this.#state.learningRate = check(this.settings.name, "learningRate", plainNumber(value), learningRate);
   }
 
   /** Whether it keeps averages. */
@@ -127,14 +110,14 @@ export class Optimizer<Hyper extends string = never> {
 
   /** The optimizer's own state, in tf_keras' order: iteration, averages, accumulators, then every slot of the first variable, of the second ... */
   get variables(): StateVariable[] {
-    return stateOf(this.#stateSource());
+    return stateOf(this.#state);
   }
 
   /** Takes the variables' values into the backend's memory and makes their state. Happens in the first applyGradients by itself.
    *  @throws OptionError when built already, BackendError when there is no memory or a variable belongs to another optimizer. */
   build(variables: Iterable<Variable | Values>): void {
     this.#assertUsable();
-    if (this.#trained.length > 0) throw new OptionError(`This optimizer is built already, for ${this.#trained.length} variables. To add variables, call extend.`);
+    this.#assertNotBuilt("build", "To add variables, call extend.");
     this.extend(variables);
   }
 
@@ -143,16 +126,17 @@ export class Optimizer<Hyper extends string = never> {
     this.#assertUsable();
     const added = new Map<Variable | Values, Variable>();
     for (const given of variables) {
-      if (this.#byVariable.has(given) || added.has(given)) throw new ShapeError(`A variable can be trained only once. Received: ${nameOf(given)} twice. Remove one.`);
-      const variable = given instanceof Variable ? given : new Variable(given, { adopt: false, name: `variable_${this.#trained.length + added.size}` });
+      if (this.#byVariable.has(given) || added.has(given)) throw new ShapeError("A variable can be trained only once", `${nameOf(given)} twice`, "Remove one.");
+      const variable = variableOf(given, `variable_${this.#trained.length + added.size}`);
       variable.assertFree();
       added.set(given, variable);
     }
     const list = [...added.values()];
-    const classCount = this.#classes.length;
+    const classes = this.#classes.list;
+    const classCount = classes.length;
     const requests = list.map((variable) => this.#request(variable));
-    const sizing = this.#classes.map((rowClass) => this.#compose(rowClass, FULLEST));
-    if (this.#classes.length > classCount) this.#steps = [];
+    const sizing = classes.map((rowClass) => this.#compose(rowClass, FULLEST));
+    if (classes.length > classCount) this.#steps = [];
     const rows = this.backend.place(requests, sizing, this.#trained.length);
     [...added.entries()].forEach(([given, variable], i) => {
       const row = rows[i]!;
@@ -167,21 +151,8 @@ export class Optimizer<Hyper extends string = never> {
   #request(variable: Variable): RowRequest {
     const rowSize = variable.length / (variable.shape[0] || 1);
     const foreign = variable.adoptable ? null : variable;
-    const state = stateNames(this.#rule.slots, this.#stepSettings);
-    return { dtype: variable.dtype, length: variable.length, rowSize, class: this.#classOf(variable), state, foreign, name: variable.name };
-  }
-
-  /** The place of the variable's class, which is made if it is the first of its kind. */
-  #classOf(variable: Variable): number {
-    const group = this.settings.groups.find((group) => names(group, variable));
-    const asked = group?.weightDecay === undefined ? this.settings.weightDecay : group.weightDecay;
-    const weightDecay = names(this.#excluded, variable) ? 0 : (asked ?? 0);
-    const { learningRateMultiplier = 1 } = group ?? {};
-    const known = this.#classes.findIndex(
-      (other) => other.dtype === variable.dtype && other.weightDecay === weightDecay && other.learningRateMultiplier === learningRateMultiplier,
-    );
-    if (known >= 0) return known;
-    return this.#classes.push({ dtype: variable.dtype, decays: weightDecay > 0, weightDecay, learningRateMultiplier }) - 1;
+    const { dtype, length, name } = variable;
+    return { dtype, length, rowSize, class: this.#classes.placeOf(variable), state: this.#state.arrays, foreign, name };
   }
 
   #compose({ dtype, decays }: ClassSettings, variant: Omit<StepVariant, "dtype" | "decays">): Program {
@@ -190,12 +161,10 @@ export class Optimizer<Hyper extends string = never> {
 
   /** No weight decay for these variables: named by identity, or by a pattern found in their name.
    *  @throws OptionError after build. */
-  excludeFromWeightDecay(selection: { variables?: readonly Variable[]; names?: readonly (string | RegExp)[] }): void {
-    refuseUnknown(Object.keys(selection), ["variables", "names"]);
-    const { variables, names } = checkSelection(selection, "excludeFromWeightDecay");
-    if (this.#trained.length > 0)
-      throw new OptionError("excludeFromWeightDecay must be called before the optimizer is built (before the first applyGradients). Move the call up.");
-    this.#excluded = { variables: [...this.#excluded.variables, ...variables], names: [...this.#excluded.names, ...names] };
+  excludeFromWeightDecay(selection: Selection): void {
+    const checked = checkSelection("excludeFromWeightDecay", selection);
+    this.#assertNotBuilt("excludeFromWeightDecay", "Move the call up, before the first applyGradients.");
+    this.#classes.exclude(checked);
   }
 
   /** One step: every gradient moves its variable. Returns the number of updates made so far.
@@ -203,8 +172,6 @@ export class Optimizer<Hyper extends string = never> {
    *  Gradients are read, never written, and free for reuse when this returns. A gradient must not be the value of a variable in the same call.
    *  @throws ShapeError for a gradient that does not fit, an unknown variable, or one named twice; OptionError when all gradients are null. */
   applyGradients(gradientsAndVariables: Iterable<GradientAndVariable>): number {
-    this.#assertUsable();
-    this.#assertNotSwapped();
     this.#assertValid();
     const learningRate = this.#currentLearningRate();
     const pairs = Array.isArray(gradientsAndVariables) ? (gradientsAndVariables as readonly GradientAndVariable[]) : [...gradientsAndVariables];
@@ -213,7 +180,7 @@ export class Optimizer<Hyper extends string = never> {
     this.#collect(pairs);
 
     const { accumulationSteps } = this.#stepSettings;
-    const updates = (this.#calls + 1) % accumulationSteps === 0;
+    const updates = (this.#state.calls + 1) % accumulationSteps === 0;
     if (updates && accumulationSteps > 1) this.#collectAccumulated();
     this.#takeRows();
     this.#parameters.learningRate = learningRate;
@@ -226,7 +193,7 @@ export class Optimizer<Hyper extends string = never> {
       trained.row.gradient = null; // it is the caller's: do not keep it alive
       trained.accumulated = !updates;
     }
-    this.#calls++;
+    this.#state.calls++;
     // Last, because they are the caller's code: if one throws, the step has been made and is counted.
     if (updates) for (const { variable } of this.#inCall) if (variable.constraint) constrain(variable);
     return this.iterations;
@@ -236,7 +203,8 @@ export class Optimizer<Hyper extends string = never> {
   minimize(loss: () => LossAndGradients): number;
   minimize(loss: () => Promise<LossAndGradients>): Promise<number>;
   minimize(loss: () => LossAndGradients | Promise<LossAndGradients>): number | Promise<number> {
-    const apply = ({ loss, gradients }: LossAndGradients): number => {
+    const apply = (result: LossAndGradients): number => {
+      const { loss, gradients } = checkLoss("minimize", result);
       this.applyGradients(gradients);
       return loss;
     };
@@ -245,24 +213,20 @@ export class Optimizer<Hyper extends string = never> {
   }
 
   #currentLearningRate(): number {
-    const rate = this.#learningRate;
+    const { learningRate: rate, calls } = this.#state;
     if (typeof rate === "number") return rate;
-    const value = rate instanceof LearningRateSchedule ? rate.at(this.#calls) : rate();
-    if (typeof value !== "number" || !Number.isFinite(value))
-      throw new OptionError(
-        `The learning rate must be a finite number. Received: ${show(value)} from the ${rate instanceof LearningRateSchedule ? "schedule" : "function"} at call ${this.#calls}. Check what it returns.`,
-      );
-    return value;
+    const value = rate instanceof LearningRateSchedule ? rate.at(calls) : rate();
+    if (Number.isFinite(value)) return value;
+    throw new OptionError(`The learning rate must be a finite number, also at call ${calls}`, `${show(value)} from ${show(rate)}`, "Check what it returns.");
   }
 
   /** Builds for every variable named in the first call, also those without a gradient: they may get one later. */
   #buildFrom(pairs: readonly GradientAndVariable[]): void {
-    const variables = pairs.map(([, variable]) => variable);
-    for (const variable of variables)
-      if (!(variable instanceof Variable || variable instanceof Float32Array || variable instanceof Float64Array))
-        throw new ShapeError(`applyGradients takes pairs of [gradient, variable]. Received: ${show(variable)} as a variable. Pass a Variable, a Float32Array or a Float64Array.`);
-    for (const [gradient, variable] of pairs) if (gradient) checkGradient(gradient, variable instanceof Variable ? variable : new Variable(variable, { adopt: false }));
-    this.build(variables);
+    for (const [gradient, variable] of pairs) {
+      const checked = variableOf(variable, "variable");
+      if (gradient) checkGradient(gradient, checked);
+    }
+    this.build(pairs.map(([, variable]) => variable));
   }
 
   /** Checks every pair, and lists the variables that have a gradient. */
@@ -278,10 +242,12 @@ export class Optimizer<Hyper extends string = never> {
       const trained = this.#byVariable.get(variable);
       if (trained === undefined)
         throw new ShapeError(
-          `This optimizer was built for ${this.#trained.length} other variables. Received: ${nameOf(variable)}, which is not one of them. Call optimizer.extend([variable]) first.`,
+          `This optimizer was built for ${this.#trained.length} other variables`,
+          `${nameOf(variable)}, which is not one of them`,
+          "Call optimizer.extend([variable]) first.",
         );
       if (trained.call === call)
-        throw new ShapeError(`Each variable can stand only once in a call of applyGradients. Received: ${nameOf(variable)} twice. Add its gradients up.`);
+        throw new ShapeError("Each variable can stand only once in a call of applyGradients", `${nameOf(variable)} twice`, "Add its gradients up.");
       trained.call = call;
       if (gradient === null || gradient === undefined) {
         missing = [...(missing ?? []), trained];
@@ -292,7 +258,7 @@ export class Optimizer<Hyper extends string = never> {
       inCall[count++] = trained;
     }
     if (inCall.length !== count) inCall.length = count;
-    if (count === 0) throw new OptionError("No gradients provided for any variable. Received: only null. Check that the loss depends on the variables.");
+    if (count === 0) throw new OptionError("No gradients provided for any variable", "only null", "Check that the loss depends on the variables.");
     if (missing) warnMissing(missing);
   }
 
@@ -330,8 +296,8 @@ export class Optimizer<Hyper extends string = never> {
     if (!step) {
       const variant = { accumulatesOnly: !updates, flushesSlots, overwrites, startsAverage };
       step = this.backend.compile(
-        this.#classes.map((rowClass) => this.#compose(rowClass, variant)),
-        this.#classes,
+        this.#classes.list.map((rowClass) => this.#compose(rowClass, variant)),
+        this.#classes.list,
       );
       this.#steps[key] = step;
     }
@@ -342,7 +308,7 @@ export class Optimizer<Hyper extends string = never> {
    *  @throws OptionError unless useEma is on. */
   swapAverages(): void {
     this.#assertUsable();
-    if (!this.useEma) throw new OptionError("There are no averages to swap. Received: useEma=false. Make the optimizer with useEma: true.");
+    if (!this.useEma) throw new OptionError("There are no averages to swap", "useEma=false", "Make the optimizer with useEma: true.");
     for (const { variable, row } of this.#trained) {
       const average = row.array("average");
       const { value } = variable;
@@ -369,9 +335,8 @@ export class Optimizer<Hyper extends string = never> {
   /** A state array of your own, saved and loaded with the optimizer's. */
   addVariable({ shape, dtype = "float32", name }: { shape: readonly number[]; dtype?: DType; name: string }): Variable {
     const length = shape.reduce((product, size) => product * size, 1);
-    const values = dtype === "float32" ? new Float32Array(length) : new Float64Array(length);
-    const variable = new Variable(values, { shape, name: `${this.settings.name}/${name}` });
-    this.#added.push(variable);
+    const variable = new Variable(new ARRAYS[dtype](length), { shape, name: `${this.settings.name}/${name}` });
+    this.#state.added.push(variable);
     return variable;
   }
 
@@ -382,8 +347,8 @@ export class Optimizer<Hyper extends string = never> {
 
   /** The options in Keras' snake_case; JSON. tf_keras and Keras 3 refuse each other's keys: say whose it shall be. */
   getConfig(dialect: Dialect = "tf_keras"): Config {
-    const learningRate = this.#learningRate;
-    return toConfig({ ...this.settings, learningRate }, this.hyperparameters, dialect);
+    const { learningRate } = this.#state;
+    return toConfig({ ...this.settings, learningRate }, this.hyperparameters, check("getConfig", "dialect", dialect, dialects));
   }
 
   /** An optimizer from `getConfig`'s JSON, or from what tf_keras or Keras 3 wrote, bare or serialized with its class name.
@@ -400,54 +365,43 @@ export class Optimizer<Hyper extends string = never> {
 
   /** The state as arrays under "0", "1", ..., in the order in which tf_keras or Keras 3 saves it. Copies. */
   saveOwnVariables(store: SavedState = {}, order: StateOrder = "tf_keras"): SavedState {
-    this.#assertUsable();
-    this.#assertNotSwapped();
     this.#assertValid();
-    return Object.assign(store, saveState(this.#stateSource(), order));
+    return Object.assign(store, saveState(this.#state, check("saveOwnVariables", "order", order, dialects)));
   }
 
   /** Loads what saveOwnVariables, tf_keras or Keras 3 saved, in either order. Build first.
    *  @throws CheckpointError that lists what is missing or does not fit; nothing is changed then. */
   loadOwnVariables(store: Readonly<SavedState>): void {
-    this.#assertUsable();
     this.#assertNotSwapped();
-    const { calls, learningRate } = loadState(this.#stateSource(), store);
-    this.#calls = calls;
+    loadState(this.#state, store);
     this.#invalid = false;
-    // Keras 3 saves the rate in float32. Where ours rounds to that, ours is the more exact one.
-    const own = this.#learningRate;
-    if (learningRate !== null && typeof own === "number" && Math.fround(own) !== Math.fround(learningRate)) this.#learningRate = learningRate;
   }
 
   /** Like loadOwnVariables, from a list. */
   setWeights(weights: readonly SavedState[string][]): void {
-    this.loadOwnVariables(Object.fromEntries(weights.map((value, i) => [`${i}`, value])));
-  }
-
-  #stateSource() {
-    return {
-      name: this.settings.name,
-      calls: this.#calls,
-      learningRate: typeof this.#learningRate === "number" ? this.#learningRate : null,
-      slots: this.#rule.slots,
-      averages: this.useEma,
-      accumulators: this.#stepSettings.accumulationSteps > 1,
-      trained: this.#trained,
-      added: this.#added,
-    };
+    this.loadOwnVariables({ ...weights } as unknown as SavedState);
   }
 
   #assertUsable(): void {
-    if (this.#disposed) throw new BackendError("This optimizer was disposed, and its state is gone. Make a new one; the variables keep their values.");
+    if (this.#disposed) throw new BackendError("This optimizer's state is gone", "a call after dispose()", "Make a new optimizer; the variables keep their values.");
   }
 
+  #assertNotBuilt(method: string, remedy: string): void {
+    if (this.#trained.length > 0)
+      throw new OptionError(`${method} comes before the optimizer is built`, `a call when it was built for ${this.#trained.length} variables`, remedy);
+  }
+
+  /** Usable, and every variable holds its own value. */
   #assertNotSwapped(): void {
-    if (this.#swapped) throw new OptionError("The variables hold their averages now, and the averages the variables (swapAverages was called). Call swapAverages again first.");
+    this.#assertUsable();
+    if (this.#swapped) throw new OptionError("The variables hold their averages", "a call between two of swapAverages", "Call swapAverages again first.");
   }
 
+  /** Usable, not swapped, and no step broke off. */
   #assertValid(): void {
+    this.#assertNotSwapped();
     if (this.#invalid)
-      throw new BackendError("The last step broke off in the middle, and the variables and the state are neither old nor new. Load both again (loadOwnVariables) before the next step.");
+      throw new BackendError("Variables and state are neither old nor new", "a call after a step that broke off", "Load both again (loadOwnVariables) first.");
   }
 
   /** Frees the state, and hands every variable its values back in an ordinary array. Twice is harmless. */
@@ -470,18 +424,6 @@ export class Optimizer<Hyper extends string = never> {
 /** Every other variant of a step needs at most the scalars and arrays of this one. */
 const FULLEST = { accumulatesOnly: false, flushesSlots: true, startsAverage: false, overwrites: true } as const;
 
-const nameOf = (variable: Variable | Values): string => (variable instanceof Variable ? `variable ${show(variable.name)}` : show(variable));
-
-const checkGradient = (gradient: Gradient, variable: Variable): void => {
-  if (gradient instanceof IndexedSlices) return gradient.assertFits(variable);
-  const fits = gradient instanceof (variable.dtype === "float32" ? Float32Array : Float64Array) && gradient.length === variable.length;
-  if (fits) return;
-  const wanted = `${variable.dtype === "float32" ? "Float32Array" : "Float64Array"} of length ${variable.length}`;
-  throw new ShapeError(
-    `The gradient of ${nameOf(variable)} (shape [${variable.shape}], ${variable.dtype}) must be a ${wanted}, IndexedSlices or null. Received: ${show(gradient)}. Pass one value per element, in the variable's dtype.`,
-  );
-};
-
 const warnMissing = (missing: readonly Trained[]): void => {
   const fresh = missing.filter((trained) => !trained.warned);
   if (fresh.length === 0) return;
@@ -495,7 +437,9 @@ const constrain = (variable: Variable): void => {
   if (!constrained || constrained === value) return;
   if (constrained.length !== value.length)
     throw new ShapeError(
-      `The constraint of ${nameOf(variable)} must return as many values as it got, or nothing. Received: ${show(constrained)} for ${value.length} values. Change them in place, or return all of them.`,
+      `The constraint of ${variable} must return as many values as it got, or nothing`,
+      show(constrained),
+      "Change the values in place, or return all of them.",
     );
   value.set(constrained);
 };

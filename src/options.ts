@@ -184,5 +184,5 @@ export const clippingOf = ({ clipnorm, clipvalue, globalClipnorm }: Settings): C
 };
 
 /** Whether a selection names this variable. */
-export const selects = ({ variables, names }: Checked<Selection>, variable: Variable): boolean =>
-  variables?.some((other) => other === variable || other === variable.target()) || names?.some((pattern) => new RegExp(pattern).test(variable.name));
+export const selects = ({ variables, names }: Selection, variable: Variable): boolean =>
+  [variable, variable.target()].some((one) => variables?.includes(one)) || (names ?? []).some((pattern) => new RegExp(pattern).test(variable.name));

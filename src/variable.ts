@@ -2,7 +2,7 @@
 
 import type { SparseGradient, Values } from "./backends/backend.js";
 import { BackendError, OptionError, ShapeError, show } from "./errors.js";
-import type { DType } from "./rule/program.js";
+import { ARRAYS, type DType } from "./rule/program.js";
 
 /** What a variable may be told besides its value. */
 export interface VariableOptions {
@@ -24,6 +24,8 @@ export interface Adoption {
   array(name: "w" | "g"): Values;
 }
 
+export const isValues = (value: unknown): value is Values => value instanceof Float32Array || value instanceof Float64Array;
+
 /** A trainable array of float32 or float64 values, in row-major order; `V` is the type of the array.
  *  @throws ShapeError when the shape does not hold as many elements as the value. */
 export class Variable<V extends Values = Values> {
@@ -39,16 +41,15 @@ export class Variable<V extends Values = Values> {
   #adoption: Adoption | undefined;
 
   constructor(value: V, options: VariableOptions = {}) {
-    if (!(value instanceof Float32Array || value instanceof Float64Array))
-      throw new ShapeError(
-        `A variable's value is a Float32Array or a Float64Array. Received: ${show(value)}. Convert it, for example by Float32Array.from(values).`,
-      );
+    if (!isValues(value))
+      throw new ShapeError("A variable's value is a Float32Array or a Float64Array", show(value), "Convert it, for example by Float32Array.from(values).");
     const { shape = [value.length], name = "variable", constraint, adopt = true } = options;
     const elements = shape.reduce((product, size) => product * size, 1);
     if (!shape.every((size) => Number.isInteger(size) && size >= 0) || elements !== value.length)
       throw new ShapeError(
-        `The shape of variable ${show(name)} must hold as many elements as its value. ` +
-          `Received: shape [${shape}] (${elements} elements) for ${value.length} values. Correct the one that is wrong.`,
+        `The shape of variable ${show(name)} must hold as many elements as its value`,
+        `shape [${shape}] (${elements} elements) for ${value.length} values`,
+        "Correct the one that is wrong.",
       );
     this.name = name;
     this.shape = [...shape];
@@ -62,6 +63,11 @@ export class Variable<V extends Values = Values> {
   /** The elements now. A view that updates change in place; one taken before `build` is stale once the optimizer has adopted it. */
   get value(): V {
     return this.#adoption && this.adoptable ? (this.#adoption.array("w") as V) : this.#value;
+  }
+
+  /** As it stands in errors: with its name, shape and dtype. */
+  toString(): string {
+    return `variable ${show(this.name)} (shape [${this.shape}], ${this.dtype})`;
   }
 
   /** @internal The elements are in this array from now on. For variables that are not adopted. */
@@ -78,7 +84,7 @@ export class Variable<V extends Values = Values> {
    *  copies nothing. Made on first use, zeros at first. Like `value`, stale if it was taken before `build`. */
   get gradient(): V {
     if (this.#adoption) return this.#adoption.array("g") as V;
-    this.#gradient ??= new (this.dtype === "float32" ? Float32Array : Float64Array)(this.length) as V;
+    this.#gradient ??= new ARRAYS[this.dtype](this.length) as V;
     return this.#gradient;
   }
 
@@ -100,8 +106,9 @@ export class Variable<V extends Values = Values> {
   assertFree(): void {
     if (this.#adoption)
       throw new BackendError(
-        `Variable ${show(this.name)} is trained by another optimizer (${this.#adoption.owner}), which holds its memory. ` +
-          "Dispose that optimizer first (its values come back into an ordinary array), or give each optimizer variables of its own.",
+        "A variable's memory belongs to one optimizer",
+        `${this}, which ${this.#adoption.owner} trains`,
+        "Dispose that optimizer first (the values come back into an ordinary array), or give each optimizer variables of its own.",
       );
   }
 
@@ -122,28 +129,27 @@ export class IndexedSlices implements SparseGradient {
     /** Rows of the variable, each in [0, shape[0]). */
     readonly indices: Int32Array | readonly number[],
   ) {
-    if (!(values instanceof Float32Array || values instanceof Float64Array))
-      throw new ShapeError(`The values of IndexedSlices are a Float32Array or a Float64Array. Received: ${show(values)}.`);
+    if (!isValues(values)) throw new ShapeError("The values of IndexedSlices are a Float32Array or a Float64Array", show(values), "Convert them.");
     if (!(indices instanceof Int32Array || Array.isArray(indices)))
-      throw new OptionError(`The indices of IndexedSlices are an Int32Array or an array of numbers. Received: ${show(indices)}.`);
+      throw new OptionError("The indices of IndexedSlices are an Int32Array or an array of numbers", show(indices), "Convert them.");
   }
 
   /** @throws ShapeError unless this is a gradient for `variable`. */
   assertFits(variable: Variable): void {
-    const [rows = 1] = variable.shape;
-    const rowSize = rows === 0 ? 0 : variable.length / rows;
-    const what = `The sparse gradient of variable ${show(variable.name)} (shape [${variable.shape}], ${variable.dtype})`;
-    if (variable.shape.length === 0) throw new ShapeError(`${what} has no rows to name. Received: IndexedSlices. Give a dense gradient.`);
-    if (this.values instanceof Float32Array !== (variable.dtype === "float32"))
-      throw new ShapeError(`${what} must be ${variable.dtype}. Received: ${show(this.values)}. Convert the values.`);
-    if (this.values.length !== this.indices.length * rowSize)
-      throw new ShapeError(
-        `${what} must have ${rowSize} values per index. Received: ${this.indices.length} indices and ${this.values.length} values. Give ${this.indices.length * rowSize} values.`,
-      );
-    for (let i = 0; i < this.indices.length; i++) {
-      const row = this.indices[i]!;
+    const { values, indices } = this;
+    const [rows = 0] = variable.shape;
+    const wanted = indices.length * (variable.length / (rows || 1));
+    const refuse = (wrong: string, received: string, remedy: string): never => {
+      throw new ShapeError(`The sparse gradient of ${variable} ${wrong}`, received, remedy);
+    };
+    if (variable.shape.length === 0) refuse("has no rows to name", "IndexedSlices", "Give a dense gradient.");
+    if (!(values instanceof ARRAYS[variable.dtype])) refuse(`must be ${variable.dtype}`, show(values), "Convert the values.");
+    if (values.length !== wanted)
+      refuse("must have a row of values per index", `${indices.length} indices and ${values.length} values`, `Give ${wanted} values.`);
+    for (let i = 0; i < indices.length; i++) {
+      const row = indices[i]!;
       if (!Number.isInteger(row) || row < 0 || row >= rows)
-        throw new ShapeError(`${what} names a row that is not there. Received: indices[${i}] = ${row}. Rows go from 0 to ${rows - 1}.`);
+        refuse("names a row that is not there", `indices[${i}] = ${row}`, `Rows go from 0 to ${rows - 1}.`);
     }
   }
 }

@@ -23,7 +23,7 @@ export const build = ({ tensors, size }: Model, options: AdamaxOptions = {}, kin
     { length: tensors },
     (_, t) => new Variable(Values.from(initialValue(t, size)), { adopt, name: `v${t}` }),
   );
-  const optimizer = new Adamax(options);
+  const optimizer = new Adamax({ threads: 1, ...options }); // threads have a question of their own
   optimizer.build(variables);
   const pairs = variables.map((variable, t): GradientAndVariable => {
     const gradient = ownGradients ? variable.gradient : new Values(size);

@@ -30,8 +30,9 @@ export interface Contender {
   readonly rates: readonly number[];
 }
 
-const adaptiveRates = [0.0005, 0.001, 0.002, 0.004, 0.008, 0.016];
-const gradientRates = [0.125, 0.25, 0.5, 1, 2, 4, 8];
+const adamaxRates = [0.0005, 0.001, 0.002, 0.004, 0.008, 0.016];
+const adamRates = [0.000125, 0.00025, ...adamaxRates];
+const sgdRates = [0.125, 0.25, 0.5, 1, 2, 4, 8];
 
 /** The five of `npm start`. */
 export const contenders: readonly Contender[] = [
@@ -39,31 +40,31 @@ export const contenders: readonly Contender[] = [
     id: "tfjs-adamax",
     label: "TensorFlow.js Adamax",
     create: (learningRate) => tf.train.adamax(learningRate),
-    rates: adaptiveRates,
+    rates: adamaxRates,
   },
   {
     id: "tfjs-adam",
     label: "TensorFlow.js Adam",
     create: (learningRate) => tf.train.adam(learningRate),
-    rates: adaptiveRates,
+    rates: adamRates,
   },
   {
     id: "tfjs-sgd",
     label: "TensorFlow.js SGD",
     create: (learningRate) => tf.train.sgd(learningRate),
-    rates: gradientRates,
+    rates: sgdRates,
   },
   {
     id: "adamax",
     label: "Adamax",
     create: (learningRate) => new Adamax({ learningRate }),
-    rates: adaptiveRates,
+    rates: adamaxRates,
   },
   {
     id: "adamax-clipped-averaged",
     label: "Adamax, clipping and averaging",
     create: (learningRate) => new Adamax({ learningRate, clipnorm, useEma: true, emaMomentum }),
-    rates: adaptiveRates,
+    rates: adamaxRates,
   },
 ];
 
@@ -73,25 +74,25 @@ export const variants: readonly Contender[] = [
     id: "adamax-clipped",
     label: "Adamax, clipping",
     create: (learningRate) => new Adamax({ learningRate, clipnorm }),
-    rates: adaptiveRates,
+    rates: adamaxRates,
   },
   {
     id: "adamax-averaged",
     label: "Adamax, averaging",
     create: (learningRate) => new Adamax({ learningRate, useEma: true, emaMomentum }),
-    rates: adaptiveRates,
+    rates: adamaxRates,
   },
   {
     id: "handmade-adam",
     label: "TensorFlow.js Adam, clipping and averaging by hand",
     create: (learningRate) => new ClippedAveraged(tf.train.adam(learningRate), clipnorm, emaMomentum),
-    rates: adaptiveRates,
+    rates: adamRates,
   },
   {
     id: "handmade-sgd",
     label: "TensorFlow.js SGD, clipping and averaging by hand",
     create: (learningRate) => new ClippedAveraged(tf.train.sgd(learningRate), clipnorm, emaMomentum),
-    rates: gradientRates,
+    rates: sgdRates,
   },
 ];
 

@@ -4,6 +4,8 @@ import type { Expression, NormScope, Operation, ScalarOperation } from "./expres
 
 /** What an array is made of. Arithmetic on it rounds to the same. */
 export type DType = "float32" | "float64";
+/** The class of array for each. */
+export const ARRAYS = { float32: Float32Array, float64: Float64Array } as const;
 
 /** What a pass computes for each element; inputs are places of earlier nodes in the same pass. */
 export type Node =

@@ -15,8 +15,8 @@ export interface PiecewiseConstantDecayOptions {
 export class PiecewiseConstantDecay extends KerasSchedule<PiecewiseConstantDecayOptions> {
   constructor(options: PiecewiseConstantDecayOptions) {
     super("PiecewiseConstantDecay", options, {
-      boundaries: arrayOf(nonNegative),
-      values: arrayOf(nonNegative),
+      boundaries: arrayOf(nonNegative, 1),
+      values: arrayOf(nonNegative, 1),
       name: optional(text, "PiecewiseConstant"), // Keras: this name lacks the Decay
     });
     const { boundaries, values } = this.settings;

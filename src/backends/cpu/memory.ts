@@ -109,6 +109,14 @@ export class CpuRow implements Row {
     return view;
   }
 
+  /** The value and the gradient lie there from now on. Jobs that were written for other places are void. */
+  moveTo(w: Pointer, g: Pointer): void {
+    if (this.pointers[0] === w && this.pointers[1] === g) return;
+    this.pointers[0] = w;
+    this.pointers[1] = g;
+    this.segment.writtenRows.length = 0;
+  }
+
   /** The views are of a memory that has moved. */
   forgetViews(): void {
     this.#views.clear();
@@ -169,6 +177,9 @@ export class Segment {
   /** Elements in the pending jobs. */
   elements = 0;
   staged = 0;
+  /** Which row's whole job stands in each place of the table, and for which plan, so that a step like the last one writes none again. */
+  readonly writtenRows: (CpuRow | undefined)[] = [];
+  readonly writtenPlans: unknown[] = [];
   /** Where staged values go back to after the jobs have run: row, first element, pointer, length. */
   readonly returns: { row: CpuRow; begin: number; pointer: Pointer; length: number }[] = [];
 

@@ -185,11 +185,12 @@ class CpuStep implements CompiledStep {
     const stagesW = foreign !== null && uses.w && row.pointers[0] === 0;
     const stagesG = uses.g && gradient !== row.ownGradient;
     if (!stagesW && !stagesG) {
-      for (let begin = 0; begin < length; begin += this.#jobLength) {
-        if (segment.pending === JOBS) this.#flush(segment);
-        const offset = begin * bytesPerElement;
-        this.#writeJob(row, plan, pass, begin, Math.min(this.#jobLength, length - begin), row.pointers[0]! + offset, row.pointers[1]! + offset);
-      }
+      if (length <= this.#jobLength) this.#writeWholeJob(row, plan, pass);
+      else
+        for (let begin = 0; begin < length; begin += this.#jobLength) {
+          const offset = begin * bytesPerElement;
+          this.#writeJob(row, plan, pass, begin, Math.min(this.#jobLength, length - begin), row.pointers[0]! + offset, row.pointers[1]! + offset);
+        }
       return;
     }
     const sparse = gradient !== null && "indices" in gradient ? gradient : null;
@@ -221,14 +222,37 @@ class CpuStep implements CompiledStep {
     }
   }
 
+  /** A variable in one job. Mostly it is as in the last step, and stands in the table already. */
+  #writeWholeJob(row: CpuRow, plan: ClassPlan, pass: number): void {
+    const { segment } = row;
+    const { length } = row.request;
+    if (length === 0) return;
+    const place = segment.pending;
+    const isWritten = segment.writtenRows[place] === row && segment.writtenPlans[place] === plan && segment.words[jobAt(segment)] === this.#functionOf(row, pass);
+    if (isWritten) return this.#countJob(segment, length);
+    this.#writeJob(row, plan, pass, 0, length, row.pointers[0]!, row.pointers[1]!);
+    segment.writtenRows[segment.pending - 1] = row;
+    segment.writtenPlans[segment.pending - 1] = plan;
+  }
+
+  #functionOf(row: CpuRow, pass: number): number {
+    return row.request.class * this.#passes + pass;
+  }
+
+  #countJob(segment: Segment, elements: number): void {
+    if (segment.pending === 0 && !this.#open.includes(segment)) this.#open.push(segment);
+    segment.pending++;
+    segment.elements += elements;
+  }
+
   #writeJob(row: CpuRow, plan: ClassPlan, pass: number, begin: number, length: number, w: Pointer, g: Pointer): void {
     const { segment, names, pointers, bytesPerElement } = row;
     const { words } = segment;
     const { buffers, passes } = plan.program;
-    if (segment.pending === 0 && !this.#open.includes(segment)) this.#open.push(segment);
+    if (segment.pending === JOBS) this.#flush(segment);
     if (plan.arrays.length < buffers.length) plan.arrays.push(...buffers.map((name) => names.indexOf(name)));
-    const job = (segment.jobs + segment.pending * segment.jobBytes) / 4;
-    words[job + JOB.function] = row.request.class * this.#passes + pass;
+    const job = jobAt(segment);
+    words[job + JOB.function] = this.#functionOf(row, pass);
     words[job + JOB.length] = length;
     words[job + JOB.constants] = row.constants;
     words[job + JOB.sums] = row.sums + (begin / BLOCK) * passes[pass]!.sums.length * 8;
@@ -236,8 +260,8 @@ class CpuStep implements CompiledStep {
       const array = plan.arrays[i]!;
       words[job + JOB.arrays + i] = array === 0 ? w : array === 1 ? g : pointers[array]! + begin * bytesPerElement;
     }
-    segment.pending++;
-    segment.elements += length;
+    segment.writtenRows[segment.pending] = undefined;
+    this.#countJob(segment, length);
   }
 
   #flush(segment: Segment): void {
@@ -259,6 +283,9 @@ class CpuStep implements CompiledStep {
 
 /** The segment's memory in the dtype of a row. */
 const elementsOf = (row: CpuRow): Values => (row.bytesPerElement === 4 ? row.segment.float32 : row.segment.float64);
+
+/** The word at which the next job begins. */
+const jobAt = (segment: Segment): number => (segment.jobs + segment.pending * segment.jobBytes) / 4;
 
 const reserve = (segment: Segment, bytes: number): Pointer => {
   const pointer = segment.staging + segment.staged;

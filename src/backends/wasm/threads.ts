@@ -1,6 +1,5 @@
 /** The calling thread's side of a pool of workers. */
 
-import { BackendError } from "../../errors.js";
 import { controlBytes, deal, drain, isLoaded, type RunJob, WORD } from "./claims.js";
 import type { Message } from "./worker.js";
 
@@ -92,9 +91,9 @@ export class ThreadPool {
     return true;
   }
 
-  /** Runs the jobs on all threads; returns when every one is done.
-   *  @throws BackendError when a worker died inside of a job: what it was writing is neither old nor new. */
-  run(instance: number, dispatch: Dispatch): void {
+  /** Runs the jobs on all threads. Returns how many are done: all, unless a worker died inside of one; what that was writing is
+   *  neither old nor new. */
+  run(instance: number, dispatch: Dispatch): number {
     const control = this.#control;
     control[WORD.jobs] = dispatch.jobs;
     control[WORD.jobBytes] = dispatch.jobBytes;
@@ -105,23 +104,20 @@ export class ThreadPool {
     Atomics.add(control, WORD.generation, 1);
     if (Atomics.load(control, WORD.sleepers) > 0) Atomics.notify(control, WORD.generation);
     drain(control, this.threads, 0, (number) => this.#runners[number]!);
-    this.#finish(dispatch.pending);
+    return this.#finish(dispatch.pending);
   }
 
   /** Waits for the jobs that workers have claimed. */
-  #finish(jobs: number): void {
+  #finish(jobs: number): number {
     const control = this.#control;
-    for (let i = 0; i < 1000; i++) if (Atomics.load(control, WORD.done) === jobs) return;
+    for (let i = 0; i < 1000; i++) if (Atomics.load(control, WORD.done) === jobs) return jobs;
     const begin = performance.now();
-    while (Atomics.load(control, WORD.done) !== jobs) {
+    for (;;) {
+      const done = Atomics.load(control, WORD.done);
       const waited = performance.now() - begin;
-      if (Atomics.load(control, WORD.failed) === 1 || waited > PATIENCE_MILLISECONDS)
-        throw new BackendError(
-          "A worker thread died in the middle of a step, and left variables and state neither old nor new. " +
-            `Received: ${Atomics.load(control, WORD.done)} of ${jobs} parts done. Load the last checkpoint into the variables and the optimizer.`,
-        );
+      if (done === jobs || Atomics.load(control, WORD.failed) === 1 || waited > PATIENCE_MILLISECONDS) return done;
       // The worker has lost its core for a while: give it ours.
-      if (waited > 0.5 && this.#mayWait) Atomics.wait(control, WORD.done, Atomics.load(control, WORD.done), 0.2);
+      if (waited > 0.5 && this.#mayWait) Atomics.wait(control, WORD.done, done, 0.2);
     }
   }
 

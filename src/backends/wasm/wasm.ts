@@ -1,11 +1,12 @@
 /** The WebAssembly backend: compiled passes over memory of its own, on one thread or several. */
 
-import { BackendError, OptionError, show } from "../../errors.js";
+import { BackendError } from "../../errors.js";
+import { type Checked, checkKinds, threadCount } from "../../kinds.js";
 import type { Program } from "../../rule/program.js";
 import type { Engine, Memory, Segment } from "../cpu/memory.js";
 import { CpuBackend } from "../cpu/step.js";
 import { compileModule } from "./compiler.js";
-import { ThreadPool } from "./threads.js";
+import type { ThreadPool } from "./threads.js";
 
 const PAGE = 65536;
 const MAX_PAGES = 65536;
@@ -55,56 +56,57 @@ export class WasmBackend extends CpuBackend {
 class WasmEngine implements Engine {
   readonly name = "wasm";
   readonly maxBytes = MAX_PAGES * PAGE;
-  readonly #asked: number | "auto";
-  readonly #options: WasmOptions;
-  readonly #refusal: string | null;
+  readonly #options: Checked<WasmOptions>;
+  readonly #refusal = threadRefusal();
+  /** Threads that a step is cut for; the workers come later, and until then the caller works alone. */
+  threads = 1;
   #pool: ThreadPool | undefined;
+  #starting: Promise<void> | undefined;
   #lost = "";
   sharedPasses = 0;
 
   constructor(options: WasmOptions) {
-    const { threads = "auto" } = options;
-    if (threads !== "auto" && !(Number.isInteger(threads) && threads >= 1 && threads <= 256))
-      throw new OptionError(`threads must be "auto" or an integer from 1 to 256. Received: ${show(threads)}. Leave it out for "auto".`);
-    this.#asked = threads;
-    this.#options = options;
-    this.#refusal = threadRefusal();
+    this.#options = checkKinds("WasmBackend", options, {
+      threads: threadCount,
+      workerUrl: { wanted: "a URL", holds: (value) => value instanceof URL || typeof value === "string", byDefault: "" },
+    });
   }
 
   get why(): string {
     const speed = "WebAssembly SIMD, the fastest backend for values in main memory";
-    if (this.#refusal && this.#asked !== 1) return `${speed}; one thread: ${this.#refusal}`;
-    if (this.#pool) return `${speed}; ${this.#pool.threads} threads${this.#lost}`;
-    return `${speed}; one thread${this.#asked === "auto" ? ": no model so far was large enough for more" : ""}`;
-  }
-
-  get threads(): number {
-    return this.#pool?.threads ?? 1;
+    if (this.#refusal && this.#options.threads !== 1) return `${speed}; one thread: ${this.#refusal}`;
+    if (this.threads > 1) return `${speed}; ${this.threads} threads${this.#lost}`;
+    return `${speed}; one thread${this.#options.threads === "auto" ? ": no model so far was large enough for more" : ""}`;
   }
 
   allocate(bytes: number): Memory {
-    if (this.#wantsThreads(bytes)) this.#startPool();
+    if (this.threads === 1) this.#startThreads(bytes);
     const pages = Math.ceil(bytes / PAGE);
     try {
-      return new WebAssembly.Memory({ initial: pages, maximum: pages, shared: this.#pool !== undefined });
+      return new WebAssembly.Memory({ initial: pages, maximum: pages, shared: this.threads > 1 });
     } catch {
       throw new BackendError(
-        `There is no memory for the variables, their gradients and their state. Asked for: ${pages * PAGE} bytes in one piece. ` +
-          "Train fewer variables, free other memory, or give the process more.",
+        "There is no memory for the variables, their gradients and their state",
+        `a request for ${pages * PAGE} bytes in one piece`,
+        "Train fewer variables, free other memory, or give the process more.",
       );
     }
   }
 
-  #wantsThreads(bytes: number): boolean {
-    if (this.#refusal || this.#asked === 1) return false;
-    return this.#asked !== "auto" || (bytes >= WORTH_THREADS_BYTES && coreCount() > 1);
-  }
-
-  #startPool(): void {
-    this.#pool ??= new ThreadPool(this.#asked === "auto" ? Math.min(coreCount(), MAX_AUTO_THREADS) : (this.#asked as number), this.#options.workerUrl, (reason) => {
+  /** Starts workers, if they are asked for and worth it for a memory of this size. Their code is loaded when it is needed. */
+  #startThreads(bytes: number): void {
+    const { threads, workerUrl } = this.#options;
+    const auto = bytes < WORTH_THREADS_BYTES ? 1 : Math.min(coreCount(), MAX_AUTO_THREADS);
+    this.threads = this.#refusal ? 1 : threads === "auto" ? auto : threads;
+    if (this.threads === 1) return;
+    const lost = (reason: string) => {
       if (!this.#lost) console.warn(`adamax: a worker thread was lost (${reason}); training goes on with those that are left.`);
       this.#lost = ` less those that were lost (${reason})`;
-    });
+    };
+    const starting = import("./threads.js").then(({ ThreadPool }) => {
+      if (this.#starting === starting) this.#pool = new ThreadPool(this.threads, workerUrl || undefined, lost);
+    }, (error) => lost(String(error)));
+    this.#starting = starting;
   }
 
   compile(programs: readonly Program[]): (segment: Segment) => () => void {
@@ -118,20 +120,31 @@ class WasmEngine implements Engine {
       const exports = new WebAssembly.Instance(module, { memory: { memory } }).exports;
       const run = exports.run as (jobs: number, count: number, jobBytes: number, scratch: number) => void;
       const alone = () => run(segment.jobs, segment.pending, segment.jobBytes, segment.scratch);
-      const pool = this.#pool;
-      if (!isShared || !pool) return alone;
-      const instance = pool.load(module, memory, (job, scratch) => run(job, 1, 0, scratch));
+      if (!isShared) return alone;
+      let pool: ThreadPool | undefined;
+      let instance = 0;
       return () => {
-        if (!pool.isWorth(instance, segment)) return alone();
+        if (!pool && this.#pool) {
+          pool = this.#pool;
+          instance = pool.load(module, memory, (job, scratch) => run(job, 1, 0, scratch));
+        }
+        if (!pool?.isWorth(instance, segment)) return alone();
         this.sharedPasses++;
-        pool.run(instance, segment);
+        const done = pool.run(instance, segment);
+        if (done < segment.pending)
+          throw new BackendError(
+            "A worker thread died in the middle of a step, and left variables and state neither old nor new",
+            `${done} of ${segment.pending} parts done`,
+            "Load the last checkpoint into the variables and the optimizer.",
+          );
       };
     };
   }
 
   dispose(): void {
     this.#pool?.dispose();
-    this.#pool = undefined;
+    this.#pool = this.#starting = undefined;
+    this.threads = 1;
   }
 }
 

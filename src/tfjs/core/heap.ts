@@ -77,12 +77,10 @@ export class HeapBackend extends CpuBackend {
 const lieIn = (row: CpuRow, buffer: ArrayBufferLike): void => {
   const { gradient, request, pointers } = row;
   const variable = request.foreign;
-  const here = variable instanceof TensorVariable && variable.isWritable && variable.value.buffer === buffer;
-  pointers[0] = here ? variable.value.byteOffset : 0;
-  if (ArrayBuffer.isView(gradient) && gradient.buffer === buffer) {
-    row.ownGradient = gradient;
-    pointers[1] = gradient.byteOffset;
-  }
+  const hasValue = variable instanceof TensorVariable && variable.isWritable && variable.value.buffer === buffer;
+  const hasGradient = ArrayBuffer.isView(gradient) && gradient.buffer === buffer;
+  if (hasGradient) row.ownGradient = gradient;
+  row.moveTo(hasValue ? variable.value.byteOffset : 0, hasGradient ? gradient.byteOffset : pointers[1]!);
 };
 
 class HeapEngine implements Engine {

@@ -1,0 +1,47 @@
+/** What a step is given: pairs of a gradient and its variable, checked before anything moves. */
+
+import type { Gradient, Values } from "./backends/backend.js";
+import { OptionError, ShapeError, show } from "./errors.js";
+import { ARRAYS } from "./rule/program.js";
+import { IndexedSlices, isValues, Variable } from "./variable.js";
+
+/** A gradient (null: none in this call) and the variable that it belongs to. A plain array is updated in place where it lies. */
+export type GradientAndVariable = readonly [gradient: Gradient | undefined, variable: Variable | Values];
+
+/** What a loss function returns to `minimize`. */
+export interface LossAndGradients {
+  readonly loss: number;
+  readonly gradients: Iterable<GradientAndVariable>;
+}
+
+/** @throws OptionError unless this is what the loss function of `owner` should return. */
+export const checkLoss = <Result extends { readonly loss: number; readonly gradients: Iterable<unknown> }>(owner: string, result: Result): Result => {
+  const { loss, gradients } = result ?? {};
+  if (typeof loss === "number" && typeof gradients?.[Symbol.iterator] === "function") return result;
+  throw new OptionError(
+    `The loss of ${owner} must return { loss, gradients }: a number, and pairs of a gradient and its variable`,
+    `loss=${show(loss)}, gradients=${show(gradients)}`,
+    "Return both, the number read out of its array or tensor.",
+  );
+};
+
+/** @throws ShapeError unless `gradient` has the variable's dtype and length, or names rows of it. */
+export const checkGradient = (gradient: Exclude<Gradient, null>, variable: Variable): void => {
+  if (gradient instanceof IndexedSlices) return gradient.assertFits(variable);
+  const Wanted = ARRAYS[variable.dtype];
+  if (gradient instanceof Wanted && gradient.length === variable.length) return;
+  throw new ShapeError(
+    `The gradient of ${variable} must be a ${Wanted.name} of length ${variable.length}, IndexedSlices or null`,
+    show(gradient),
+    "Pass one value per element, in the variable's dtype.",
+  );
+};
+
+/** @throws ShapeError unless `variable` can be trained. A plain array becomes a variable that stays where it lies. */
+export const variableOf = (variable: Variable | Values, name: string): Variable => {
+  if (variable instanceof Variable) return variable;
+  if (isValues(variable)) return new Variable(variable, { adopt: false, name });
+  throw new ShapeError("A variable is a Variable, a Float32Array or a Float64Array", show(variable), "Pass pairs of [gradient, variable].");
+};
+
+export const nameOf = (variable: Variable | Values): string => (variable instanceof Variable ? `${variable}` : show(variable));

@@ -1,0 +1,40 @@
+/** The settings that variables may differ in: those of one class share a program and its scalars. */
+
+import type { RowClass } from "./backends/backend.js";
+import type { Checked } from "./kinds.js";
+import { type Selection, type Settings, selects } from "./options.js";
+import type { DType } from "./rule/program.js";
+import type { Variable } from "./variable.js";
+
+export interface ClassSettings extends RowClass {
+  readonly dtype: DType;
+  readonly decays: boolean;
+}
+
+export class RowClasses {
+  /** By place; there are as many as have been needed. */
+  readonly list: ClassSettings[] = [];
+  readonly #settings: Settings;
+  readonly #excluded: Checked<Selection>[] = [];
+
+  constructor(settings: Settings) {
+    this.#settings = settings;
+  }
+
+  /** No weight decay for these. */
+  exclude(selection: Checked<Selection>): void {
+    this.#excluded.push(selection);
+  }
+
+  /** The place of the variable's class, which is made if the variable is the first of its kind. */
+  placeOf(variable: Variable): number {
+    const { groups, weightDecay: common } = this.#settings;
+    const { learningRateMultiplier = 1, weightDecay: own = null } = groups.find((group) => selects(group, variable)) ?? {};
+    const weightDecay = this.#excluded.some((selection) => selects(selection, variable)) ? 0 : (own ?? common ?? 0);
+    const { dtype } = variable;
+    const known = this.list.findIndex(
+      (other) => other.dtype === dtype && other.weightDecay === weightDecay && other.learningRateMultiplier === learningRateMultiplier,
+    );
+    return known >= 0 ? known : this.list.push({ dtype, decays: weightDecay > 0, weightDecay, learningRateMultiplier }) - 1;
+  }
+}
