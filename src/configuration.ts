@@ -17,7 +17,17 @@ export const dialects: Kind<Dialect> = optional(oneOf<Dialect>("tf_keras", "kera
 
 /** What only one of the two knows. */
 const KEYS = {
-  common: ["name", "learningRate", "weightDecay", "clipnorm", "globalClipnorm", "clipvalue", "useEma", "emaMomentum", "emaOverwriteFrequency"],
+  common: [
+    "name",
+    "learningRate",
+    "weightDecay",
+    "clipnorm",
+    "globalClipnorm",
+    "clipvalue",
+    "useEma",
+    "emaMomentum",
+    "emaOverwriteFrequency",
+  ],
   tf_keras: ["jitCompile"],
   keras: ["lossScaleFactor", "gradientAccumulationSteps"],
 } as const;
@@ -27,7 +37,9 @@ const FUNCTION = { class_name: "__function__", config: {} };
 
 export const toConfig = (settings: Settings, hyper: Readonly<Record<string, number>>, dialect: Dialect): Config => {
   const { learningRate, lossScaleFactor, gradientAccumulationSteps, emaStart, groups } = settings;
-  const options: Record<string, unknown> = Object.fromEntries([...KEYS.common, ...KEYS[dialect]].map((name) => [name, settings[name]]));
+  const options: Record<string, unknown> = Object.fromEntries(
+    [...KEYS.common, ...KEYS[dialect]].map((name) => [name, settings[name]]),
+  );
   if (learningRate instanceof LearningRateSchedule) options.learningRate = serialize(learningRate);
   else if (typeof learningRate === "function") options.learningRate = FUNCTION;
   if (dialect === "tf_keras") options.isLegacyOptimizer = false;
@@ -39,7 +51,8 @@ export const toConfig = (settings: Settings, hyper: Readonly<Record<string, numb
   return inSnakeCase({ ...options, ...hyper });
 };
 
-const inSnakeCase = (options: object): Config => Object.fromEntries(Object.entries(options).map(([name, value]) => [snakeCase(name), value]));
+const inSnakeCase = (options: object): Config =>
+  Object.fromEntries(Object.entries(options).map(([name, value]) => [snakeCase(name), value]));
 
 /** Variables are written as patterns that match exactly their name. */
 const groupConfig = ({ variables, names, ...numbers }: Settings["groups"][number]): Config => ({
@@ -47,7 +60,11 @@ const groupConfig = ({ variables, names, ...numbers }: Settings["groups"][number
     ...(names ?? []).map((pattern) => (pattern instanceof RegExp ? patternConfig(pattern) : pattern)),
     ...(variables ?? []).map((variable) => {
       if (variable instanceof Variable) return `^${variable.name.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&")}$`;
-      throw new OptionError("A group's variables are written by their names", show(variable), "Pass a Variable with a name of its own instead of an array.");
+      throw new OptionError(
+        "A group's variables are written by their names",
+        show(variable),
+        "Pass a Variable with a name of its own instead of an array.",
+      );
     }),
   ],
   ...inSnakeCase(numbers),
@@ -71,12 +88,17 @@ export const optionsFromConfig = (
   overrides: OptimizerOptions,
   customObjects?: Parameters<typeof deserialize>[1],
 ): Record<string, unknown> => {
-  if (typeof json !== "object" || json === null) throw new OptionError("A configuration is an object", show(json), "Pass what getConfig or Keras' serialize returned.");
+  if (typeof json !== "object" || json === null)
+    throw new OptionError("A configuration is an object", show(json), "Pass what getConfig or Keras' serialize returned.");
   // What that machine could compile is not what this one can: only our own spelling is taken over.
   const { jit_compile: _, ...config } = unwrap(rule, json);
   const { isLegacyOptimizer, ...options } = optionsFrom(config);
   if (isLegacyOptimizer)
-    throw new OptionError("The configuration is that of a legacy optimizer", "is_legacy_optimizer=true", "Write it again from the current class.");
+    throw new OptionError(
+      "The configuration is that of a legacy optimizer",
+      "is_legacy_optimizer=true",
+      "Write it again from the current class.",
+    );
   if (Array.isArray(options.groups)) options.groups = options.groups.map(groupFrom);
   Object.assign(options, overrides);
   options.learningRate = learningRateFrom(options.learningRate, customObjects);
@@ -102,16 +124,32 @@ const unwrap = (rule: UpdateRule, json: Config): Config => {
   const own = className.split(">").at(-1)!;
   if (/^LossScaleOptimizer(V3)?$/.test(own)) return unwrapLossScale(rule, config);
   if (own.toLowerCase() !== rule.name.toLowerCase())
-    throw new OptionError("The configuration is that of another optimizer", `${className}, for ${rule.name}`, "Use the class that it names.");
+    throw new OptionError(
+      "The configuration is that of another optimizer",
+      `${className}, for ${rule.name}`,
+      "Use the class that it names.",
+    );
   return config;
 };
 
 /** Around an optimizer, a fixed loss scale is our lossScaleFactor. A scale that moves has no counterpart. */
 const unwrapLossScale = (rule: UpdateRule, config: Config): Config => {
-  const { inner_optimizer: inner, initial_scale: initialScale, dynamic, dynamic_growth_steps: growthSteps, name: _, ...unknown } = config;
-  if (Object.keys(unknown).length > 0) throw new OptionError("A LossScaleOptimizer has no such keys", Object.keys(unknown).join(", "), "Remove them.");
+  const {
+    inner_optimizer: inner,
+    initial_scale: initialScale,
+    dynamic,
+    dynamic_growth_steps: growthSteps,
+    name: _,
+    ...unknown
+  } = config;
+  if (Object.keys(unknown).length > 0)
+    throw new OptionError("A LossScaleOptimizer has no such keys", Object.keys(unknown).join(", "), "Remove them.");
   if (typeof inner !== "object" || inner === null)
-    throw new OptionError("A LossScaleOptimizer wraps an optimizer", `inner_optimizer=${show(inner)}`, "Pass the whole configuration.");
+    throw new OptionError(
+      "A LossScaleOptimizer wraps an optimizer",
+      `inner_optimizer=${show(inner)}`,
+      "Pass the whole configuration.",
+    );
   if (dynamic !== false)
     throw new OptionError(
       "A LossScaleOptimizer with a dynamic scale has no counterpart here",
@@ -125,7 +163,11 @@ const learningRateFrom = (value: unknown, customObjects: Parameters<typeof deser
   const { class_name: className } = (value ?? {}) as Serialized;
   if (typeof className !== "string" || value instanceof LearningRateSchedule) return value;
   if (className === FUNCTION.class_name || className === "__lambda__" || className === "function")
-    throw new OptionError("The configuration's learning_rate is a function, which JSON cannot carry", className, "Pass it again: fromConfig(config, { learningRate }).");
+    throw new OptionError(
+      "The configuration's learning_rate is a function, which JSON cannot carry",
+      className,
+      "Pass it again: fromConfig(config, { learningRate }).",
+    );
   return deserialize(value as Config, customObjects);
 };
 
@@ -135,6 +177,8 @@ const withoutExtraClips = (options: Record<string, unknown>): Record<string, unk
   if (clips.length < 2) return options;
   const used = clips.find((name) => (options[name] as number) > 0);
   const dropped = clips.filter((name) => name !== used);
-  console.warn(`adamax: the configuration sets ${clips.join(" and ")}. As tf_keras, we use ${used ?? "none of them"}. Dropped: ${dropped.join(", ")}.`);
+  console.warn(
+    `adamax: the configuration sets ${clips.join(" and ")}. As tf_keras, we use ${used ?? "none of them"}. Dropped: ${dropped.join(", ")}.`,
+  );
   return { ...options, ...Object.fromEntries(dropped.map((name) => [name, null])) };
 };

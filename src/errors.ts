@@ -51,5 +51,12 @@ export const nearest = (name: string, known: readonly string[]): string | undefi
 const isWithin = (edits: number, a: string, b: string): boolean => {
   if (a === b) return true;
   if (a[0] === b[0]) return isWithin(edits, a.slice(1), b.slice(1));
-  return edits > 0 && [[a.slice(1), b], [a, b.slice(1)], [a.slice(1), b.slice(1)]].some(([x, y]) => isWithin(edits - 1, x!, y!));
+  return (
+    edits > 0 &&
+    [
+      [a.slice(1), b],
+      [a, b.slice(1)],
+      [a.slice(1), b.slice(1)],
+    ].some(([x, y]) => isWithin(edits - 1, x!, y!))
+  );
 };

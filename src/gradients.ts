@@ -15,7 +15,10 @@ export interface LossAndGradients {
 }
 
 /** @throws OptionError unless this is what the loss function of `owner` should return. */
-export const checkLoss = <Result extends { readonly loss: number; readonly gradients: Iterable<unknown> }>(owner: string, result: Result): Result => {
+export const checkLoss = <Result extends { readonly loss: number; readonly gradients: Iterable<unknown> }>(
+  owner: string,
+  result: Result,
+): Result => {
   const { loss, gradients } = result ?? {};
   if (typeof loss === "number" && typeof gradients?.[Symbol.iterator] === "function") return result;
   throw new OptionError(
@@ -27,21 +30,25 @@ export const checkLoss = <Result extends { readonly loss: number; readonly gradi
 
 /** @throws ShapeError unless `gradient` has the variable's dtype and length, or names rows of it. */
 export const checkGradient = (gradient: Exclude<Gradient, null>, variable: Variable): void => {
-  if (gradient instanceof IndexedSlices) return gradient.assertFits(variable);
   const Wanted = ARRAYS[variable.dtype];
-  if (gradient instanceof Wanted && gradient.length === variable.length) return;
-  throw new ShapeError(
-    `The gradient of ${variable} must be a ${Wanted.name} of length ${variable.length}, IndexedSlices or null`,
-    show(gradient),
-    "Pass one value per element, in the variable's dtype.",
-  );
+  if (gradient instanceof IndexedSlices) gradient.assertFits(variable);
+  else if (!(gradient instanceof Wanted && gradient.length === variable.length))
+    throw new ShapeError(
+      `The gradient of ${variable} must be a ${Wanted.name} of length ${variable.length}, IndexedSlices or null`,
+      show(gradient),
+      "Pass one value per element, in the variable's dtype.",
+    );
 };
 
 /** @throws ShapeError unless `variable` can be trained. A plain array becomes a variable that stays where it lies. */
 export const variableOf = (variable: Variable | Values, name: string): Variable => {
   if (variable instanceof Variable) return variable;
   if (isValues(variable)) return new Variable(variable, { adopt: false, name });
-  throw new ShapeError("A variable is a Variable, a Float32Array or a Float64Array", show(variable), "Pass pairs of [gradient, variable].");
+  throw new ShapeError(
+    "A variable is a Variable, a Float32Array or a Float64Array",
+    show(variable),
+    "Pass pairs of [gradient, variable].",
+  );
 };
 
 export const nameOf = (variable: Variable | Values): string => (variable instanceof Variable ? `${variable}` : show(variable));

@@ -17,7 +17,11 @@ export type Checked<Options> = { readonly [Name in keyof Options]-?: Exclude<Opt
 export const checkKinds = <Options extends object>(owner: string, options: Options, kinds: Kinds<Options>): Checked<Options> => {
   const names = Object.keys(kinds) as (keyof Options & string)[];
   if (typeof options !== "object" || options === null)
-    throw new OptionError(`${owner} takes one object of options`, show(options), `Pass { ${names[0]}: ..., ... }, with ${names.join(", ")}.`);
+    throw new OptionError(
+      `${owner} takes one object of options`,
+      show(options),
+      `Pass { ${names[0]}: ..., ... }, with ${names.join(", ")}.`,
+    );
   for (const [name, value] of Object.entries(options)) {
     if (Object.hasOwn(kinds, name)) continue;
     const near = nearest(name, names);
@@ -42,7 +46,9 @@ export const check = <Value>(owner: string, name: string, value: unknown, kind: 
   throw new OptionError(
     `${name} of ${owner} must be ${wanted}`,
     `${name}=${show(value)}`,
-    "byDefault" in kind ? `Give such a value, or leave it out for the default, ${show(byDefault)}.` : "Give such a value: there is no default.",
+    "byDefault" in kind
+      ? `Give such a value, or leave it out for the default, ${show(byDefault)}.`
+      : "Give such a value: there is no default.",
   );
 };
 
@@ -70,7 +76,10 @@ export const integerFrom = (least: number): Kind<number> => ({
   holds: (value) => Number.isInteger(value) && (value as number) >= least,
 });
 export const flag: Kind<boolean> = { wanted: "true or false", holds: (value) => typeof value === "boolean" };
-export const text: Kind<string> = { wanted: "a string that is not empty", holds: (value) => typeof value === "string" && value !== "" };
+export const text: Kind<string> = {
+  wanted: "a string that is not empty",
+  holds: (value) => typeof value === "string" && value !== "",
+};
 export const oneOf = <Value extends string>(...values: Value[]): Kind<Value> => ({
   wanted: values.map(show).join(" or "),
   holds: (value) => values.includes(value as Value),
@@ -88,6 +97,6 @@ export const either = <A, B>(a: Kind<A>, b: Kind<B>): Kind<A | B> => ({
 });
 /** An array with elements of one kind. */
 export const arrayOf = <Item>({ wanted, holds }: Kind<Item>, least = 0): Kind<readonly Item[]> => ({
-  wanted: `an array of ${least} or more elements, each ${wanted}`,
+  wanted: `an array${least > 0 ? ` of ${least} or more` : ""}, each element ${wanted}`,
   holds: (value) => Array.isArray(value) && value.length >= least && value.every(holds),
 });

@@ -6,14 +6,32 @@ import { type Config, type Dialect, dialects, optionsFromConfig, toConfig } from
 import { BackendError, OptionError, ShapeError, show } from "./errors.js";
 import { checkGradient, checkLoss, type GradientAndVariable, type LossAndGradients, nameOf, variableOf } from "./gradients.js";
 import { check } from "./kinds.js";
-import { checkOptions, checkSelection, clippingOf, learningRate, type OptimizerOptions, plainNumber, type Selection, type Settings } from "./options.js";
+import {
+  checkOptions,
+  checkSelection,
+  clippingOf,
+  learningRate,
+  type OptimizerOptions,
+  plainNumber,
+  type Selection,
+  type Settings,
+} from "./options.js";
 import { type ClassSettings, RowClasses } from "./row-classes.js";
 import { ARRAYS, type DType, type Program } from "./rule/program.js";
+import { composeStep, type StepSettings, type StepVariant, stateNames } from "./rule/step-program.js";
 import { type BoundRule, bindRule, flushPeriod, type UpdateRule } from "./rule/update-rule.js";
-import { composeStep, stateNames, type StepSettings, type StepVariant } from "./rule/step-program.js";
-import { LearningRateSchedule } from "./schedules/schedule.js";
 import type { deserialize } from "./schedules/index.js";
-import { loadState, type OptimizerState, type SavedState, type StateOrder, saveState, type StateVariable, stateOf, type Trained } from "./state.js";
+import { LearningRateSchedule } from "./schedules/schedule.js";
+import {
+  loadState,
+  type OptimizerState,
+  type SavedState,
+  type StateOrder,
+  type StateVariable,
+  saveState,
+  stateOf,
+  type Trained,
+} from "./state.js";
 import { Variable } from "./variable.js";
 
 /** Base of all optimizers. A subclass gives its `rule`; `Hyper` names the rule's numbers, which become options. */
@@ -51,7 +69,12 @@ export class Optimizer<Hyper extends string = never> {
   /** @throws OptionError for an unknown option, a value out of range, or options that exclude each other. */
   constructor(options: OptimizerOptions & Partial<Record<Hyper, number | Values>> = {}) {
     const { rule } = new.target;
-    if (!rule) throw new OptionError("Optimizer is a base class", "a class without a rule", "Make a subclass with `static rule = defineRule({ ... })`, or use Adamax.");
+    if (!rule)
+      throw new OptionError(
+        "Optimizer is a base class",
+        "a class without a rule",
+        "Make a subclass with `static rule = defineRule({ ... })`, or use Adamax.",
+      );
     const { settings, hyper } = checkOptions(rule, options as Readonly<Record<string, unknown>>);
     this.settings = settings;
     this.hyperparameters = hyper;
@@ -91,7 +114,7 @@ export class Optimizer<Hyper extends string = never> {
   set learningRate(value: Values | (() => number) | number) {
     if ([this.#state.learningRate, value as unknown].some((rate) => rate instanceof LearningRateSchedule))
       throw new OptionError(
-        "The learning rate cannot be set from a schedule, or to one",
+        "A learning rate that follows a schedule cannot be set, nor a schedule put in its place",
         show(value),
         "Make the optimizer with a number or a function to steer it yourself.",
       );
@@ -126,7 +149,8 @@ export class Optimizer<Hyper extends string = never> {
     this.#assertUsable();
     const added = new Map<Variable | Values, Variable>();
     for (const given of variables) {
-      if (this.#byVariable.has(given) || added.has(given)) throw new ShapeError("A variable can be trained only once", `${nameOf(given)} twice`, "Remove one.");
+      if (this.#byVariable.has(given) || added.has(given))
+        throw new ShapeError("A variable can be trained only once", `${nameOf(given)} twice`, "Remove one.");
       const variable = variableOf(given, `variable_${this.#trained.length + added.size}`);
       variable.assertFree();
       added.set(given, variable);
@@ -174,7 +198,9 @@ export class Optimizer<Hyper extends string = never> {
   applyGradients(gradientsAndVariables: Iterable<GradientAndVariable>): number {
     this.#assertValid();
     const learningRate = this.#currentLearningRate();
-    const pairs = Array.isArray(gradientsAndVariables) ? (gradientsAndVariables as readonly GradientAndVariable[]) : [...gradientsAndVariables];
+    const pairs = Array.isArray(gradientsAndVariables)
+      ? (gradientsAndVariables as readonly GradientAndVariable[])
+      : [...gradientsAndVariables];
     if (pairs.length === 0) return this.iterations;
     if (this.#trained.length === 0) this.#buildFrom(pairs);
     this.#collect(pairs);
@@ -217,7 +243,11 @@ export class Optimizer<Hyper extends string = never> {
     if (typeof rate === "number") return rate;
     const value = rate instanceof LearningRateSchedule ? rate.at(calls) : rate();
     if (Number.isFinite(value)) return value;
-    throw new OptionError(`The learning rate must be a finite number, also at call ${calls}`, `${show(value)} from ${show(rate)}`, "Check what it returns.");
+    throw new OptionError(
+      "The learning rate must be a finite number",
+      `${show(value)} from ${show(rate)} at call ${calls}`,
+      "Check what it returns.",
+    );
   }
 
   /** Builds for every variable named in the first call, also those without a gradient: they may get one later. */
@@ -247,7 +277,11 @@ export class Optimizer<Hyper extends string = never> {
           "Call optimizer.extend([variable]) first.",
         );
       if (trained.call === call)
-        throw new ShapeError("Each variable can stand only once in a call of applyGradients", `${nameOf(variable)} twice`, "Add its gradients up.");
+        throw new ShapeError(
+          "Each variable can stand only once in a call of applyGradients",
+          `${nameOf(variable)} twice`,
+          "Add its gradients up.",
+        );
       trained.call = call;
       if (gradient === null || gradient === undefined) {
         missing = [...(missing ?? []), trained];
@@ -258,7 +292,12 @@ export class Optimizer<Hyper extends string = never> {
       inCall[count++] = trained;
     }
     if (inCall.length !== count) inCall.length = count;
-    if (count === 0) throw new OptionError("No gradients provided for any variable", "only null", "Check that the loss depends on the variables.");
+    if (count === 0)
+      throw new OptionError(
+        "No gradients provided for any variable",
+        "only null",
+        "Check that the loss depends on the variables.",
+      );
     if (missing) warnMissing(missing);
   }
 
@@ -308,7 +347,8 @@ export class Optimizer<Hyper extends string = never> {
    *  @throws OptionError unless useEma is on. */
   swapAverages(): void {
     this.#assertUsable();
-    if (!this.useEma) throw new OptionError("There are no averages to swap", "useEma=false", "Make the optimizer with useEma: true.");
+    if (!this.useEma)
+      throw new OptionError("There are no averages to swap", "useEma=false", "Make the optimizer with useEma: true.");
     for (const { variable, row } of this.#trained) {
       const average = row.array("average");
       const { value } = variable;
@@ -377,31 +417,64 @@ export class Optimizer<Hyper extends string = never> {
     this.#invalid = false;
   }
 
+  /** @internal What a checkpoint saves and compares: the state itself, not a copy. To be saved, it must be whole. */
+  live(purpose: "save" | "load"): { readonly state: OptimizerState; readonly classes: RowClasses } {
+    if (purpose === "save") this.#assertValid();
+    else this.#assertNotSwapped();
+    return { state: this.#state, classes: this.#classes };
+  }
+
+  /** @internal `write` fills variables and state from a checkpoint. No step can be made meanwhile, nor after it broke off. */
+  async rewrite(write: () => Promise<void>): Promise<void> {
+    this.#assertNotSwapped();
+    this.#invalid = true;
+    await write();
+    this.#invalid = false;
+  }
+
   /** Like loadOwnVariables, from a list. */
   setWeights(weights: readonly SavedState[string][]): void {
     this.loadOwnVariables({ ...weights } as unknown as SavedState);
   }
 
   #assertUsable(): void {
-    if (this.#disposed) throw new BackendError("This optimizer's state is gone", "a call after dispose()", "Make a new optimizer; the variables keep their values.");
+    if (this.#disposed)
+      throw new BackendError(
+        "This optimizer was disposed, and its state is gone",
+        "a call after dispose()",
+        "Make a new optimizer; the variables keep their values.",
+      );
   }
 
   #assertNotBuilt(method: string, remedy: string): void {
     if (this.#trained.length > 0)
-      throw new OptionError(`${method} comes before the optimizer is built`, `a call when it was built for ${this.#trained.length} variables`, remedy);
+      throw new OptionError(
+        `${method} must be called before the optimizer is built`,
+        `an optimizer that is built already, for ${this.#trained.length} variables`,
+        remedy,
+      );
   }
 
   /** Usable, and every variable holds its own value. */
   #assertNotSwapped(): void {
     this.#assertUsable();
-    if (this.#swapped) throw new OptionError("The variables hold their averages", "a call between two of swapAverages", "Call swapAverages again first.");
+    if (this.#swapped)
+      throw new OptionError(
+        "The variables hold their averages",
+        "a call between two of swapAverages",
+        "Call swapAverages again first.",
+      );
   }
 
   /** Usable, not swapped, and no step broke off. */
   #assertValid(): void {
     this.#assertNotSwapped();
     if (this.#invalid)
-      throw new BackendError("Variables and state are neither old nor new", "a call after a step that broke off", "Load both again (loadOwnVariables) first.");
+      throw new BackendError(
+        "Variables and state are neither old nor new",
+        "a call after a step that broke off",
+        "Load both again (loadOwnVariables) first.",
+      );
   }
 
   /** Frees the state, and hands every variable its values back in an ordinary array. Twice is harmless. */
@@ -428,7 +501,9 @@ const warnMissing = (missing: readonly Trained[]): void => {
   const fresh = missing.filter((trained) => !trained.warned);
   if (fresh.length === 0) return;
   for (const trained of fresh) trained.warned = true;
-  console.warn(`adamax: no gradient for ${fresh.map(({ variable }) => nameOf(variable)).join(", ")}; left as they are. (Said once for each.)`);
+  console.warn(
+    `adamax: no gradient for ${fresh.map(({ variable }) => `variable ${show(variable.name)}`).join(", ")}; left as they are. (Said once for each.)`,
+  );
 };
 
 const constrain = (variable: Variable): void => {

@@ -2,7 +2,23 @@
 
 import type { Backend, Values } from "./backends/backend.js";
 import { OptionError, show } from "./errors.js";
-import { arrayOf, type Checked, checkKinds, either, flag, integerFrom, type Kind, type Kinds, nonNegative, oneOf, optional, positive, text, threadCount, upToOne } from "./kinds.js";
+import {
+  arrayOf,
+  type Checked,
+  checkKinds,
+  either,
+  flag,
+  integerFrom,
+  type Kind,
+  type Kinds,
+  nonNegative,
+  oneOf,
+  optional,
+  positive,
+  text,
+  threadCount,
+  upToOne,
+} from "./kinds.js";
 import type { Clipping } from "./rule/step-program.js";
 import type { UpdateRule } from "./rule/update-rule.js";
 import { LearningRateSchedule } from "./schedules/schedule.js";
@@ -78,9 +94,15 @@ export const learningRate: Kind<Settings["learningRate"]> = {
 
 const isObject = (value: unknown): value is object => typeof value === "object" && value !== null;
 
-const backend: Kind<Backend> = { wanted: "a backend", holds: (value) => isObject(value) && "place" in value && "compile" in value };
+const backend: Kind<Backend> = {
+  wanted: "a backend",
+  holds: (value) => isObject(value) && "place" in value && "compile" in value,
+};
 
-const variable: Kind<Variable | Values> = { wanted: "a variable", holds: (value) => value instanceof Variable || isValues(value) };
+const variable: Kind<Variable | Values> = {
+  wanted: "a variable",
+  holds: (value) => value instanceof Variable || isValues(value),
+};
 
 const pattern: Kind<string | RegExp> = {
   wanted: "a regular expression or the text of one",
@@ -94,7 +116,11 @@ const pattern: Kind<string | RegExp> = {
 };
 
 const SELECTION: Kinds<Selection> = { variables: optional(arrayOf(variable), []), names: optional(arrayOf(pattern), []) };
-const GROUP: Kinds<Group> = { ...SELECTION, learningRateMultiplier: optional(nonNegative, 1), weightDecay: optional(nonNegative, null) };
+const GROUP: Kinds<Group> = {
+  ...SELECTION,
+  learningRateMultiplier: optional(nonNegative, 1),
+  weightDecay: optional(nonNegative, null),
+};
 
 /** Each option's kind, in the order in which configurations list them. The name is by default that of the rule. */
 const OPTIONS: Kinds<Settings> = {
@@ -118,7 +144,8 @@ const OPTIONS: Kinds<Settings> = {
 
 /** Options that are refused by name, and what to do instead. */
 const REPLACED: Readonly<Record<string, string>> = {
-  decay: "Keras removed it. Pass schedules.InverseTimeDecay as learningRate, which decays as it did, or weightDecay for decoupled decay.",
+  decay:
+    "Keras removed it. Pass schedules.InverseTimeDecay as learningRate, which decays as it did, or weightDecay for decoupled decay.",
   gradientAggregator: "Keras removed it. Aggregate gradients before you pass them to applyGradients.",
   gradientTransformers: "Keras removed it. Transform gradients before you pass them to applyGradients.",
   mesh: "Sharded training over a mesh is not built yet. Leave it out to train on one machine.",
@@ -134,7 +161,8 @@ export const checkOptions = (
   { name: owner, hyperparameters }: UpdateRule,
   options: Readonly<Record<string, unknown>>,
 ): { settings: Settings; hyper: Readonly<Record<string, number>> } => {
-  const kinds: Kinds<Record<string, unknown>> = { ...OPTIONS, name: optional(text, owner), ...hyperparameters };
+  const numbers = Object.entries(hyperparameters).map(([name, kind]) => [name, finite(kind)]);
+  const kinds: Kinds<Record<string, unknown>> = { ...OPTIONS, name: optional(text, owner), ...Object.fromEntries(numbers) };
   const checked = checkKinds(owner, currentOptions(owner, options), kinds);
   const hyper = pick(checked, hyperparameters) as Record<string, number>;
   const settings = pick(checked, OPTIONS) as unknown as Settings;
@@ -148,9 +176,16 @@ export const checkOptions = (
       "Keep the one you mean and remove the other.",
     );
   if (settings.backend === "wasm" && !settings.jitCompile)
-    throw new OptionError("The wasm backend runs compiled steps only", 'backend="wasm", jitCompile=false', "Remove one of the two.");
+    throw new OptionError(
+      "The wasm backend runs compiled steps only",
+      'backend="wasm", jitCompile=false',
+      "Remove one of the two.",
+    );
   return { settings: Object.freeze({ ...settings, groups }), hyper: Object.freeze(hyper) };
 };
+
+/** A rule's own test need only know its range. */
+const finite = (kind: Kind<number>): Kind<number> => ({ ...kind, holds: (value) => Number.isFinite(value) && kind.holds(value) });
 
 const pick = (checked: Readonly<Record<string, unknown>>, kinds: object): Record<string, unknown> =>
   Object.fromEntries(Object.keys(kinds).map((name) => [name, checked[name]]));
@@ -160,7 +195,8 @@ const currentOptions = (owner: string, options: Readonly<Record<string, unknown>
   if (!isObject(options)) return options; // checkKinds refuses it
   const { lr, ...given } = Object.fromEntries(Object.entries(options).map(([name, value]) => [name, plainNumber(value)]));
   for (const [name, remedy] of Object.entries(REPLACED)) {
-    if ((given[name] ?? null) !== null) throw new OptionError(`${owner} does not support ${name}`, `${name}=${show(given[name])}`, remedy);
+    if ((given[name] ?? null) !== null)
+      throw new OptionError(`${owner} does not support ${name}`, `${name}=${show(given[name])}`, remedy);
     delete given[name];
   }
   if ((lr ?? null) === null) return given;
@@ -170,11 +206,17 @@ const currentOptions = (owner: string, options: Readonly<Record<string, unknown>
 };
 
 const checkGroup = (owner: string, group: Group): Checked<Group> => {
-  if (!group.variables && !group.names) throw new OptionError(`${owner} must name its variables`, Object.keys(group).join(", ") || "no keys", "Give `variables`, `names`, or both.");
+  if (!group.variables && !group.names)
+    throw new OptionError(
+      `${owner} must name its variables`,
+      Object.keys(group).join(", ") || "no keys",
+      "Give `variables`, `names`, or both.",
+    );
   return checkKinds<Group>(owner, group, GROUP);
 };
 
-export const checkSelection = (owner: string, selection: Selection): Checked<Selection> => checkKinds(owner, selection, SELECTION);
+export const checkSelection = (owner: string, selection: Selection): Checked<Selection> =>
+  checkKinds(owner, selection, SELECTION);
 
 export const clippingOf = ({ clipnorm, clipvalue, globalClipnorm }: Settings): Clipping => {
   if (clipnorm !== null) return { kind: "norm", limit: clipnorm };
@@ -185,4 +227,5 @@ export const clippingOf = ({ clipnorm, clipvalue, globalClipnorm }: Settings): C
 
 /** Whether a selection names this variable. */
 export const selects = ({ variables, names }: Selection, variable: Variable): boolean =>
-  [variable, variable.target()].some((one) => variables?.includes(one)) || (names ?? []).some((pattern) => new RegExp(pattern).test(variable.name));
+  [variable, variable.target()].some((one) => variables?.includes(one)) ||
+  (names ?? []).some((pattern) => new RegExp(pattern).test(variable.name));

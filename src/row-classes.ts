@@ -26,15 +26,26 @@ export class RowClasses {
     this.#excluded.push(selection);
   }
 
-  /** The place of the variable's class, which is made if the variable is the first of its kind. */
-  placeOf(variable: Variable): number {
+  /** What `excludeFromWeightDecay` was called with. */
+  get excluded(): readonly Checked<Selection>[] {
+    return this.#excluded;
+  }
+
+  /** What holds for this variable. */
+  settingsOf(variable: Variable): ClassSettings {
     const { groups, weightDecay: common } = this.#settings;
     const { learningRateMultiplier = 1, weightDecay: own = null } = groups.find((group) => selects(group, variable)) ?? {};
     const weightDecay = this.#excluded.some((selection) => selects(selection, variable)) ? 0 : (own ?? common ?? 0);
-    const { dtype } = variable;
+    return { dtype: variable.dtype, decays: weightDecay > 0, weightDecay, learningRateMultiplier };
+  }
+
+  /** The place of the variable's class, which is made if the variable is the first of its kind. */
+  placeOf(variable: Variable): number {
+    const settings = this.settingsOf(variable);
+    const { dtype, weightDecay, learningRateMultiplier } = settings;
     const known = this.list.findIndex(
       (other) => other.dtype === dtype && other.weightDecay === weightDecay && other.learningRateMultiplier === learningRateMultiplier,
     );
-    return known >= 0 ? known : this.list.push({ dtype, decays: weightDecay > 0, weightDecay, learningRateMultiplier }) - 1;
+    return known >= 0 ? known : this.list.push(settings) - 1;
   }
 }

@@ -56,7 +56,9 @@ export const stateOf = (state: OptimizerState, order: StateOrder = "tf_keras"): 
   const hasRate = order === "keras" && typeof learningRate === "number";
   return [
     { name: `${name}/iteration`, shape: [], dtype: "int64", value: BigInt64Array.of(BigInt(calls)) },
-    ...(hasRate ? [{ name: `${name}/learning_rate`, shape: [], dtype: "float32", value: Float32Array.of(learningRate) } as const] : []),
+    ...(hasRate
+      ? [{ name: `${name}/learning_rate`, shape: [], dtype: "float32", value: Float32Array.of(learningRate) } as const]
+      : []),
     ...shared.flatMap((array) => ofEach([array])),
     ...ofEach(arrays.filter((array) => !shared.includes(array))),
     ...added,
@@ -68,7 +70,12 @@ export const saveState = (state: OptimizerState, order: StateOrder): SavedState 
 
 /** Checks everything, then writes what was saved into the state. */
 export const loadState = (state: OptimizerState, store: Readonly<SavedState>): void => {
-  if (state.trained.length === 0) throw new CheckpointError("State is loaded into variables", "an optimizer without any", "Call build(variables) first.");
+  if (state.trained.length === 0)
+    throw new CheckpointError(
+      "State is loaded into variables",
+      "an optimizer that has no variables yet",
+      "Call build(variables) first.",
+    );
   const values = Object.keys(store)
     .sort((a, b) => Number(a) - Number(b))
     .map((key) => store[key]!);
@@ -79,7 +86,12 @@ export const loadState = (state: OptimizerState, store: Readonly<SavedState>): v
   wanted.forEach(({ name, shape, dtype }, i) => {
     const value = values[i]!;
     const must = (holds: boolean, what: string, received = show(value)) => {
-      if (!holds) throw new CheckpointError(`State ${i} (${name}, shape [${shape}]) must be ${what}`, received, "Load it into the model it was saved from, in the order it was saved in.");
+      if (!holds)
+        throw new CheckpointError(
+          `State ${i} (${name}, shape [${shape}]) must be ${what}`,
+          received,
+          "Load it into the model it was saved from, in the order it was saved in.",
+        );
     };
     const length = shape.reduce((product, size) => product * size, 1);
     must(value.length === length, `of ${length} elements`, `${value.length}`);
@@ -97,10 +109,12 @@ export const loadState = (state: OptimizerState, store: Readonly<SavedState>): v
   state.calls = calls;
   // Keras 3 saves the rate in float32. Where ours rounds to that, ours is the more exact one.
   const own = state.learningRate;
-  if (learningRate !== null && typeof own === "number" && Math.fround(own) !== Math.fround(learningRate)) state.learningRate = learningRate;
+  if (learningRate !== null && typeof own === "number" && Math.fround(own) !== Math.fround(learningRate))
+    state.learningRate = learningRate;
   // The step count tells whether a window of micro-batches is open; what has been added to it shows in the accumulator.
   const accumulates = state.arrays.includes("accumulator");
-  for (const trained of state.trained) trained.accumulated = accumulates && trained.row.array("accumulator").some((value) => value !== 0);
+  for (const trained of state.trained)
+    trained.accumulated = accumulates && trained.row.array("accumulator").some((value) => value !== 0);
 };
 
 /** The state in the order in which `values` must have been saved: with the learning rate if there is one array more. */

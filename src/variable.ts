@@ -42,7 +42,11 @@ export class Variable<V extends Values = Values> {
 
   constructor(value: V, options: VariableOptions = {}) {
     if (!isValues(value))
-      throw new ShapeError("A variable's value is a Float32Array or a Float64Array", show(value), "Convert it, for example by Float32Array.from(values).");
+      throw new ShapeError(
+        "A variable's value is a Float32Array or a Float64Array",
+        show(value),
+        "Convert it, for example by Float32Array.from(values).",
+      );
     const { shape = [value.length], name = "variable", constraint, adopt = true } = options;
     const elements = shape.reduce((product, size) => product * size, 1);
     if (!shape.every((size) => Number.isInteger(size) && size >= 0) || elements !== value.length)
@@ -107,7 +111,7 @@ export class Variable<V extends Values = Values> {
     if (this.#adoption)
       throw new BackendError(
         "A variable's memory belongs to one optimizer",
-        `${this}, which ${this.#adoption.owner} trains`,
+        `${this}, which is trained by another optimizer (${this.#adoption.owner})`,
         "Dispose that optimizer first (the values come back into an ordinary array), or give each optimizer variables of its own.",
       );
   }
@@ -129,9 +133,14 @@ export class IndexedSlices implements SparseGradient {
     /** Rows of the variable, each in [0, shape[0]). */
     readonly indices: Int32Array | readonly number[],
   ) {
-    if (!isValues(values)) throw new ShapeError("The values of IndexedSlices are a Float32Array or a Float64Array", show(values), "Convert them.");
+    if (!isValues(values))
+      throw new ShapeError("The values of IndexedSlices are a Float32Array or a Float64Array", show(values), "Convert them.");
     if (!(indices instanceof Int32Array || Array.isArray(indices)))
-      throw new OptionError("The indices of IndexedSlices are an Int32Array or an array of numbers", show(indices), "Convert them.");
+      throw new OptionError(
+        "The indices of IndexedSlices are an Int32Array or an array of numbers",
+        show(indices),
+        "Convert them.",
+      );
   }
 
   /** @throws ShapeError unless this is a gradient for `variable`. */
@@ -145,7 +154,11 @@ export class IndexedSlices implements SparseGradient {
     if (variable.shape.length === 0) refuse("has no rows to name", "IndexedSlices", "Give a dense gradient.");
     if (!(values instanceof ARRAYS[variable.dtype])) refuse(`must be ${variable.dtype}`, show(values), "Convert the values.");
     if (values.length !== wanted)
-      refuse("must have a row of values per index", `${indices.length} indices and ${values.length} values`, `Give ${wanted} values.`);
+      refuse(
+        "must have a row of values per index",
+        `${indices.length} indices and ${values.length} values`,
+        `Give ${wanted} values.`,
+      );
     for (let i = 0; i < indices.length; i++) {
       const row = indices[i]!;
       if (!Number.isInteger(row) || row < 0 || row >= rows)

@@ -220,7 +220,7 @@ const refused: [what: string, make: () => unknown, message: RegExp][] = [
   [
     "no boundaries",
     () => new PiecewiseConstantDecay({ boundaries: [], values: [1] }),
-    /at least one\. Received: boundaries=\[\]/,
+    /an array of 1 or more, each element a finite number of 0 or more\. Received: boundaries=\[\]/,
   ],
   ["unsorted boundaries", () => new PiecewiseConstantDecay({ boundaries: [2, 2], values: [1, 2, 3] }), /2 after 2\. Sort them/],
   [

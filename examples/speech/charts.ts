@@ -91,7 +91,7 @@ function path(points: Line["points"], atX: (x: number) => number, atY: (y: numbe
 /** Lines over a common x, with what held when as a strip below and a tint behind. */
 export function lineChart(title: string, x: Axis, y: Axis, lines: readonly Line[], bands: readonly Band[] = []): string {
   const height = 320;
-  const frame: Frame = { left: 48, right: width - 8, top: 30, bottom: height - (bands.length > 0 ? 50 : 26) };
+  const frame: Frame = { left: 48, right: width - 18, top: 30, bottom: height - (bands.length > 0 ? 50 : 26) };
   const [atX, atY] = [placed(x, frame.left, frame.right), placed(y, frame.bottom, frame.top)];
   const inside = (value: number) => Math.min(Math.max(value, y.from), y.to); // NaN stays NaN
   const strip = bands
@@ -123,7 +123,7 @@ export function barChart(
   series: readonly { readonly label: string; readonly className: string; readonly values: readonly number[] }[],
 ): string {
   const height = 300;
-  const frame: Frame = { left: 48, right: width - 8, top: 30, bottom: height - 30 };
+  const frame: Frame = { left: 48, right: width - 18, top: 30, bottom: height - 30 };
   const atY = placed(y, frame.bottom, frame.top);
   const groupWidth = (frame.right - frame.left) / groups.length;
   const barWidth = Math.min(46, (0.7 * groupWidth) / series.length);

@@ -7,13 +7,21 @@ import { WasmBackend } from "./wasm/wasm.js";
 
 /** `asked`: a backend, the name of one, or null for the best.
  *  @throws BackendError when the one asked for by name cannot run here. */
-export const chooseBackend = (asked: Backend | "wasm" | "interpreter" | null, jitCompile: boolean, threads: number | "auto"): Backend => {
+export const chooseBackend = (
+  asked: Backend | "wasm" | "interpreter" | null,
+  jitCompile: boolean,
+  threads: number | "auto",
+): Backend => {
   if (asked !== null && typeof asked === "object") return asked;
   if (asked === "interpreter") return new InterpreterBackend("asked for by name");
   if (!jitCompile && asked === null) return new InterpreterBackend("jitCompile is false");
   const refusal = WasmBackend.refusal();
   if (refusal === null) return new WasmBackend({ threads });
   if (asked === "wasm")
-    throw new BackendError(`The wasm backend cannot run here: ${refusal}. Received: backend="wasm". Leave the option out to run the interpreter.`);
+    throw new BackendError(
+      `The wasm backend cannot run here: ${refusal}`,
+      'backend="wasm"',
+      "Leave the option out to run the interpreter.",
+    );
   return new InterpreterBackend(refusal);
 };

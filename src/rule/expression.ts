@@ -42,10 +42,7 @@ export class Expression {
     this.perElement =
       recorded.kind === "element" || (recorded.kind === "operation" && recorded.inputs.some((input) => input.perElement));
     if (recorded.kind === "operation" && recorded.operation === "pow" && this.perElement)
-      throw new OptionError(
-        "pow is for scalars only (it is evaluated once per step). Received: an expression over elements. " +
-          "Write x.mul(x) or x.sqrt() instead.",
-      );
+      throw new OptionError("pow is for scalars only", "an expression over elements", "Write x.mul(x) or x.sqrt() instead.");
   }
 
   /** this + other */
@@ -87,8 +84,9 @@ const expression = (operand: Operand): Expression => {
   if (operand instanceof Expression) return operand;
   if (typeof operand === "number") return constant(operand);
   throw new OptionError(
-    `An update rule computes with expressions and numbers. Received: ${show(operand)}. ` +
-      "Check that rule() reads only slots that the class declares.",
+    "A rule computes with expressions and numbers",
+    show(operand),
+    "Check that it reads only slots that it declares.",
   );
 };
 

@@ -54,7 +54,9 @@ export const compile = (dtype: DType, outputs: Readonly<Record<string, Expressio
     return unchanged ? [] : [{ buffer: graph.buffer(name), id: graph.place(value) }];
   });
   const last = Math.max(0, ...stores.map(({ id }) => graph.vertices[id]!.stage));
-  const norms = graph.vertices.flatMap((vertex, id) => (vertex.kind === "norm" ? [{ id, of: vertex.of, pass: vertex.stage - 1 }] : []));
+  const norms = graph.vertices.flatMap((vertex, id) =>
+    vertex.kind === "norm" ? [{ id, of: vertex.of, pass: vertex.stage - 1 }] : [],
+  );
 
   const passes: Pass[] = [];
   const uniformIds: number[] = [];
@@ -118,8 +120,8 @@ class Graph {
   }
 
   #share(vertex: Vertex): number {
-    // Object.is tells 0 from -0, JSON does not.
-    const content = vertex.kind === "constant" && Object.is(vertex.value, -0) ? "-0" : contentOf(vertex);
+    // As text, 0 and -0 are the same.
+    const content = vertex.kind === "constant" && Object.is(vertex.value, -0) ? "-0" : Object.values(vertex).join(" ");
     const known = this.#byContent.get(content);
     if (known !== undefined) return known;
     this.#byContent.set(content, this.vertices.length);
@@ -172,25 +174,15 @@ class Graph {
         sumsInPass[pass] = sum + 1;
         scalars.push({ kind: "norm", scope: vertex.scope, pass, sum, stage, wide });
       } else if (vertex.kind === "operation")
-        scalars.push({ kind: "operation", operation: vertex.operation, inputs: vertex.inputs.map((input) => placeOf.get(input)!), stage, wide });
-      else if (vertex.kind === "parameter") scalars.push({ kind: "parameter", name: vertex.name, stage, wide });
-      else scalars.push({ kind: "constant", value: vertex.value, stage, wide });
+        scalars.push({
+          kind: "operation",
+          operation: vertex.operation,
+          inputs: vertex.inputs.map((input) => placeOf.get(input)!),
+          stage,
+          wide,
+        });
+      else scalars.push(vertex);
     });
     return { scalars, placeOf };
   }
 }
-
-const contentOf = (vertex: Vertex): string => {
-  switch (vertex.kind) {
-    case "constant":
-      return `${vertex.value}`;
-    case "parameter":
-      return `parameter ${vertex.name}`;
-    case "element":
-      return `element ${vertex.buffer}`;
-    case "norm":
-      return `norm ${vertex.scope} ${vertex.of}`;
-    case "operation":
-      return `${vertex.operation} ${vertex.inputs.join(" ")}`;
-  }
-};

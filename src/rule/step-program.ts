@@ -1,7 +1,7 @@
 /** Composes the stages of a step around an update rule: unscale, accumulate, clip, decay, rule, average, overwrite.
  *  Only the stages in use are there; a stage that is off costs nothing. */
 
-import { constant, element, type Expression, flush, globalNorm, max, min, norm, parameter } from "./expression.js";
+import { constant, type Expression, element, flush, globalNorm, max, min, norm, parameter } from "./expression.js";
 import { compile, type DType, type Program } from "./program.js";
 import type { BoundRule } from "./update-rule.js";
 

@@ -1,6 +1,6 @@
 /** An update rule as data: what it is called, what it keeps per element, its numbers, and its equations. */
 
-import { belowOne, type Kind, nonNegative as atLeastZero, optional, upToOne } from "../kinds.js";
+import { nonNegative as atLeastZero, belowOne, type Kind, optional, upToOne } from "../kinds.js";
 import type { Expression } from "./expression.js";
 
 /** A number of the rule: its default and the range that it must lie in. */
@@ -39,7 +39,9 @@ export interface UpdateRule<Slot extends string = string, Hyper extends string =
 }
 
 /** Types a rule from its own words: the names of its slots and hyperparameters. */
-export const defineRule = <const Slot extends string = never, Hyper extends string = never>(rule: UpdateRule<Slot, Hyper>): UpdateRule<Slot, Hyper> => rule;
+export const defineRule = <const Slot extends string = never, Hyper extends string = never>(
+  rule: UpdateRule<Slot, Hyper>,
+): UpdateRule<Slot, Hyper> => rule;
 
 /** A rule with its hyperparameters filled in: from the arrays of a variable to their new values. */
 export type BoundRule = (inputs: Readonly<Record<string, Expression>>, scalars: Scalars) => Readonly<Record<string, Expression>>;

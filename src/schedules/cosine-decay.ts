@@ -33,8 +33,9 @@ export class CosineDecay extends KerasSchedule<CosineDecayOptions> {
     const { warmupTarget, warmupSteps } = this.settings;
     if (warmupTarget === null && warmupSteps > 0)
       throw new OptionError(
-        "warmupSteps of CosineDecay does nothing without warmupTarget, the rate at which the warmup ends. " +
-          `Received: warmupSteps=${warmupSteps}, warmupTarget=null. Set warmupTarget too (initialLearningRate is where it begins), or leave warmupSteps out.`,
+        "warmupSteps of CosineDecay does nothing without warmupTarget, the rate at which the warmup ends",
+        `warmupSteps=${warmupSteps}, warmupTarget=null`,
+        "Set warmupTarget too (initialLearningRate is where it begins), or leave warmupSteps out.",
       );
   }
 

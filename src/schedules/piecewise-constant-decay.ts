@@ -1,4 +1,4 @@
-import { OptionError, show } from "../errors.js";
+import { OptionError } from "../errors.js";
 import { arrayOf, nonNegative, optional, text } from "../kinds.js";
 import { KerasSchedule } from "./keras-schedule.js";
 
@@ -22,14 +22,16 @@ export class PiecewiseConstantDecay extends KerasSchedule<PiecewiseConstantDecay
     const { boundaries, values } = this.settings;
     if (values.length !== boundaries.length + 1)
       throw new OptionError(
-        "PiecewiseConstantDecay needs one value more than it has boundaries. " +
-          `Received: boundaries of length ${boundaries.length}, values of length ${values.length}. Give ${boundaries.length + 1} values.`,
+        "PiecewiseConstantDecay needs one value more than it has boundaries",
+        `boundaries of length ${boundaries.length}, values of length ${values.length}`,
+        `Give ${boundaries.length + 1} values.`,
       );
     const disorder = boundaries.findIndex((boundary, i) => i > 0 && boundary <= boundaries[i - 1]!);
     if (disorder > 0)
       throw new OptionError(
-        "The boundaries of PiecewiseConstantDecay must increase strictly. Received: " +
-          `${show(boundaries[disorder])} after ${show(boundaries[disorder - 1])}. Sort them, and the values with them.`,
+        "The boundaries of PiecewiseConstantDecay must increase strictly",
+        `${boundaries[disorder]} after ${boundaries[disorder - 1]}`,
+        "Sort them, and the values with them.",
       );
   }
 

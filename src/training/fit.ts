@@ -1,7 +1,8 @@
 /** The training loop for people without a framework. */
 
 import { OptionError } from "../errors.js";
-import { type Batches, checkBatchLoss, checkFitOptions, checkValidationLoss, type FitOptions } from "./options.js";
+import { checkLoss } from "../gradients.js";
+import { type Batches, checkFitOptions, checkValidationLoss, type FitOptions } from "./options.js";
 import { ambientTerminal, progressReport, type Terminal } from "./progress.js";
 import type { Callback, EpochResult, History, Training } from "./training.js";
 
@@ -41,7 +42,7 @@ export const fit = async <Batch, V, ValidationBatch = Batch>(
   const overBatches = batchLoop(stopped, pauses(clock), signal);
 
   const step = async (batch: Batch): Promise<number> => {
-    const { loss: value, gradients } = checkBatchLoss(await loss(batch));
+    const { loss: value, gradients } = checkLoss("fit", await loss(batch));
     const pairs = Array.isArray(gradients) ? gradients : [...gradients]; // it is read twice
     optimizer.applyGradients(pairs);
     for (const [, variable] of pairs) variables.add(variable);

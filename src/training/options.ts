@@ -81,16 +81,6 @@ export const checkFitOptions = <Batch, V, ValidationBatch>(
   return settings;
 };
 
-/** @throws OptionError unless this is what the loss of a batch should return. */
-export const checkBatchLoss = <V>(result: BatchLoss<V>): BatchLoss<V> => {
-  const { loss, gradients } = result ?? {};
-  if (typeof loss === "number" && typeof gradients?.[Symbol.iterator] === "function") return result;
-  throw new OptionError(
-    "The loss of fit must return { loss, gradients }: a number, and pairs of a gradient and its variable. " +
-      `Received: loss=${show(loss)}, gradients=${show(gradients)}. Return both, the number read out of its array or tensor.`,
-  );
-};
-
 /** @throws OptionError unless this is what the loss of the validation should return. */
 export const checkValidationLoss = (loss: number): number => {
   if (typeof loss === "number") return loss;

@@ -69,7 +69,7 @@ test.each(title(/loss scale, fixed/))("a fixed loss scale is the inner optimizer
 test("two clip options that clip nothing there are dropped, with a warning", () => {
   const warned = warnings();
   expect(Adamax.fromConfig({ clipnorm: 0, clipvalue: 0 }).settings).toMatchObject({ clipnorm: null, clipvalue: null });
-  expect(warned).toEqual([expect.stringMatching(/tf_keras used none of them, and so do we. Dropped: clipnorm, clipvalue/)]);
+  expect(warned).toEqual([expect.stringMatching(/As tf_keras, we use none of them. Dropped: clipnorm, clipvalue/)]);
 });
 
 const moving = title(/loss scale/).filter(([name]) => !name.includes("fixed"));
@@ -92,8 +92,8 @@ test.each(title(/Python lambda/))(
 );
 
 test.each<[string, Config, RegExp]>([
-  ["a key that nobody knows", { learning_rate: 0.1, warp_factor: 9 }, /Unknown option.*warpFactor/],
-  ["a misspelt key", { learning_rat: 0.1 }, /Unknown option.*learningRat\b.*learningRate\?/],
+  ["a key that nobody knows", { learning_rate: 0.1, warp_factor: 9 }, /Adamax has no such option.*warpFactor/],
+  ["a misspelt key", { learning_rat: 0.1 }, /Adamax has no such option.*learningRat\b.*learningRate\?/],
   ["both spellings of a key", { beta_1: 0.9, beta1: 0.8 }, /beta1 twice/],
   ["another optimizer", { class_name: "Adam", config: {} }, /another optimizer.*Adam, for Adamax/],
   ["a legacy optimizer", { is_legacy_optimizer: true }, /legacy/],
@@ -108,9 +108,9 @@ test.each<[string, Config, RegExp]>([
     /inner_optimizer/,
   ],
   ["an unknown schedule", { learning_rate: { class_name: "Zigzag", config: {} } }, /Zigzag/],
-  ["NaN", { learning_rate: Number.NaN }, /learningRate must be a finite number.*NaN/],
-  ["infinity", { ema_momentum: Number.POSITIVE_INFINITY }, /emaMomentum must be a finite number.*Infinity/],
-  ["a value of another type", { use_ema: "yes" }, /useEma must be true or false.*"yes"/],
+  ["NaN", { learning_rate: Number.NaN }, /learningRate of Adamax must be a finite number.*NaN/],
+  ["infinity", { ema_momentum: Number.POSITIVE_INFINITY }, /emaMomentum of Adamax must be a finite number.*Infinity/],
+  ["a value of another type", { use_ema: "yes" }, /useEma of Adamax must be true or false.*"yes"/],
   ["no object", null as unknown as Config, /configuration is an object.*null/],
 ])("%s in a configuration is an error that names it", (_, config, message) => {
   const error = thrown(() => Adamax.fromConfig(config));

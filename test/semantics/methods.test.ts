@@ -255,7 +255,9 @@ describe("build and extend", () => {
   test("a second build is an error that names extend", () => {
     using optimizer = new Adamax();
     optimizer.build([variable([1])]);
-    expect(thrown(() => optimizer.build([variable([1])])).message).toMatch(/built already, for 1 variables.*extend/);
+    expect(thrown(() => optimizer.build([variable([1])])).message).toMatch(
+      /Received: an optimizer that is built already, for 1 variables\..*extend/,
+    );
   });
 
   test("extend adds variables with a fresh state; the older ones and the step count go on", () => {
@@ -275,7 +277,7 @@ describe("build and extend", () => {
     const first = new Adamax({ name: "teacher" });
     first.build([w]);
     using second = new Adamax();
-    expect(thrown(() => second.build([w])).message).toMatch(/"w" is trained by another optimizer \(teacher\).*Dispose/s);
+    expect(thrown(() => second.build([w])).message).toMatch(/"w" .* is trained by another optimizer \(teacher\)\. Dispose/s);
     expect(w.owner).toBe("teacher");
     first.dispose();
     second.build([w]);
@@ -361,7 +363,7 @@ describe("learningRate", () => {
     });
     step(optimizer, [f32(1), variable([0])]);
     expect(optimizer.learningRate).toBe(0.5);
-    expect(thrown(() => (optimizer.learningRate = 0.1)).message).toMatch(/follows a schedule and cannot be set. Received: 0.1/);
+    expect(thrown(() => (optimizer.learningRate = 0.1)).message).toMatch(/follows a schedule cannot be set.* Received: 0.1/);
     expect(optimizer.learningRate).toBe(0.5);
   });
 

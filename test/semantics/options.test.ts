@@ -307,6 +307,33 @@ test("name begins the names of the optimizer's state, and changes nothing else",
   expect(fiveSteps({ name: "teacher" })).toEqual(fiveSteps());
 });
 
+test.each([
+  "learningRate",
+  "weightDecay",
+  "clipnorm",
+  "clipvalue",
+  "globalClipnorm",
+  "useEma",
+  "emaMomentum",
+  "emaOverwriteFrequency",
+  "emaStart",
+  "lossScaleFactor",
+  "gradientAccumulationSteps",
+  "jitCompile",
+  "name",
+  "groups",
+  "backend",
+  "threads",
+  "beta1",
+  "beta2",
+  "epsilon",
+  "lr",
+  "mesh",
+])("%s: null counts as not given", (name) => {
+  const [given, plain] = [new Adamax({ [name]: null }), new Adamax()];
+  expect([given.settings, given.hyperparameters]).toEqual([plain.settings, plain.hyperparameters]);
+});
+
 describe("groups", () => {
   /** What two variables, a/kernel and b/bias, are after one step. */
   const after = (options: (a: Variable, b: Variable) => AdamaxOptions) => {
@@ -327,9 +354,30 @@ describe("groups", () => {
     expect(after(() => ({ groups: [{ names: [/^B/i], learningRateMultiplier: 0.5 }] }))).toEqual([plain, halved]);
   });
 
-  test("a weight decay stands in for the optimizer's; null is none", () => {
+  test("a weight decay stands in for the optimizer's; 0 is none, null is the optimizer's", () => {
     expect(after((_, b) => ({ groups: [{ variables: [b], weightDecay: 0.5 }] }))).toEqual([plain, decayed]);
-    expect(after((_, b) => ({ weightDecay: 0.5, groups: [{ variables: [b], weightDecay: null }] }))).toEqual([decayed, plain]);
+    expect(after((_, b) => ({ weightDecay: 0.5, groups: [{ variables: [b], weightDecay: 0 }] }))).toEqual([decayed, plain]);
+    expect(after((_, b) => ({ weightDecay: 0.5, groups: [{ variables: [b], weightDecay: null }] }))).toEqual([decayed, decayed]);
+  });
+
+  test("a plain array stands for the variable that wraps it", () => {
+    const [a, b] = [f32(1), f32(1)];
+    const options = { learningRate: 0.25, weightDecay: 0.5, groups: [{ variables: [a], weightDecay: 0 }] };
+    using optimizer = new Adamax(options);
+    optimizer.applyGradients([
+      [f32(1), a],
+      [f32(1), new Variable(b)],
+    ]);
+    expect([...a]).toEqual([plain]);
+    using excluding = new Adamax({ learningRate: 0.25, weightDecay: 0.5 });
+    const [c, d, wrapped] = [f32(1), f32(1), new Variable(b)];
+    excluding.excludeFromWeightDecay({ variables: [c, b] });
+    excluding.applyGradients([
+      [f32(1), c],
+      [f32(1), d],
+      [f32(1), wrapped],
+    ]);
+    expect([...c, ...d, ...wrapped.value]).toEqual([plain, decayed, plain]);
   });
 
   test("a group without a weight decay keeps the optimizer's", () => {

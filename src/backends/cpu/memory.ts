@@ -228,8 +228,9 @@ export const placeRows = (engine: Engine, requests: readonly RowRequest[], progr
     const bytes = rowBytes(request, sizes);
     if (bytes + TABLES_BYTES > engine.maxBytes)
       throw new BackendError(
-        `Variable ${show(request.name)} (${request.length} ${request.dtype} elements) needs ${bytes} bytes with its gradient and state, ` +
-          `and one memory of the ${engine.name} backend holds ${engine.maxBytes}. Split the variable.`,
+        `A variable's arrays must fit one memory, which in the ${engine.name} backend holds ${engine.maxBytes} bytes`,
+        `${show(request.name)} (${request.length} ${request.dtype} elements), which needs ${bytes} bytes with its gradient and state`,
+        "Split the variable.",
       );
     if (bytes > room) {
       groups.push([]);

@@ -64,7 +64,9 @@ export class ThreadPool {
   /** Posts one message to every worker, and has them return to their event loops for it. */
   #post(messageFor: (thread: number) => Message): void {
     Atomics.add(this.#control, WORD.messages, 1);
-    this.#workers.forEach((worker, i) => worker.postMessage(messageFor(i + 1)));
+    this.#workers.forEach((worker, i) => {
+      worker.postMessage(messageFor(i + 1));
+    });
     this.#wake();
   }
 
@@ -139,7 +141,9 @@ const startWorker = (workerUrl: URL | string | undefined, lost: (reason: string)
     worker.on("exit", (code) => lost(`it ended with code ${code}`));
     return worker;
   }
-  const worker = workerUrl ? new Worker(workerUrl, { type: "module" }) : new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
+  const worker = workerUrl
+    ? new Worker(workerUrl, { type: "module" })
+    : new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
   worker.onerror = (event) => lost(event.message || "its script could not be loaded");
   return worker;
 };

@@ -42,7 +42,36 @@ export class WasmBackend extends CpuBackend {
   static refusal(): string | null {
     if (typeof WebAssembly !== "object") return "this JavaScript engine has no WebAssembly";
     // (func (result v128) v128.const 0): the smallest module that needs SIMD.
-    const probe = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 22, 1, 20, 0, 253, 12, ...new Array<number>(16).fill(0), 11];
+    const probe = [
+      0,
+      97,
+      115,
+      109,
+      1,
+      0,
+      0,
+      0,
+      1,
+      5,
+      1,
+      96,
+      0,
+      1,
+      123,
+      3,
+      2,
+      1,
+      0,
+      10,
+      22,
+      1,
+      20,
+      0,
+      253,
+      12,
+      ...new Array<number>(16).fill(0),
+      11,
+    ];
     try {
       if (!WebAssembly.validate(Uint8Array.from(probe))) return "this WebAssembly engine has no SIMD (128-bit vectors)";
       new WebAssembly.Module(Uint8Array.from(probe)); // a content security policy may forbid this
@@ -103,9 +132,12 @@ class WasmEngine implements Engine {
       if (!this.#lost) console.warn(`adamax: a worker thread was lost (${reason}); training goes on with those that are left.`);
       this.#lost = ` less those that were lost (${reason})`;
     };
-    const starting = import("./threads.js").then(({ ThreadPool }) => {
-      if (this.#starting === starting) this.#pool = new ThreadPool(this.threads, workerUrl || undefined, lost);
-    }, (error) => lost(String(error)));
+    const starting = import("./threads.js").then(
+      ({ ThreadPool }) => {
+        if (this.#starting === starting) this.#pool = new ThreadPool(this.threads, workerUrl || undefined, lost);
+      },
+      (error) => lost(String(error)),
+    );
     this.#starting = starting;
   }
 
@@ -150,7 +182,10 @@ class WasmEngine implements Engine {
 
 /** Why there can be no second thread here, or null. */
 const threadRefusal = (): string | null => {
-  const { crossOriginIsolated, process } = globalThis as { crossOriginIsolated?: boolean; process?: Partial<typeof import("node:process")> };
+  const { crossOriginIsolated, process } = globalThis as {
+    crossOriginIsolated?: boolean;
+    process?: Partial<typeof import("node:process")>;
+  };
   if (process?.versions?.node) return process.getBuiltinModule ? null : "workers need Node 20.16 or newer";
   if (typeof SharedArrayBuffer === "undefined" || crossOriginIsolated === false)
     return "the page is not cross-origin isolated (headers Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp)";
@@ -158,6 +193,9 @@ const threadRefusal = (): string | null => {
 };
 
 const coreCount = (): number => {
-  const { navigator, process } = globalThis as { navigator?: { hardwareConcurrency?: number }; process?: typeof import("node:process") };
+  const { navigator, process } = globalThis as {
+    navigator?: { hardwareConcurrency?: number };
+    process?: typeof import("node:process");
+  };
   return navigator?.hardwareConcurrency ?? process?.getBuiltinModule?.("node:os")?.availableParallelism() ?? 1;
 };

@@ -6,6 +6,8 @@ import * as tf from "@tensorflow/tfjs-core";
 interface HeapBackend extends tf.KernelBackend {
   /** A view of the tensor in the backend's own memory. Growing that memory detaches it. */
   typedArrayFromHeap(tensor: tf.TensorInfo): tf.TypedArray;
+  /** A tensor whose elements are not set. */
+  makeOutput(shape: number[], dtype: tf.DataType): tf.TensorInfo;
 }
 
 const holderOf = (tensor: tf.Tensor): tf.KernelBackend => tf.engine().state.tensorInfo.get(tensor.dataId)!.backend;
@@ -18,9 +20,15 @@ export const elementsOf = (tensor: tf.Tensor): tf.TypedArray => {
   return hasHeap(backend) ? backend.typedArrayFromHeap(tensor) : tensor.dataSync();
 };
 
-/** Whether writing to `elementsOf(tensor)` changes this tensor and nothing else that anyone can see. On cpu it never does: `dataSync`
- *  and `data` hand out the array itself, and what a user read before a step must stay what it was. */
-export const canWriteInPlace = (tensor: tf.Tensor): boolean => {
-  const backend = holderOf(tensor);
-  return hasHeap(backend) && backend.refCount(tensor.dataId) === 1;
+/** Gives a variable a copy of its value that nobody else has seen, in the heap of TensorFlow.js' wasm backend, and returns true; elsewhere
+ *  false. The copy may be written in place. What was there may not, even where no other tensor shares it: the kernels of matMul and conv2d keep
+ *  their weights packed, by the tensor's data, and would go on with the old ones. May grow the heap, which detaches every view of it. */
+export const renewInHeap = (variable: tf.Variable): boolean => {
+  const backend = holderOf(variable);
+  if (!hasHeap(backend)) return false;
+  const fresh = tf.engine().makeTensorFromTensorInfo(backend.makeOutput(variable.shape, variable.dtype), backend);
+  backend.typedArrayFromHeap(fresh).set(backend.typedArrayFromHeap(variable));
+  variable.assign(fresh);
+  fresh.dispose();
+  return true;
 };

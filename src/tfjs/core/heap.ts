@@ -1,4 +1,4 @@
-/** Our compiled step in the memory of TensorFlow.js' wasm backend: values and gradients are worked on where they lie, and nothing is copied. */
+/** Our compiled step in the memory of TensorFlow.js' wasm backend: gradients are read where they lie, and values are copied once inside it. */
 
 import * as tf from "@tensorflow/tfjs-core";
 import type { CompiledStep, Row, RowClass, RowRequest, StepParameters } from "../../backends/backend.js";
@@ -85,7 +85,7 @@ const lieIn = (row: CpuRow, buffer: ArrayBufferLike): void => {
 
 class HeapEngine implements Engine {
   readonly name = "wasm";
-  readonly why = "WebAssembly SIMD in the memory of TensorFlow.js, where the tensors are: nothing is copied";
+  readonly why = "WebAssembly SIMD in the memory of TensorFlow.js, where the tensors are";
   readonly threads = 1;
   readonly maxBytes = 2 ** 31;
   readonly #allocated: Pointer[] = [];

@@ -90,7 +90,10 @@ export class TensorOptimizer extends tf.Optimizer {
 
   /** The core asks for these after it has called a learning rate that is a function, which may move TensorFlow.js' heap. */
   *#pairs(named: readonly NamedGradient[], variables: readonly TensorVariable[]): Iterable<GradientAndVariable> {
+    const accumulates = this.#core.settings.gradientAccumulationSteps !== null;
+    for (let i = 0; i < named.length; i++) if (named[i]!.tensor && !accumulates) variables[i]!.renew();
     // All of them: one that has no gradient now may have accumulated some.
+    if (accumulates) for (const variable of this.#trained) variable.renew();
     for (const variable of this.#trained) variable.locate();
     for (let i = 0; i < named.length; i++) yield [gradientFor(variables[i]!, named[i]!.tensor), variables[i]!];
   }
@@ -208,6 +211,7 @@ export class TensorOptimizer extends tf.Optimizer {
   }
 
   #rewrite(write: () => void): void {
+    for (const variable of this.#trained) variable.renew();
     this.#heap?.refresh();
     for (const variable of this.#trained) {
       variable.locate();

@@ -3,7 +3,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Values } from "../../backends/backend.js";
 import { Variable } from "../../variable.js";
-import { canWriteInPlace, elementsOf } from "./elements.js";
+import { elementsOf, renewInHeap } from "./elements.js";
 
 /** What a layer applies to a weight to keep it where it belongs. */
 export interface TensorConstraint {
@@ -12,6 +12,7 @@ export interface TensorConstraint {
 
 export class TensorVariable extends Variable {
   tensorConstraint: TensorConstraint | null = null;
+  #renewed = false;
   #inPlace = false;
   #written = false;
   /** An array of its own for the new value, where the old one may not be written. */
@@ -22,12 +23,18 @@ export class TensorVariable extends Variable {
     super(elementsOf(tensor) as Values, { shape: tensor.shape, name: tensor.name, adopt: false });
   }
 
+  /** Makes room for a new value where TensorFlow.js keeps it, if that is its heap. May detach every view of that. */
+  renew(): void {
+    this.#renewed = !this.tensor.isDisposed && renewInHeap(this.tensor);
+  }
+
   /** Finds the elements anew: assigning to the tensor, or growth of TensorFlow.js' heap, has moved them. A tensor that was disposed has
-   *  none; what is still written to it goes nowhere. */
+   *  none; what is still written to it goes nowhere. Call `renew` first where they will be written. */
   locate(): void {
     const { tensor } = this;
     this.relocate(tensor.isDisposed ? new Float32Array(this.length) : (elementsOf(tensor) as Values));
-    this.#inPlace = tensor.isDisposed || canWriteInPlace(tensor);
+    this.#inPlace = tensor.isDisposed || this.#renewed;
+    this.#renewed = false;
     this.#fresh = null;
     this.#written = false;
   }
