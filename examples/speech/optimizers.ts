@@ -3,7 +3,7 @@ import { schedules } from "adamax";
 import { Adamax } from "adamax/tfjs";
 import { ClippedAveraged } from "./clipped-averaged.ts";
 
-/** Both chosen once on validation recordings, for all alike. */
+/** The same for all; looked for only coarsely, on the validation recordings of one seed. */
 export const clipnorm = 0.05;
 export const emaMomentum = 0.99;
 

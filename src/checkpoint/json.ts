@@ -8,19 +8,29 @@ export type JsonValue = null | boolean | number | string | readonly JsonValue[] 
 const DEEPEST = 200;
 
 /** The value of `text`. `what` is its name in errors.
- *  @throws CheckpointError for text that is not JSON, is nested deeper than 200, or has a key `__proto__`. */
+ *  @throws CheckpointError for text that is not JSON, or is nested deeper than `deepest`. */
 export const parseJson = (text: string, what: string, deepest = DEEPEST): JsonValue => {
-  const refuse = (received: string): never => {
-    throw new CheckpointError(`${what} cannot be read`, received, "The file is damaged, or was not written by this library.");
-  };
-  if (depthOf(text) > deepest) refuse(`JSON nested deeper than ${deepest}`);
+  if (depthOf(text) > deepest) throw unreadable(what, `JSON nested deeper than ${deepest}`);
   try {
-    return JSON.parse(text, (key, value) => (key === "__proto__" ? refuse("a key __proto__") : value)) as JsonValue;
+    return JSON.parse(text) as JsonValue;
   } catch (error) {
-    if (error instanceof CheckpointError) throw error;
-    return refuse(`text that is not JSON (${(error as Error).message})`);
+    throw unreadable(what, (error as Error).message);
   }
 };
+
+/** Like parseJson, for values that are handed out: merging a key `__proto__` into an object would change its class.
+ *  @throws CheckpointError where there is such a key. */
+export const parsePlainJson = (text: string, what: string): JsonValue => {
+  const value = parseJson(text, what);
+  if (hasProto(value)) throw unreadable(what, "a key __proto__");
+  return value;
+};
+
+const hasProto = (value: JsonValue): boolean =>
+  typeof value === "object" && value !== null && (Object.hasOwn(value, "__proto__") || Object.values(value).some(hasProto));
+
+const unreadable = (what: string, received: string): CheckpointError =>
+  new CheckpointError(`${what} cannot be read`, received, "The file is damaged, or was not written by this library.");
 
 /** How deep brackets are nested in JSON, without parsing it. */
 const depthOf = (text: string): number => {

@@ -6,9 +6,10 @@ import { parseJson } from "./json.js";
 import type { Source } from "./source.js";
 
 /** Bytes of one element. The format's dtypes of less than a byte are refused. */
+// biome-ignore format: a table
 export const ELEMENT_BYTES = {
-  F64: 8, F32: 4, F16: 2, BF16: 2, I64: 8, I32: 4, I16: 2, I8: 1, U64: 8, U32: 4, U16: 2, U8: 1, BOOL: 1, F8_E4M3: 1, F8_E5M2: 1,
-} as const; // biome-ignore format: a table
+  F64: 8, F32: 4, F16: 2, BF16: 2, F8_E4M3: 1, F8_E5M2: 1, I64: 8, I32: 4, I16: 2, I8: 1, U64: 8, U32: 4, U16: 2, U8: 1, BOOL: 1,
+} as const;
 export type TensorType = keyof typeof ELEMENT_BYTES;
 
 /** A tensor as the header names it. */

@@ -1,7 +1,6 @@
 /** The adapter to jax-js. */
 
 import type { numpy as np } from "@jax-js/jax";
-import type { numpy as np } from "@jax-js/jax";
 import { Adamax, type AdamaxOptions as CoreOptions } from "../adamax.js";
 import type { TransformationOptions, Tree } from "./options.js";
 import { type OptimizerClass, Transformation } from "./transformation.js";

@@ -24,14 +24,13 @@ const OPERATIONS: Readonly<Record<ScalarOperation, Apply>> = {
   ifPositive: (x, a, b) => np.where(np.greater(x, 0), a, b),
 };
 
-/** `base ** exponent` for an int32 scalar of 0 or more: the product of base ** 2^k over its bits. `np.power` goes over logarithms, and
- *  loses 20 ulps of 1 - beta ** step; this loses none at powers of two, and one for each other bit at most. */
-const wholePower = (base: number, exponent: np.Array, dtype: np.DType): np.Array => {
-  const round = dtype === np.float32 ? Math.fround : Number;
-  let power = np.array(1, { dtype });
+/** `base ** exponent` for an int32 scalar of 0 or more: the product of base ** 2^k over its bits, in the dtype of `wide`. (`np.power` goes
+ *  over logarithms, and loses 20 ulps of 1 - beta ** step.) Rounded once where `wide` is float64, else once for each bit that is set. */
+const wholePower = (base: number, exponent: np.Array, wide: np.DType): np.Array => {
+  let power = np.array(1, { dtype: wide });
   for (let bit = 0; bit < 31; bit++) {
     const isSet = np.notEqual(np.bitwiseAnd(exponent.ref, np.array(2 ** bit, { dtype: np.int32 })), 0);
-    const factor = np.array(round(round(base) ** (2 ** bit)), { dtype });
+    const factor = np.array(base ** (2 ** bit), { dtype: wide });
     power = np.where(isSet, power.ref.mul(factor), power);
   }
   exponent.dispose();
@@ -95,9 +94,13 @@ class JobStep {
     const { program, parameters } = this.#job;
     const [base, exponent] = inputs.map((input) => program.scalars[input]!);
     if (operation === "pow" && base?.kind === "constant" && exponent?.kind === "parameter" && exponent.name === "step")
-      return wholePower(base.value, parameters.step!.ref, this.#dtype);
+      return wholePower(this.#round(base.value), parameters.step!.ref, this.#wide).astype(this.#dtype);
     const [x, y, z] = inputs.map((input) => this.#scalars[input]!.ref);
     return OPERATIONS[operation](x!, y!, z!);
+  }
+
+  #round(value: number): number {
+    return this.#job.program.dtype === "float32" ? Math.fround(value) : value;
   }
 
   /** Stores results; returns the sums of squares that norms are made of. */

@@ -1,0 +1,134 @@
+/** A file of Node's file system that is replaced as a whole or not at all, and stays replaced when the power fails:
+ *  written under another name in the same folder, fsync, rename, fsync of the folder. */
+
+import { CheckpointError } from "../errors.js";
+import { nodeFiles, nodePaths, nodeSystem } from "./node.js";
+
+/** What is under way, in this order. */
+export type WritePhase = "opening" | "writing" | "syncing" | "renaming" | "syncing the folder" | "cleaning up";
+
+/** What is asked of a file system: some of node:fs/promises. */
+export type FileSystem = Pick<typeof import("node:fs/promises"), "open" | "readdir" | "realpath" | "rename" | "stat" | "unlink">;
+
+interface AtomicWriteOptions {
+  /** For tests: told before each phase. */
+  readonly onPhase?: ((phase: WritePhase) => void) | undefined;
+  /** For tests. Default: Node's. */
+  readonly files?: FileSystem | undefined;
+}
+
+/** Writes the chunks one after the other; each must stay as it is until the next is asked for. Whatever goes wrong before the
+ *  rename, the old file stays, and the new one is removed.
+ *  @throws CheckpointError that says what failed; whatever `chunks` throws. */
+export const atomicWrite = async (
+  path: string,
+  chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+  { onPhase = () => {}, files: given }: AtomicWriteOptions = {},
+): Promise<void> => {
+  const [files, { basename, dirname, join }] = [given ?? (await nodeFiles()), await nodePaths()];
+  const target = await files.realpath(path).catch(() => path); // of a link, the file that it means
+  const folder = dirname(target);
+  const name = await temporaryName(basename(target));
+  const temporary = join(folder, name);
+  const during = async <T>(phase: WritePhase, act: () => Promise<T>): Promise<T> => {
+    onPhase(phase);
+    return act().catch((error) => {
+      throw failure(path, phase, error);
+    });
+  };
+
+  active.add(temporary);
+  const file = await during("opening", () => files.open(temporary, "wx")).catch((error) => {
+    active.delete(temporary);
+    throw error;
+  });
+  let open = true;
+  try {
+    await during("opening", () => refuseOthers(files, folder, basename(target), name, join));
+    onPhase("writing");
+    for await (const chunk of chunks) await writeAll(file, chunk).catch((error) => Promise.reject(failure(path, "writing", error)));
+    await during("syncing", () => file.sync());
+    open = false;
+    await during("syncing", () => file.close());
+    await during("renaming", () => files.rename(temporary, target));
+  } catch (error) {
+    onPhase("cleaning up");
+    if (open) await file.close().catch(() => {});
+    await files.unlink(temporary).catch(() => {}); // it may be gone with its folder
+    throw error;
+  } finally {
+    active.delete(temporary);
+  }
+  await during("syncing the folder", () => syncFolder(files, folder));
+};
+
+const writeAll = async (file: { write: FileHandleWrite }, chunk: Uint8Array): Promise<void> => {
+  for (let done = 0; done < chunk.length; ) done += (await file.write(chunk, done, chunk.length - done)).bytesWritten;
+};
+type FileHandleWrite = (bytes: Uint8Array, offset: number, length: number) => Promise<{ bytesWritten: number }>;
+
+/** Makes the rename last. Windows has no such call, and needs none. */
+const syncFolder = async (files: FileSystem, folder: string): Promise<void> => {
+  if (globalThis.process.platform === "win32") return;
+  const handle = await files.open(folder, "r");
+  await handle.sync().finally(() => handle.close());
+};
+
+/** What this process writes now. */
+const active = new Set<string>();
+/** Whoever writes touches the file. One that nobody has touched for so long was left behind, whatever its name says. */
+const ABANDONED_MS = 10 * 60 * 1000;
+const SUFFIX = ".saving";
+
+/** `.model.safetensors.HOST.PID.RANDOM.saving`: tells the next saver whether this one is still alive. */
+const temporaryName = async (base: string): Promise<string> =>
+  `.${base}.${await hostName()}.${globalThis.process.pid}.${Math.random().toString(36).slice(2)}${SUFFIX}`;
+const hostName = async (): Promise<string> => (await nodeSystem()).hostname().replace(/[^A-Za-z0-9-]/g, "-");
+
+/** @throws CheckpointError when another saver writes the same file. What dead ones left behind is removed. */
+const refuseOthers = async (files: FileSystem, folder: string, base: string, mine: string, join: (...parts: string[]) => string): Promise<void> => {
+  const host = await hostName();
+  for (const other of await files.readdir(folder)) {
+    if (other === mine || !other.startsWith(`.${base}.`) || !other.endsWith(SUFFIX)) continue;
+    const [itsHost, pid, random, ...more] = other.slice(base.length + 2, -SUFFIX.length).split(".");
+    if (random === undefined || more.length > 0) continue; // of a file whose name goes on with ours
+    const path = join(folder, other);
+    const touched = await files.stat(path).catch(() => null);
+    if (!touched) continue; // it has just finished
+    const mayLive = itsHost === host ? isAlive(Number(pid), path) : true;
+    if (mayLive && Date.now() - touched.mtimeMs < ABANDONED_MS)
+      throw new CheckpointError(
+        `Another saver is writing ${base}`,
+        `${other}, by process ${pid} on ${itsHost}`,
+        "Let one saver write a file at a time, or give each a file of its own.",
+      );
+    await files.unlink(path).catch(() => {});
+  }
+};
+
+const isAlive = (pid: number, path: string): boolean => {
+  const { process } = globalThis;
+  if (pid === process.pid) return active.has(path); // else of a process before this one, with the same number
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM"; // somebody else's process
+  }
+};
+
+const failure = (path: string, phase: WritePhase, error: unknown): unknown => {
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (error instanceof CheckpointError || code === undefined) return error;
+  const old = phase === "syncing the folder" ? "The new checkpoint is in place, but may not survive a power failure" : "An older checkpoint there is as it was";
+  const explained = new CheckpointError(`Saving ${path} failed while ${phase}`, message, `${REMEDIES[code] ?? "Look at the folder and the disk."} ${old}.`);
+  return Object.assign(explained, { cause: error });
+};
+const REMEDIES: Readonly<Record<string, string>> = {
+  ENOSPC: "Make room on the disk.",
+  EDQUOT: "Make room within your quota.",
+  EROFS: "Choose a folder that can be written.",
+  EACCES: "Choose a folder that you may write to.",
+  EPERM: "Choose a folder that you may write to.",
+  ENOENT: "Make the folder first.",
+};

@@ -1,0 +1,80 @@
+/** Where checkpoints are read from: files, blobs and bytes, one piece at a time. */
+
+import { CheckpointError, OptionError, show } from "../errors.js";
+import { nodeFiles, pathOf } from "./node.js";
+
+/** Bytes that can be read in any order, as often as wanted. */
+export interface Source {
+  /** For errors. */
+  readonly name: string;
+  readonly size: number;
+  /** The bytes [begin, end), which lie in the file. They may be overwritten by the next read. */
+  read(begin: number, end: number): Promise<Uint8Array>;
+  close(): Promise<void>;
+}
+
+/** A file of the browser's own file system (`navigator.storage.getDirectory()`), or one that the user picked. */
+export interface BrowserFile {
+  readonly name: string;
+  getFile(): Promise<Blob>;
+  createWritable(options?: { mode?: string; keepExistingData?: boolean }): Promise<BrowserFileWriter>;
+}
+export interface BrowserFileWriter {
+  write(bytes: Uint8Array): Promise<void>;
+  close(): Promise<void>;
+  abort(reason?: unknown): Promise<void>;
+}
+export const isBrowserFile = (value: unknown): value is BrowserFile => typeof (value as BrowserFile | null)?.createWritable === "function";
+
+/** A path (Node), a File or another Blob (an upload, a downloaded response), a file of OPFS, or the bytes themselves. */
+export type CheckpointSource = string | URL | Blob | BrowserFile | Uint8Array | ArrayBuffer;
+
+/** @throws CheckpointError when there is no such file. */
+export const openSource = async (given: CheckpointSource): Promise<Source> => {
+  if (typeof given === "string" || given instanceof URL) return openPath(pathOf(given));
+  if (isBrowserFile(given)) return blobSource(await given.getFile(), given.name);
+  if (given instanceof Blob) return blobSource(given, (given as Partial<File>).name ?? "the blob");
+  if (given instanceof ArrayBuffer) return bytesSource(new Uint8Array(given));
+  if (given instanceof Uint8Array) return bytesSource(given);
+  throw new OptionError("A checkpoint is read from a path, a File or Blob, a file of OPFS, or a Uint8Array", show(given), "Pass one of them.");
+};
+
+const bytesSource = (bytes: Uint8Array): Source => ({
+  name: "the given bytes",
+  size: bytes.length,
+  read: async (begin, end) => bytes.subarray(begin, end),
+  close: async () => {},
+});
+
+const blobSource = (blob: Blob, name: string): Source => ({
+  name,
+  size: blob.size,
+  read: async (begin, end) => new Uint8Array(await blob.slice(begin, end).arrayBuffer()),
+  close: async () => {},
+});
+
+const openPath = async (path: string): Promise<Source> => {
+  const { open } = await nodeFiles();
+  const failed = (error: unknown): never => {
+    throw Object.assign(new CheckpointError(`${path} cannot be read`, (error as Error).message, "Check the path."), { cause: error });
+  };
+  const file = await open(path, "r").catch(failed);
+  const { size } = await file.stat().catch(failed);
+  let buffer = new Uint8Array(0);
+  return {
+    name: path,
+    size,
+    async read(begin, end) {
+      const wanted = end - begin;
+      if (buffer.length < wanted) buffer = new Uint8Array(wanted);
+      let done = 0;
+      while (done < wanted) {
+        const { bytesRead } = await file.read(buffer, done, wanted - done, begin + done).catch(failed);
+        if (bytesRead === 0) failed(new Error(`the file ends at byte ${begin + done}, and had ${size} bytes`));
+        done += bytesRead;
+      }
+      return buffer.subarray(0, wanted);
+    },
+    close: () => file.close(),
+  };
+};

@@ -1,0 +1,99 @@
+/** The bytes of a checkpoint, a piece at a time: what is in memory besides the state itself is one piece. */
+
+import type { Values } from "../backends/backend.js";
+import { CheckpointError } from "../errors.js";
+import { crc32 } from "./crc32.js";
+import { encodeHeader, type Header, type TensorPlace, type TensorShape } from "./safetensors.js";
+import type { Source } from "./source.js";
+
+/** A tensor and its elements. They are asked for again for each piece: a memory that grows moves its views. */
+export interface Tensor extends TensorShape {
+  readonly values: () => Values;
+}
+
+/** Large enough that a piece costs more than asking for it. */
+export const PIECE_BYTES = 4 * 2 ** 20;
+
+/** The last tensor of the file: the CRC-32 of the header, and then of each tensor before it, in order. Being last, it can be written
+ *  in the same pass as the tensors. */
+const CHECKSUMS = "checkpoint/crc32";
+
+/** Told after each piece. */
+export type OnProgress = (progress: { readonly bytes: number; readonly total: number }) => void;
+
+const bytesOf = ({ buffer, byteOffset, byteLength }: Values): Uint8Array => new Uint8Array(buffer, byteOffset, byteLength);
+
+/** The file that holds these tensors. Each piece is overwritten by the next. */
+export const encodeTensors = (tensors: readonly Tensor[], metadata: Readonly<Record<string, string>>): { total: number; pieces: Iterable<Uint8Array> } => {
+  const checksums: TensorShape = { name: CHECKSUMS, dtype: "U32", shape: [tensors.length + 1] };
+  const header = encodeHeader([...tensors, checksums], metadata);
+  const total = tensors.reduce((sum, { values }) => sum + values().byteLength, header.length + 4 * (tensors.length + 1));
+  return { total, pieces: piecesOf(header, tensors) };
+};
+
+function* piecesOf(header: Uint8Array, tensors: readonly Tensor[]): Generator<Uint8Array> {
+  const sums = new Uint32Array(tensors.length + 1);
+  sums[0] = crc32(header);
+  yield header;
+  const piece = new Uint8Array(PIECE_BYTES);
+  let filled = 0;
+  for (const [i, { values }] of [...tensors, { values: () => sums as unknown as Values }].entries()) {
+    for (let done = 0, length = values().byteLength; done < length; ) {
+      const count = Math.min(length - done, PIECE_BYTES - filled);
+      const part = piece.subarray(filled, filled + count);
+      part.set(bytesOf(values()).subarray(done, done + count));
+      if (i < tensors.length) sums[i + 1] = crc32(part, sums[i + 1]);
+      done += count;
+      filled += count;
+      if (filled < PIECE_BYTES) continue;
+      yield piece;
+      filled = 0;
+    }
+  }
+  if (filled > 0) yield piece.subarray(0, filled);
+}
+
+/** The tensors that the header names, less the checksums.
+ *  @throws CheckpointError when there are no checksums. */
+export const namedTensors = ({ tensors }: Header, { name }: Source): readonly TensorPlace[] => {
+  const last = tensors.at(-1);
+  if (last?.name === CHECKSUMS && last.dtype === "U32" && last.shape.length === 1 && last.shape[0] === tensors.length) return tensors.slice(0, -1);
+  throw new CheckpointError(`${name} is not a checkpoint of this library`, `a safetensors file without ${CHECKSUMS} at its end`, "Read it with the tool that wrote it.");
+};
+
+/** Reads every tensor, in pieces that `take` is given with their place in the tensor, and compares all checksums.
+ *  @throws CheckpointError that lists the damaged tensors. */
+export const readTensors = async (
+  source: Source,
+  header: Header,
+  take: (tensor: TensorPlace, at: number, bytes: Uint8Array) => void,
+  onProgress: OnProgress = () => {},
+): Promise<void> => {
+  const tensors = namedTensors(header, source);
+  const { begin, end } = header.tensors.at(-1)!;
+  const sums = Uint32Array.of(crc32(header.bytes), ...tensors.map(() => 0));
+  let next = 0; // the first tensor that has not ended before this piece
+  for (let at = header.bytes.length; at < begin; at += PIECE_BYTES) {
+    const stop = Math.min(at + PIECE_BYTES, begin);
+    const piece = await source.read(at, stop);
+    while (next < tensors.length && tensors[next]!.end <= at) next++;
+    for (let i = next; i < tensors.length && tensors[i]!.begin < stop; i++) {
+      const tensor = tensors[i]!;
+      const from = Math.max(tensor.begin, at);
+      const bytes = piece.subarray(from - at, Math.min(tensor.end, stop) - at);
+      sums[i + 1] = crc32(bytes, sums[i + 1]);
+      take(tensor, from - tensor.begin, bytes);
+    }
+    onProgress({ bytes: stop, total: source.size });
+  }
+  const trailer = await source.read(begin, end);
+  const saved = new DataView(trailer.buffer, trailer.byteOffset, trailer.byteLength);
+  const damaged = ["its header", ...tensors.map(({ name }) => name)].filter((_, i) => saved.getUint32(4 * i, true) !== sums[i]);
+  onProgress({ bytes: source.size, total: source.size });
+  if (damaged.length > 0)
+    throw new CheckpointError(
+      `${source.name} is damaged`,
+      `other checksums for ${damaged.slice(0, 6).join(", ")}${damaged.length > 6 ? ` and ${damaged.length - 6} more` : ""}`,
+      "Use another copy, or an older checkpoint.",
+    );
+};
