@@ -33,7 +33,11 @@ export const threads = async (): Promise<Answer> => {
       value: ratioOf(measurement, "one thread", "two threads"),
       note: `${(timeOf(measurement, "two threads").median / 1000).toPrecision(3)} µs`,
     });
-    rows.push({ of: nameOf(model), ratio: `one thread / two, pauses of ${PAUSE} ms`, value: await withPauses(one.step, two.step) });
+    rows.push({
+      of: nameOf(model),
+      ratio: `one thread / two, pauses of ${PAUSE} ms`,
+      value: await withPauses(one.step, two.step),
+    });
     if (measurement.names.length > 2)
       rows.push({
         of: nameOf(model),
@@ -56,7 +60,7 @@ export const threads = async (): Promise<Answer> => {
     rows,
     lines: Object.entries(lines).map(([name, points]) => ({ name, points })),
     notes: [
-      `${availableParallelism()} cores. Below 30 000 parameters a step is never shared; below 300 000 only while the workers are still awake.`,
+      `${availableParallelism()} cores. Below 30 000 parameters a step is never shared; below 1 000 000 only while the workers are still awake.`,
       "Rows mean something only where two cores are idle: a busy neighbour takes one.",
     ],
   };

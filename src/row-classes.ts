@@ -44,7 +44,8 @@ export class RowClasses {
     const settings = this.settingsOf(variable);
     const { dtype, weightDecay, learningRateMultiplier } = settings;
     const known = this.list.findIndex(
-      (other) => other.dtype === dtype && other.weightDecay === weightDecay && other.learningRateMultiplier === learningRateMultiplier,
+      (other) =>
+        other.dtype === dtype && other.weightDecay === weightDecay && other.learningRateMultiplier === learningRateMultiplier,
     );
     return known >= 0 ? known : this.list.push(settings) - 1;
   }

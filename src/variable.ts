@@ -100,7 +100,10 @@ export class Variable<V extends Values = Values> {
   /** @internal Moves the values into an optimizer's memory. */
   adopt(adoption: Adoption): void {
     this.assertFree();
-    if (this.adoptable) adoption.array("w").set(this.#value);
+    if (this.adoptable) {
+      adoption.array("w").set(this.#value);
+      this.#value = this.#value.slice(0, 0) as V; // the old memory is free to go
+    }
     if (this.#gradient) adoption.array("g").set(this.#gradient);
     this.#gradient = undefined;
     this.#adoption = adoption;

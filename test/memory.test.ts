@@ -28,10 +28,25 @@ const adopted = () => {
 };
 const models: [string, AdamaxOptions, () => GradientAndVariable[]][] = [
   ["plain", {}, adopted],
-  ["all stages", { globalClipnorm: 1, weightDecay: 0.1, useEma: true, emaOverwriteFrequency: 3, lossScaleFactor: 3, gradientAccumulationSteps: 2 }, adopted],
+  [
+    "all stages",
+    {
+      globalClipnorm: 1,
+      weightDecay: 0.1,
+      useEma: true,
+      emaOverwriteFrequency: 3,
+      lossScaleFactor: 3,
+      gradientAccumulationSteps: 2,
+    },
+    adopted,
+  ],
   ["a norm for each variable", { clipnorm: 1 }, adopted],
   ["foreign variables", {}, () => [[new Float32Array(40), new Float32Array(40)]]],
-  ["listed rows", {}, () => [[new IndexedSlices(new Float32Array(40), [3, 1, 1, 0]), new Variable(new Float32Array(50), { shape: [5, 10] })]]],
+  [
+    "listed rows",
+    {},
+    () => [[new IndexedSlices(new Float32Array(40), [3, 1, 1, 0]), new Variable(new Float32Array(50), { shape: [5, 10] })]],
+  ],
 ];
 
 test.each(models)("1e5 steps leave less than a byte each behind: %s", (_, options, make) => {

@@ -33,6 +33,7 @@ const serve = (library: Library, request: Hdf5Request): Hdf5Answer => {
 const read = (library: Library, bytes: Uint8Array): Hdf5 => {
   library.FS!.writeFile(PATH, bytes);
   const file = new library.File(PATH, "r");
+  if (file.file_id <= 0n) throw new Error("no HDF5 file, or one that was cut off");
   const contents = new Map<string, Hdf5Object>();
   let room = bytes.length + MOST_BYTES_MORE;
   const claim = (size: number, path: string) => {
@@ -89,7 +90,7 @@ const datasetOf = (library: Library, dataset: Dataset, path: string, claim: Clai
   // Keras: a bfloat16 is opaque to HDF5, and named in an attribute.
   const dtype = type === OPAQUE && size === 2 && "dtype" in dataset.attrs ? String(dataset.attrs.dtype!.value) : name;
   if (!isTypeName(dtype) || elementBytes(dtype) !== size) return { shape, dtype: `HDF5 type ${type} of ${size} bytes`, value: null };
-  return { shape, dtype, value: total === 0 ? decodeNumbers(dtype, new Uint8Array(0)) : decodeNumbers(dtype, rawBytes(library, dataset, total * size), !littleEndian) };
+  return { shape, dtype, value: total === 0 ? decodeNumbers(dtype, new Uint8Array(0)) : decodeNumbers(dtype, rawBytes(library, dataset, total * size), type !== OPAQUE && !littleEndian) };
 };
 
 /** As they stand in the file: h5wasm itself does not know float16 and opaque types. */

@@ -44,8 +44,12 @@ export type Hdf5Answer =
 const LOADING_MILLISECONDS = 60_000;
 const BYTES_PER_MILLISECOND = 20_000;
 
+const SIGNATURE = [0x89, 0x48, 0x44, 0x46, 0x0d, 0x0a, 0x1a, 0x0a];
+export const isHdf5 = (bytes: Uint8Array): boolean => SIGNATURE.every((byte, i) => bytes[i] === byte);
+
 /** @throws CheckpointError for bytes that are no HDF5 file, are damaged, or take too long. */
 export const readHdf5 = async (bytes: Uint8Array, what: string, options: Hdf5Options = {}): Promise<Hdf5> => {
+  if (!isHdf5(bytes)) throw new CheckpointError(`${what} is no HDF5 file`, `${bytes.length} bytes without its signature`, "Pass the whole file.");
   const answer = await ask({ kind: "read", bytes }, bytes.length, what, options);
   if (answer.kind === "read") return answer.contents;
   throw new CheckpointError(`${what} cannot be read as HDF5`, "text" in answer ? answer.text : answer.kind, "The file is damaged, or not of this format.");

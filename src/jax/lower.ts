@@ -24,16 +24,21 @@ const OPERATIONS: Readonly<Record<ScalarOperation, Apply>> = {
   ifPositive: (x, a, b) => np.where(np.greater(x, 0), a, b),
 };
 
-/** `base ** exponent` for an int32 scalar of 0 or more: the product of base ** 2^k over its bits, in the dtype of `wide`. (`np.power` goes
- *  over logarithms, and loses 20 ulps of 1 - beta ** step.) Rounded once where `wide` is float64, else once for each bit that is set. */
-const wholePower = (base: number, exponent: np.Array, wide: np.DType): np.Array => {
-  let power = np.array(1, { dtype: wide });
+/** The number that a scalar holds, or null inside of a graph, where it is a tracer. The reference stays the caller's. */
+export const knownNumber = (scalar: np.Array): number | null => {
+  const isArray: boolean = scalar instanceof np.Array;
+  return isArray ? scalar.ref.item() : null;
+};
+
+/** `base ** exponent` for an int32 scalar of 0 or more: the product of base ** 2^k over its bits. (`np.power` goes over logarithms, and loses
+ *  20 ulps of 1 - beta ** step.) Rounded once for each bit that is set. */
+const wholePower = (base: number, exponent: np.Array, dtype: np.DType): np.Array => {
+  let power = np.array(1, { dtype });
   for (let bit = 0; bit < 31; bit++) {
     const isSet = np.notEqual(np.bitwiseAnd(exponent.ref, np.array(2 ** bit, { dtype: np.int32 })), 0);
-    const factor = np.array(base ** (2 ** bit), { dtype: wide });
+    const factor = np.array(base ** (2 ** bit), { dtype });
     power = np.where(isSet, power.ref.mul(factor), power);
   }
-  exponent.dispose();
   return power;
 };
 
@@ -91,16 +96,20 @@ class JobStep {
   }
 
   #operate(operation: ScalarOperation, inputs: readonly number[]): np.Array {
-    const { program, parameters } = this.#job;
-    const [base, exponent] = inputs.map((input) => program.scalars[input]!);
+    const { scalars } = this.#job.program;
+    const [base, exponent] = inputs.map((input) => scalars[input]!);
     if (operation === "pow" && base?.kind === "constant" && exponent?.kind === "parameter" && exponent.name === "step")
-      return wholePower(this.#round(base.value), parameters.step!.ref, this.#wide).astype(this.#dtype);
+      return this.#powerOfStep(base.value);
     const [x, y, z] = inputs.map((input) => this.#scalars[input]!.ref);
     return OPERATIONS[operation](x!, y!, z!);
   }
 
-  #round(value: number): number {
-    return this.#job.program.dtype === "float32" ? Math.fround(value) : value;
+  #powerOfStep(base: number): np.Array {
+    const { program, parameters } = this.#job;
+    const round = program.dtype === "float32" ? Math.fround : Number;
+    const step = knownNumber(parameters.step!);
+    if (step !== null) return np.array(round(round(base) ** step), { dtype: this.#dtype });
+    return wholePower(round(base), parameters.step!, this.#wide).astype(this.#dtype);
   }
 
   /** Stores results; returns the sums of squares that norms are made of. */

@@ -3,6 +3,7 @@
 import { numpy as np } from "@jax-js/jax";
 import { OptionError, show } from "../errors.js";
 import { LearningRateSchedule } from "../schedules/schedule.js";
+import { knownNumber } from "./lower.js";
 import type { JaxSettings } from "./options.js";
 
 /** A float32 scalar, or a number. `count` is the number of earlier steps; its reference stays the caller's.
@@ -10,8 +11,8 @@ import type { JaxSettings } from "./options.js";
 export const rateOf = ({ learningRate, scheduleSteps }: JaxSettings, count: np.Array): np.Array | number => {
   if (typeof learningRate === "number") return learningRate;
   if (!(learningRate instanceof LearningRateSchedule)) return scalarOf(learningRate(count.ref));
-  const isKnown: boolean = count instanceof np.Array; // in a graph it is a tracer
-  if (isKnown) return learningRate.at(count.ref.item());
+  const known = knownNumber(count);
+  if (known !== null) return learningRate.at(known);
   if (scheduleSteps === null)
     throw new OptionError(
       "Under jit a schedule becomes a table of rates, so the number of steps must be known",

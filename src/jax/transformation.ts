@@ -70,8 +70,7 @@ export class Transformation {
       ]),
     );
     tree.dispose(params);
-    // Not `int(0)`: jax-js would carry it as a constant, and fold what is computed from it without rounding to float32.
-    return { count: np.array(Int32Array.of(0)).reshape([]), arrays };
+    return { count: int(0), arrays };
   }
 
   /** What to add to the parameters, and the next state. Adding rounds once more: `step` gives the rule's own numbers.

@@ -3,28 +3,11 @@
 import { defaultDevice, init, numpy as np } from "@jax-js/jax";
 import type { DType } from "adamax";
 
-/** The memories that jax-js has made: all its arrays lie in one of them. */
-const memories: WebAssembly.Memory[] = [];
-
 export const start = async (): Promise<void> => {
   // jax-js makes float64 arrays only where JavaScript has a Float16Array; Node 20 has none.
   if (!("Float16Array" in globalThis)) Object.assign(globalThis, { Float16Array: class {} });
-  const { Memory } = WebAssembly;
-  WebAssembly.Memory = class extends Memory {
-    constructor(descriptor: WebAssembly.MemoryDescriptor) {
-      super(descriptor);
-      memories.push(this);
-    }
-  };
   await init("wasm");
-  WebAssembly.Memory = Memory;
   defaultDevice("wasm");
-};
-
-/** Bytes that jax-js' arrays have needed so far, at most. */
-export const bytes = (): number => {
-  if (memories.length === 0) throw new Error("jax-js has made no memory, so nothing would be measured.");
-  return memories.reduce((sum, { buffer }) => sum + buffer.byteLength, 0);
 };
 
 const SHAPES = { bias: [5], kernel: [4, 5] };

@@ -1,7 +1,7 @@
 /** Every option and every rule, eager and under jit, against the core: each step from the core's own state before it. */
 
 import { jit, numpy as np, tree } from "@jax-js/jax";
-import { Adamax, type DType, type Optimizer, schedules, Variable } from "adamax";
+import { Adamax, type AdamaxOptions as CoreOptions, type DType, type Optimizer, schedules, Variable } from "adamax";
 import { type AdamaxOptions, adamax, type State, type Transformation, transformation } from "adamax/jax";
 import { beforeAll, describe, expect, test } from "vitest";
 import { Adam } from "../../examples/rules/adam.js";
@@ -33,7 +33,7 @@ const worstUlps = (core: Optimizer<never>, step: Step, slots: readonly string[],
   let worst = 0;
   for (; calls < STEPS; calls++) {
     const state = {
-      count: np.array(Int32Array.of(calls)).reshape([]),
+      count: np.array(calls, { dtype: np.int32 }),
       arrays: Object.fromEntries(slots.map((slot) => [slot, treeFrom(slot)])),
     };
     const before = Object.fromEntries(["w", ...slots].map((array) => [array, NAMES.map((name) => arrayOf(array, name))]));
@@ -60,8 +60,8 @@ const eagerly =
   (optimizer: Transformation): Step =>
   (params, grads, state) =>
     optimizer.step(params, grads, state);
-const underJit = (optimizer: Transformation): Step => jit((p: Params, g: Params, s: State) => optimizer.step(p, g, s)) as Step;
-const ways = { eagerly, underJit };
+const underJit = (optimizer: Transformation): Step =>
+  jit((params: Params, grads: Params, state: State) => optimizer.step(params, grads, state)) as Step;
 
 const schedule = new schedules.CosineDecay({ initialLearningRate: 0.1, decaySteps: 9, alpha: 0.1 });
 const configurations: Record<string, AdamaxOptions> = {
@@ -74,9 +74,13 @@ const configurations: Record<string, AdamaxOptions> = {
   "an average": { learningRate: 0.05, useEma: true, emaMomentum: 0.9 },
   "an average that overwrites": { learningRate: 0.05, useEma: true, emaMomentum: 0.9, emaOverwriteFrequency: 3 },
   "an average from the first step": { learningRate: 0.05, useEma: true, emaStart: "firstStep", emaOverwriteFrequency: 1 },
-  "loss scale": { learningRate: 0.05, lossScaleFactor: 3 },
+  "a loss scale": { learningRate: 0.05, lossScaleFactor: 3 },
   accumulation: { learningRate: 0.05, gradientAccumulationSteps: 3, useEma: true },
-  groups: { learningRate: 0.05, weightDecay: 0.1, groups: [{ names: ["^bias$"], learningRateMultiplier: 0.5, weightDecay: 0 }] },
+  groups: {
+    learningRate: 0.05,
+    weightDecay: 0.1,
+    groups: [{ names: ["^bias$"], learningRateMultiplier: 0.5, weightDecay: 0 }],
+  },
   "a schedule": { learningRate: schedule, scheduleSteps: STEPS },
   everything: {
     learningRate: schedule,
@@ -89,32 +93,27 @@ const configurations: Record<string, AdamaxOptions> = {
   },
 };
 
-describe.each(Object.entries(ways))("%s", (_, way) => {
-  test.each(Object.entries(configurations))("Adamax with %s makes the core's steps", (_, options) => {
-    const { scheduleSteps: __, ...rest } = options;
-    const core = new Adamax(rest as object);
-    const slots = [
-      ...(rest.useEma ? ["average"] : []),
-      ...(rest.gradientAccumulationSteps ? ["accumulator"] : []),
-      "momentum",
-      "norm",
-    ];
-    const worst = worstUlps(core, way(adamax(options)), slots);
-    console.log(worst, way.name);
-    expect(worst).toBeLessThanOrEqual(2);
+/** jax-js divides by multiplying with 1 / y, and joins constants: one rounding more here, one fewer there. LAMB's step is a product with two
+ *  norms. */
+const ULPS = { Adamax: 1, Lion: 1, SGD: 1, Adam: 1, Lamb: 4 };
+
+describe.each(Object.entries({ eagerly, "under jit": underJit }))("%s", (_, way) => {
+  test.each(Object.entries(configurations))("Adamax with %s makes the core's steps", (__, options) => {
+    const { scheduleSteps: ___, ...rest } = options;
+    const kept = [...(options.useEma ? ["average"] : []), ...(options.gradientAccumulationSteps ? ["accumulator"] : [])];
+    const worst = worstUlps(new Adamax(rest as CoreOptions), way(adamax(options)), [...kept, "momentum", "norm"]);
+    expect(worst).toBeLessThanOrEqual(ULPS.Adamax);
   });
 
-  test.each(Object.entries({ Adam, Lamb, Lion, SGD }))("%s makes the core's steps", (_, Rule) => {
-    const core = new Rule({ learningRate: 0.05 });
-    const worst = worstUlps(core, way(transformation(Rule)({ learningRate: 0.05 })), Rule.rule.slots);
-    console.log(worst, Rule.name);
-    expect(worst).toBeLessThanOrEqual(4);
+  test.each(Object.entries({ Adam, Lamb, Lion, SGD }))("%s makes the core's steps", (name, Rule) => {
+    const optimizer = transformation<typeof Rule>(Rule)({ learningRate: 0.05 });
+    const worst = worstUlps(new Rule({ learningRate: 0.05 }), way(optimizer), Rule.rule.slots);
+    expect(worst).toBeLessThanOrEqual(ULPS[name as keyof typeof ULPS]);
   });
 
   test("float64 parameters keep their dtype and make the core's steps", () => {
     const options = { learningRate: 0.0625, beta1: 0.875, useEma: true, globalClipnorm: 0.5, weightDecay: 0.125 };
     const worst = worstUlps(new Adamax(options), way(adamax(options)), ["average", "momentum", "norm"], "float64");
-    console.log(worst, "f64");
-    expect(worst).toBeLessThanOrEqual(4);
+    expect(worst).toBeLessThanOrEqual(1);
   });
 });

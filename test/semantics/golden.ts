@@ -96,10 +96,13 @@ export const replay = (step: Step, options: OptimizerOptions = {}, mistake: Mist
   const slots = before.flatMap(({ momentum, norm }) => [momentum, norm]);
   optimizer.setWeights([[calls], ...all("average"), ...all("accumulator"), ...slots]);
 
-  optimizer.applyGradients(variables.map((variable, i) => [mistake.gradient?.(gradients[i]!, before[i]!, step) ?? gradients[i]!, variable]));
+  optimizer.applyGradients(
+    variables.map((variable, i) => [mistake.gradient?.(gradients[i]!, before[i]!, step) ?? gradients[i]!, variable]),
+  );
   const state = new Map(optimizer.variables.map(({ name, value }) => [name, value]));
   return variables.map((variable, i) => {
-    const read = (name: ArrayName) => (name === "value" ? variable.value : (state.get(`Adamax/${name}/${variable.name}`) as Values)).slice();
+    const read = (name: ArrayName) =>
+      (name === "value" ? variable.value : (state.get(`Adamax/${name}/${variable.name}`) as Values)).slice();
     const reached = Object.fromEntries(Object.keys(before[i]!).map((name) => [name, read(name as ArrayName)])) as State;
     mistake.result?.(reached, before[i]!, step);
     return reached;
@@ -134,7 +137,11 @@ export const worstUlps = (step: Step, reached: State[]): number => {
     const g = dense(gradients[i]!, before[i]!.value, trajectory.variables[i]!.shape);
     for (const name of Object.keys(arrays) as ArrayName[])
       arrays[name]!.forEach((value, k) => {
-        const operands = [before[i]![name]![k]!, after[i]![name]![k]!, name === "value" ? learningRate : name === "average" ? 0 : g[k]! / scale];
+        const operands = [
+          before[i]![name]![k]!,
+          after[i]![name]![k]!,
+          name === "value" ? learningRate : name === "average" ? 0 : g[k]! / scale,
+        ];
         const unit = ulp(trajectory.dtype, Math.max(...operands.map(Math.abs)));
         const error = Math.abs(value - after[i]![name]![k]!) / unit;
         worst = Math.max(worst, Number.isNaN(error) ? Number.POSITIVE_INFINITY : error);

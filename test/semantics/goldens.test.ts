@@ -6,7 +6,18 @@ import float32 from "../../fixtures/adamax-float32.json";
 import float64 from "../../fixtures/adamax-float64.json";
 import keras3 from "../../fixtures/adamax-keras3.json";
 import freeRun from "../../fixtures/free-run.json";
-import { decode, dense, type Mistake, replay, type State, type Step, stepsOf, type Trajectory, ulp, worstUlps } from "./golden.js";
+import {
+  decode,
+  dense,
+  type Mistake,
+  replay,
+  type State,
+  type Step,
+  stepsOf,
+  type Trajectory,
+  ulp,
+  worstUlps,
+} from "./golden.js";
 
 beforeEach(() => {
   vi.spyOn(console, "warn").mockImplementation(() => {}); // goldens have variables without a gradient; methods.test.ts reads the warning
@@ -44,7 +55,8 @@ test("there are at least 200 goldens", () => {
 
 describe.each(["wasm", "interpreter"] as const)("%s makes Keras' step", (backend) => {
   test.each([...families])("%s", (_, list) => {
-    for (const trajectory of list) expect(worstOf([trajectory], {}, backend), trajectory.name).toBeLessThanOrEqual(tolerance(trajectory));
+    for (const trajectory of list)
+      expect(worstOf([trajectory], {}, backend), trajectory.name).toBeLessThanOrEqual(tolerance(trajectory));
   });
 });
 
@@ -66,7 +78,8 @@ const decayed = (values: Values, { trajectory, learningRate }: Step): void => {
 };
 /** The gradient with weight_decay * w added: decay as an L2 penalty. */
 const withPenalty = (gradient: Values | IndexedSlices | null, { value: w }: State, { trajectory }: Step): Values => {
-  const shape = gradient instanceof IndexedSlices ? [w.length / (gradient.values.length / gradient.indices.length || 1)] : [w.length];
+  const shape =
+    gradient instanceof IndexedSlices ? [w.length / (gradient.values.length / gradient.indices.length || 1)] : [w.length];
   return dense(gradient, w, shape).map((g, k) => g + number(trajectory.config, "weight_decay") * w[k]!) as Values;
 };
 const withoutDecay = (config: Record<string, unknown>) => ({ ...config, weight_decay: null });
@@ -135,7 +148,9 @@ describe.each([
 
 test("nothing changed is no mistake: the rejections do not come from the way they are made", () => {
   const same = withUpdate(Adamax.rule.update.bind(Adamax.rule));
-  const list = trajectories.filter(({ library, dtype, sparse }) => library === "tf_keras" && dtype === "float32" && !sparse).slice(0, 40);
+  const list = trajectories
+    .filter(({ library, dtype, sparse }) => library === "tf_keras" && dtype === "float32" && !sparse)
+    .slice(0, 40);
   expect(worstOf(list, { Optimizer: same, gradient: (gradient) => gradient })).toBeLessThanOrEqual(4);
 });
 
@@ -156,26 +171,31 @@ const regressionGradient = (w: Values, b: Values): [Float32Array, Float32Array] 
   return [Float32Array.from(gradient, (value) => value * (2 / rows)), Float32Array.of(gradientOfB * (2 / rows))];
 };
 
-test.each(freeRun.runs)("1000 steps on our own stay within 4 ulps of the largest weight of tf_keras' ($name)", ({ name, config, states }) => {
-  const kernel = new Variable(decode("float32", freeRun.problem.w0), { shape: [8], name: "kernel" });
-  const bias = new Variable(decode("float32", freeRun.problem.b0), { shape: [1], name: "bias" });
-  using optimizer = Adamax.fromConfig(config);
-  optimizer.build([kernel, bias]);
-  const drifts: [step: number, ulps: number][] = [];
-  for (let step = 1; step <= 1000; step++) {
-    const [ofKernel, ofBias] = regressionGradient(kernel.value, bias.value);
-    optimizer.applyGradients([
-      [ofKernel, kernel],
-      [ofBias, bias],
-    ]);
-    const golden = states.find((state) => state.step === step);
-    if (!golden) continue;
-    const reached = [...kernel.value, ...bias.value];
-    const expected = golden.state.flatMap(({ value }) => [...decode("float32", value)]);
-    const unit = ulp("float32", Math.max(...expected.map(Math.abs)));
-    drifts.push([step, Math.max(...reached.map((value, i) => Math.abs(value - expected[i]!))) / unit]);
-  }
-  console.log(`drift from tf_keras, in ulps of the largest weight (${name}): ${drifts.map(([step, ulps]) => `${step}: ${ulps}`).join(", ")}`);
-  // Rounding alone: norms differ in the last bit where there is clipping. A wrong rule is off by millions of ulps here.
-  expect(Math.max(...drifts.map(([, ulps]) => ulps))).toBeLessThanOrEqual(4);
-});
+test.each(freeRun.runs)(
+  "1000 steps on our own stay within 4 ulps of the largest weight of tf_keras' ($name)",
+  ({ name, config, states }) => {
+    const kernel = new Variable(decode("float32", freeRun.problem.w0), { shape: [8], name: "kernel" });
+    const bias = new Variable(decode("float32", freeRun.problem.b0), { shape: [1], name: "bias" });
+    using optimizer = Adamax.fromConfig(config);
+    optimizer.build([kernel, bias]);
+    const drifts: [step: number, ulps: number][] = [];
+    for (let step = 1; step <= 1000; step++) {
+      const [ofKernel, ofBias] = regressionGradient(kernel.value, bias.value);
+      optimizer.applyGradients([
+        [ofKernel, kernel],
+        [ofBias, bias],
+      ]);
+      const golden = states.find((state) => state.step === step);
+      if (!golden) continue;
+      const reached = [...kernel.value, ...bias.value];
+      const expected = golden.state.flatMap(({ value }) => [...decode("float32", value)]);
+      const unit = ulp("float32", Math.max(...expected.map(Math.abs)));
+      drifts.push([step, Math.max(...reached.map((value, i) => Math.abs(value - expected[i]!))) / unit]);
+    }
+    console.log(
+      `drift from tf_keras, in ulps of the largest weight (${name}): ${drifts.map(([step, ulps]) => `${step}: ${ulps}`).join(", ")}`,
+    );
+    // Rounding alone: norms differ in the last bit where there is clipping. A wrong rule is off by millions of ulps here.
+    expect(Math.max(...drifts.map(([, ulps]) => ulps))).toBeLessThanOrEqual(4);
+  },
+);

@@ -62,28 +62,32 @@ describe("the bits do not depend on the number of threads", () => {
     ["norms of each variable", { clipnorm: 0.5 }],
     ["a norm of all, decay, average", { globalClipnorm: 1, weightDecay: 0.01, useEma: true, emaOverwriteFrequency: 3 }],
     ["accumulation", { gradientAccumulationSteps: 2, clipvalue: 0.5 }],
-  ])("%s", async (_, options) => {
-    const results: string[] = [];
-    for (const threads of [1, 2, 3, 4, 7]) {
-      const backend = new WasmBackend({ threads });
-      // Workers start while a throw-away training runs; then the measured one is shared from its first steps on.
-      if (threads > 1) {
-        const warmup = trainingOf(backend, options);
-        await untilShared(backend, () => warmup.step());
+  ])(
+    "%s",
+    async (_, options) => {
+      const results: string[] = [];
+      for (const threads of [1, 2, 3, 4, 7]) {
+        const backend = new WasmBackend({ threads });
+        // Workers start while a throw-away training runs; then the measured one is shared from its first steps on.
+        if (threads > 1) {
+          const warmup = trainingOf(backend, options);
+          await untilShared(backend, () => warmup.step());
+        }
+        const training = trainingOf(backend, options);
+        const before = backend.sharedPasses;
+        for (let step = 0; step < 6; step++) {
+          training.step();
+          if (threads > 1) await sleep(10); // newly compiled steps reach the workers
+        }
+        if (threads > 1) expect(backend.sharedPasses).toBeGreaterThan(before);
+        results.push(digest([...training.variables, ...training.optimizer.variables]));
+        training.optimizer.dispose();
+        backend.dispose();
       }
-      const training = trainingOf(backend, options);
-      const before = backend.sharedPasses;
-      for (let step = 0; step < 6; step++) {
-        training.step();
-        if (threads > 1) await sleep(10); // newly compiled steps reach the workers
-      }
-      if (threads > 1) expect(backend.sharedPasses).toBeGreaterThan(before);
-      results.push(digest([...training.variables, ...training.optimizer.variables]));
-      training.optimizer.dispose();
-      backend.dispose();
-    }
-    expect(new Set(results).size).toBe(1);
-  }, 60_000);
+      expect(new Set(results).size).toBe(1);
+    },
+    60_000,
+  );
 });
 
 test("foreign and sparse gradients train beside shared steps", async () => {
@@ -143,7 +147,10 @@ test("a worker that dies during a step is noticed within 2 s; the state is refus
 
 const inProcess = (code: string) => {
   const dist = fileURLToPath(new URL("../../dist/index.js", import.meta.url));
-  return spawnSync(process.execPath, ["--input-type=module", "-e", code.replace("adamax", dist)], { timeout: 20_000, encoding: "utf8" });
+  return spawnSync(process.execPath, ["--input-type=module", "-e", code.replace("adamax", dist)], {
+    timeout: 20_000,
+    encoding: "utf8",
+  });
 };
 const TRAIN = `import { Adamax, Variable } from "adamax";
 const w = new Variable(new Float32Array(1_000_000));

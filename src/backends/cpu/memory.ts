@@ -220,7 +220,12 @@ const rowBytes = (request: RowRequest, sizes: TableSizes): number => {
 const TABLES_BYTES = 2 ** 20;
 
 /** Lays variables into as few segments as hold them, in order. All or nothing. */
-export const placeRows = (engine: Engine, requests: readonly RowRequest[], programs: readonly Program[], firstIndex: number): CpuRow[] => {
+export const placeRows = (
+  engine: Engine,
+  requests: readonly RowRequest[],
+  programs: readonly Program[],
+  firstIndex: number,
+): CpuRow[] => {
   const sizes = tableSizes(programs);
   const groups: RowRequest[][] = [];
   let room = 0;

@@ -2,9 +2,21 @@
  *  only runs the jobs. With adopted variables and gradients a pass is one dispatch; foreign and sparse arrays come through
  *  a small staging area, chunk by chunk. */
 
-import { hasVariableNorm, JOB, JOBS, placeRows, STAGING_BYTES, UNIFORM_BYTES, CHUNK, type CpuRow, type Engine, type Pointer, type Segment } from "./memory.js";
 import { BLOCK, type Program } from "../../rule/program.js";
 import type { Backend, CompiledStep, Row, RowClass, RowRequest, StepParameters, Values } from "../backend.js";
+import {
+  CHUNK,
+  type CpuRow,
+  type Engine,
+  hasVariableNorm,
+  JOB,
+  JOBS,
+  type Pointer,
+  placeRows,
+  type Segment,
+  STAGING_BYTES,
+  UNIFORM_BYTES,
+} from "./memory.js";
 import { evaluateScalars } from "./scalars.js";
 
 export class CpuBackend implements Backend {
@@ -28,7 +40,10 @@ export class CpuBackend implements Backend {
   }
 
   place(requests: readonly RowRequest[], programs: readonly Program[], firstIndex: number): Row[] {
-    return placeRows(this.#engine, requests, programs, firstIndex);
+    const rows = placeRows(this.#engine, requests, programs, firstIndex);
+    // The first touch of fresh memory is slow, above all on virtual machines: here, not in the first step.
+    for (const row of rows) for (const name of row.request.state) row.array(name).fill(0);
+    return rows;
   }
 
   /** A step of `programs`, of which `classes` says the scalars. */
@@ -43,6 +58,8 @@ export class CpuBackend implements Backend {
 
 /** Enough that a thread which lost its core for a moment holds the others up only a little. */
 const PARTS_PER_THREAD = 16;
+/** A part takes microseconds, so that handing it over costs little. */
+const LEAST_BLOCKS = 4;
 
 /** What a class of variables needs in each step. */
 interface ClassPlan {
@@ -111,7 +128,7 @@ class CpuStep implements CompiledStep {
     if (threads === 1) return Number.POSITIVE_INFINITY;
     let elements = 0;
     for (let i = 0; i < count; i++) elements += rows[i]!.request.length;
-    return Math.max(1, Math.ceil(elements / threads / PARTS_PER_THREAD / BLOCK)) * BLOCK;
+    return Math.max(LEAST_BLOCKS, Math.ceil(elements / threads / PARTS_PER_THREAD / BLOCK)) * BLOCK;
   }
 
   #evaluate(plan: ClassPlan, stage: number, { learningRate, step }: StepParameters): void {
@@ -189,7 +206,15 @@ class CpuStep implements CompiledStep {
       else
         for (let begin = 0; begin < length; begin += this.#jobLength) {
           const offset = begin * bytesPerElement;
-          this.#writeJob(row, plan, pass, begin, Math.min(this.#jobLength, length - begin), row.pointers[0]! + offset, row.pointers[1]! + offset);
+          this.#writeJob(
+            row,
+            plan,
+            pass,
+            begin,
+            Math.min(this.#jobLength, length - begin),
+            row.pointers[0]! + offset,
+            row.pointers[1]! + offset,
+          );
         }
       return;
     }
@@ -228,8 +253,14 @@ class CpuStep implements CompiledStep {
     const { length } = row.request;
     if (length === 0) return;
     const place = segment.pending;
-    const isWritten = segment.writtenRows[place] === row && segment.writtenPlans[place] === plan && segment.words[jobAt(segment)] === this.#functionOf(row, pass);
-    if (isWritten) return this.#countJob(segment, length);
+    const isWritten =
+      segment.writtenRows[place] === row &&
+      segment.writtenPlans[place] === plan &&
+      segment.words[jobAt(segment)] === this.#functionOf(row, pass);
+    if (isWritten) {
+      this.#countJob(segment, length);
+      return;
+    }
     this.#writeJob(row, plan, pass, 0, length, row.pointers[0]!, row.pointers[1]!);
     segment.writtenRows[segment.pending - 1] = row;
     segment.writtenPlans[segment.pending - 1] = plan;

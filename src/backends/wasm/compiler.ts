@@ -4,8 +4,22 @@
 import type { Operation } from "../../rule/expression.js";
 import { BLOCK, type DType, LANES, type Node, type Pass, type Program } from "../../rule/program.js";
 import { JOB, UNIFORM_BYTES } from "../cpu/memory.js";
+import {
+  at,
+  type Bytes,
+  encodeModule,
+  getLocal,
+  i32Const,
+  OP,
+  setLocal,
+  simd,
+  TYPE,
+  teeLocal,
+  V128_CONST,
+  type WasmFunction,
+  ZERO_V128,
+} from "./encoding.js";
 import { clearSigns, constantOf } from "./facts.js";
-import { at, type Bytes, encodeModule, getLocal, i32Const, OP, setLocal, simd, TYPE, teeLocal, V128_CONST, type WasmFunction, ZERO_V128 } from "./encoding.js";
 
 /** Instructions that take their inputs from the stack and leave the result there; the rest is composed in `operate`. */
 type Simple = Exclude<Operation, "flush" | "ifPositive">;
@@ -17,7 +31,10 @@ interface Instructions {
   readonly store: Bytes;
   readonly type: number;
 }
-const table = (opcode: (code: number) => Bytes, [abs, neg, sqrt, add, sub, mul, div, min, max, less, greater, load, store, type]: number[]): Instructions => ({
+const table = (
+  opcode: (code: number) => Bytes,
+  [abs, neg, sqrt, add, sub, mul, div, min, max, less, greater, load, store, type]: number[],
+): Instructions => ({
   simple: {
     abs: opcode(abs!),
     neg: opcode(neg!),
@@ -112,7 +129,10 @@ class PassCompiler {
     this.dtype = program.dtype;
     this.#size = this.dtype === "float32" ? 4 : 8;
     this.#clear = clearSigns(program, pass);
-    const touched = [...pass.nodes.flatMap((node) => (node.kind === "load" ? [node.buffer] : [])), ...pass.stores.map(({ buffer }) => buffer)];
+    const touched = [
+      ...pass.nodes.flatMap((node) => (node.kind === "load" ? [node.buffer] : [])),
+      ...pass.stores.map(({ buffer }) => buffer),
+    ];
     this.#arrays = [...new Set(touched)].sort((a, b) => a - b);
   }
 
@@ -141,7 +161,16 @@ class PassCompiler {
       this.#arrays.flatMap((_, i) => [...getLocal(pointers + i), ...i32Const(bytes), OP.i32Add, ...setLocal(pointers + i)]);
     /** Runs `body` while the first pointer has not gone (now & mask) elements further. */
     const loop = (mask: number, body: Bytes): Bytes => [
-      ...[...getLocal(pointers), ...getLocal(now), ...i32Const(mask), OP.i32And, ...i32Const(this.#size), OP.i32Mul, OP.i32Add, ...setLocal(limit)],
+      ...[
+        ...getLocal(pointers),
+        ...getLocal(now),
+        ...i32Const(mask),
+        OP.i32And,
+        ...i32Const(this.#size),
+        OP.i32Mul,
+        OP.i32Add,
+        ...setLocal(limit),
+      ],
       ...OP.block,
       ...[...getLocal(pointers), ...getLocal(limit), OP.i32Eq, ...OP.brIf(0)],
       ...OP.loop,
@@ -152,11 +181,15 @@ class PassCompiler {
     ];
     const perVector = 16 / this.#size;
     const vectorIteration = Array.from({ length: LANES / perVector }, (_, copy) => [
-      ...this.#elements(VECTOR[this.dtype], vectors, pointerOf, copy * 16, (node) => this.#vectorNode(node, vectors, magnitudeMask)),
+      ...this.#elements(VECTOR[this.dtype], vectors, pointerOf, copy * 16, (node) =>
+        this.#vectorNode(node, vectors, magnitudeMask),
+      ),
       ...sums.flatMap((node, sum) => this.#addSquares(vectors + node, partial + sum * (LANES / 2), copy)),
     ]).flat();
     const block: Bytes = [
-      ...sums.flatMap((_, sum) => Array.from({ length: LANES / 2 }, (_, k) => [...ZERO_V128, ...setLocal(partial + sum * (LANES / 2) + k)]).flat()),
+      ...sums.flatMap((_, sum) =>
+        Array.from({ length: LANES / 2 }, (_, k) => [...ZERO_V128, ...setLocal(partial + sum * (LANES / 2) + k)]).flat(),
+      ),
       ...loop(-LANES, [...vectorIteration, ...advance(LANES * this.#size)]),
       ...sums.flatMap((_, sum) => this.#spill(partial, sum)),
       ...loop(LANES - 1, [
@@ -174,7 +207,9 @@ class PassCompiler {
       ...MAGNITUDE[this.dtype],
       ...setLocal(magnitudeMask),
       // Uniforms stand ready in memory, repeated over a vector, and stay in registers during the loop.
-      ...nodes.flatMap((node, i) => (node.kind === "uniform" ? this.#loadUniform(node.uniform, constants, vectors + i, scalars + i) : [])),
+      ...nodes.flatMap((node, i) =>
+        node.kind === "uniform" ? this.#loadUniform(node.uniform, constants, vectors + i, scalars + i) : [],
+      ),
     ];
     if (sums.length === 0) code.push(...getLocal(left), ...setLocal(now), ...block);
     else
@@ -185,7 +220,16 @@ class PassCompiler {
         ...[...i32Const(BLOCK), ...getLocal(left), ...i32Const(BLOCK), ...getLocal(left), OP.i32LtU, OP.select, ...setLocal(now)],
         ...block,
         // The tail moved the scratch pointer, a lane per element; move it back.
-        ...[...getLocal(this.#scratch), ...getLocal(now), ...i32Const(LANES - 1), OP.i32And, ...i32Const(8), OP.i32Mul, OP.i32Sub, ...setLocal(this.#scratch)],
+        ...[
+          ...getLocal(this.#scratch),
+          ...getLocal(now),
+          ...i32Const(LANES - 1),
+          OP.i32And,
+          ...i32Const(8),
+          OP.i32Mul,
+          OP.i32Sub,
+          ...setLocal(this.#scratch),
+        ],
         ...sums.flatMap((_, sum) => this.#join(partial, sumsAt, sum)),
         ...[...getLocal(sumsAt), ...i32Const(sums.length * 8), OP.i32Add, ...setLocal(sumsAt)],
         ...[...getLocal(left), ...getLocal(now), OP.i32Sub, ...teeLocal(left), ...OP.brIf(0)],
@@ -212,7 +256,8 @@ class PassCompiler {
   ): Bytes {
     const computed = this.pass.nodes.flatMap((node, i) => {
       if (node.kind === "uniform") return [];
-      const value = node.kind === "load" ? [...getLocal(pointerOf(node.buffer)), ...instructions.load, ...at(offset)] : operate(node);
+      const value =
+        node.kind === "load" ? [...getLocal(pointerOf(node.buffer)), ...instructions.load, ...at(offset)] : operate(node);
       return [...value, ...setLocal(values + i)];
     });
     const stored = this.pass.stores.flatMap(({ buffer, node }) => [
@@ -256,7 +301,9 @@ class PassCompiler {
   #extreme(operation: "max" | "min", [x, a]: [number, number], getX: Bytes, getA: Bytes): Bytes {
     if (operation === "max" && this.#clear[x] && this.#clear[a])
       // In the order of the bits; a NaN is the largest.
-      return this.dtype === "float32" ? [...getX, ...getA, ...I32X4_MAX] : [...getX, ...getA, ...getX, ...getA, ...I64X2_GREATER, ...V128.bitSelect];
+      return this.dtype === "float32"
+        ? [...getX, ...getA, ...I32X4_MAX]
+        : [...getX, ...getA, ...getX, ...getA, ...I64X2_GREATER, ...V128.bitSelect];
     const toSecond = PSEUDO[this.dtype][operation];
     // pmax(x, c) is c where x < c, else x: what max is when c is neither NaN nor zero; a NaN in x stays.
     if (constantOf(this.program, this.pass, a) !== undefined) return [...getX, ...getA, ...toSecond];
@@ -293,17 +340,41 @@ class PassCompiler {
   #addSquare(value: number, sum: number): Bytes {
     const wide = this.dtype === "float64" ? getLocal(value) : [...getLocal(value), F64.promote];
     const lane = at(sum * LANES * 8);
-    return [...getLocal(this.#scratch), ...getLocal(this.#scratch), F64.load, ...lane, ...wide, ...wide, F64.mul, F64.add, F64.store, ...lane];
+    return [
+      ...getLocal(this.#scratch),
+      ...getLocal(this.#scratch),
+      F64.load,
+      ...lane,
+      ...wide,
+      ...wide,
+      F64.mul,
+      F64.add,
+      F64.store,
+      ...lane,
+    ];
   }
 
   /** Joins the lanes by the fixed tree: i with i + 8, then + 4, + 2, + 1; and stores the sum of the block. */
   #join(partial: number, sumsAt: number, sum: number): Bytes {
     const lane = (k: number) => partial + sum * (LANES / 2) + k;
     const code: Bytes = [];
-    for (let k = 0; k < LANES / 2; k++) code.push(...getLocal(this.#scratch), ...VECTOR.float64.load, ...at(sum * LANES * 8 + k * 16), ...setLocal(lane(k)));
+    for (let k = 0; k < LANES / 2; k++)
+      code.push(...getLocal(this.#scratch), ...VECTOR.float64.load, ...at(sum * LANES * 8 + k * 16), ...setLocal(lane(k)));
     for (let half = LANES / 4; half >= 1; half /= 2)
-      for (let k = 0; k < half; k++) code.push(...getLocal(lane(k)), ...getLocal(lane(k + half)), ...F64X2.add, ...setLocal(lane(k)));
-    code.push(...getLocal(sumsAt), ...getLocal(lane(0)), ...F64X2.extract, 0, ...getLocal(lane(0)), ...F64X2.extract, 1, F64.add, F64.store, ...at(sum * 8));
+      for (let k = 0; k < half; k++)
+        code.push(...getLocal(lane(k)), ...getLocal(lane(k + half)), ...F64X2.add, ...setLocal(lane(k)));
+    code.push(
+      ...getLocal(sumsAt),
+      ...getLocal(lane(0)),
+      ...F64X2.extract,
+      0,
+      ...getLocal(lane(0)),
+      ...F64X2.extract,
+      1,
+      F64.add,
+      F64.store,
+      ...at(sum * 8),
+    );
     return code;
   }
 }

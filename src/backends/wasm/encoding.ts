@@ -66,7 +66,11 @@ export interface WasmFunction {
 }
 
 /** A module that imports a memory as "memory"."memory", holds `functions` in its table in their order, and exports the last as "run". */
-export const encodeModule = (parameters: readonly (readonly number[])[], functions: readonly WasmFunction[], sharedPages: number | null): Uint8Array<ArrayBuffer> => {
+export const encodeModule = (
+  parameters: readonly (readonly number[])[],
+  functions: readonly WasmFunction[],
+  sharedPages: number | null,
+): Uint8Array<ArrayBuffer> => {
   const limits = sharedPages === null ? [0x00, 0x01] : [0x03, 0x01, ...unsigned(sharedPages)];
   const indices = functions.map((_, index) => unsigned(index));
   return Uint8Array.from([

@@ -17,7 +17,9 @@ export const constantOf = ({ dtype, scalars, uniforms }: Program, { nodes }: Pas
  *  An array counts if this pass stores such values in it and it began with them: slots begin with zeros, and loading clears the sign of a
  *  NaN. (Only arithmetic without a NaN among its operands makes one whose sign we do not know: infinity times zero.) */
 export const clearSigns = (program: Program, pass: Pass): boolean[] => {
-  const trusted = new Set(pass.stores.map(({ buffer }) => buffer).filter((buffer) => !["w", "average"].includes(program.buffers[buffer]!)));
+  const trusted = new Set(
+    pass.stores.map(({ buffer }) => buffer).filter((buffer) => !["w", "average"].includes(program.buffers[buffer]!)),
+  );
   for (;;) {
     const clear = clearSignsGiven(program, pass, trusted);
     const refuted = pass.stores.filter(({ buffer, node }) => trusted.has(buffer) && !clear[node]);
@@ -35,7 +37,11 @@ const clearSignsGiven = (program: Program, pass: Pass, trusted: ReadonlySet<numb
       const [x, a] = node.inputs as [number, number];
       const both = clear[x]! && clear[a]!;
       const scaled = both && (constantOf(program, pass, x) ?? constantOf(program, pass, a)) !== undefined;
-      clear[i] = node.operation === "abs" || (node.operation === "flush" && clear[x]!) || (node.operation === "max" && both) || (node.operation === "mul" && scaled);
+      clear[i] =
+        node.operation === "abs" ||
+        (node.operation === "flush" && clear[x]!) ||
+        (node.operation === "max" && both) ||
+        (node.operation === "mul" && scaled);
     }
   });
   return clear;

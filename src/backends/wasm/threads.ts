@@ -14,10 +14,14 @@ export interface Dispatch {
   readonly elements: number;
 }
 
-/** Elements from which a dispatch is shared with workers that spin, and from which sleeping ones are woken for it. Measured (bench/threads.ts):
- *  below, handing over costs more than it saves. */
+/** Elements from which a dispatch is shared with workers that spin, and from which sleeping ones are woken for it. Measured
+ *  (bench/threads.ts): below, handing over costs more than it saves. */
 const WORTH_SHARING = 30_000;
-const WORTH_WAKING = 300_000;
+const WORTH_WAKING = 1_000_000;
+/** Steps with a shorter pause between them find workers still spinning that were awake for the one before. */
+const SHORT_PAUSE_MILLISECONDS = 0.15;
+/** What an element takes alone: roughly, and rather too little. */
+const MILLISECONDS_PER_ELEMENT = 3e-7;
 /** A job lasts milliseconds at most; one that is claimed and not done after this long has died with its worker. */
 const PATIENCE_MILLISECONDS = 2000;
 
@@ -33,6 +37,8 @@ export class ThreadPool {
   readonly #workers: AnyWorker[] = [];
   readonly #runners: RunJob[] = [];
   #alive = 0;
+  /** When a step last found the workers asleep. */
+  #foundAsleep = Number.NEGATIVE_INFINITY;
   readonly #onLoss: (reason: string) => void;
   /** Whether this thread may block: a page's main thread may not. */
   readonly #mayWait = typeof window === "undefined";
@@ -87,10 +93,20 @@ export class ThreadPool {
   /** Whether sharing a dispatch would be faster than running it alone. */
   isWorth(instance: number, { elements, pending }: Dispatch): boolean {
     if (elements < WORTH_SHARING || pending < 2 || this.#alive === 0) return false;
-    const asleep = Atomics.load(this.#control, WORD.sleepers);
-    if (asleep >= this.#alive && elements < WORTH_WAKING) return false;
+    if (elements < WORTH_WAKING && Atomics.load(this.#control, WORD.sleepers) >= this.#alive) {
+      this.#wakeForNext(elements);
+      return false;
+    }
     for (const thread in this.#workers) if (!isLoaded(this.#control, Number(thread) + 1, instance)) return false;
     return true;
+  }
+
+  /** For this step they would come too late. Where steps follow each other closely, they will be there for the next one. */
+  #wakeForNext(elements: number): void {
+    const now = performance.now();
+    const lasted = elements * MILLISECONDS_PER_ELEMENT;
+    if (now - this.#foundAsleep < lasted + SHORT_PAUSE_MILLISECONDS) this.#wake();
+    this.#foundAsleep = now;
   }
 
   /** Runs the jobs on all threads. Returns how many are done: all, unless a worker died inside of one; what that was writing is

@@ -6,7 +6,12 @@ import { drain, type RunJob, setLoaded, WORD } from "./claims.js";
 /** What the caller posts: first who this worker is, then each compiled instance, in the order of their numbers. */
 export type Message =
   | { readonly kind: "begin"; readonly control: Int32Array; readonly thread: number; readonly threads: number }
-  | { readonly kind: "instance"; readonly instance: number; readonly module: WebAssembly.Module; readonly memory: WebAssembly.Memory };
+  | {
+      readonly kind: "instance";
+      readonly instance: number;
+      readonly module: WebAssembly.Module;
+      readonly memory: WebAssembly.Memory;
+    };
 
 /** Waking a sleeping worker takes about 160 µs, a spinning one 0.4 µs: so long may a pause between steps be for free. */
 const SPIN_MILLISECONDS = 0.2;
@@ -65,6 +70,7 @@ const rest = (generation: number): void => {
 interface Port {
   on(event: "message", listener: (message: Message) => void): void;
 }
-const port = (globalThis as { process?: typeof import("node:process") }).process?.getBuiltinModule?.("node:worker_threads")?.parentPort as Port | null | undefined;
+const port = (globalThis as { process?: typeof import("node:process") }).process?.getBuiltinModule?.("node:worker_threads")
+  ?.parentPort as Port | null | undefined;
 if (port) port.on("message", receive);
 else globalThis.onmessage = ({ data }: MessageEvent<Message>) => receive(data);

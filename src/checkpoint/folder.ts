@@ -1,0 +1,54 @@
+/** A folder of checkpoints: of a file system, or of a browser's own. */
+
+import { CheckpointError, OptionError, show } from "../errors.js";
+import { nodeFiles, nodePaths, pathOf } from "./node.js";
+import type { BrowserFile, CheckpointSource } from "./source.js";
+import type { CheckpointTarget } from "./target.js";
+
+/** A folder of OPFS: `await navigator.storage.getDirectory()`, or one in it. */
+export interface BrowserFolder {
+  getFileHandle(name: string, options?: { create?: boolean }): Promise<BrowserFile>;
+  removeEntry(name: string): Promise<void>;
+  keys(): AsyncIterable<string>;
+}
+
+export interface Folder {
+  names(): Promise<string[]>;
+  source(name: string): Promise<CheckpointSource>;
+  /** Makes the folder if it is not there. */
+  target(name: string): Promise<CheckpointTarget>;
+  remove(name: string): Promise<void>;
+}
+
+export const folderOf = (given: string | URL | BrowserFolder): Folder => {
+  if (typeof given === "string" || given instanceof URL) return nodeFolder(pathOf(given));
+  if (typeof given?.getFileHandle === "function") return browserFolder(given);
+  throw new OptionError("A folder of checkpoints is a path or a folder of OPFS", show(given), "Pass one of them.");
+};
+
+const nodeFolder = (folder: string): Folder => {
+  const pathTo = async (name: string) => (await nodePaths()).join(folder, name);
+  const failed = (what: string) => (error: NodeJS.ErrnoException) => {
+    throw Object.assign(new CheckpointError(`The folder ${folder} cannot be ${what}`, error.message, "Check its path and its permissions."), { cause: error });
+  };
+  return {
+    names: async () => (await nodeFiles()).readdir(folder).catch((error) => (error.code === "ENOENT" ? [] : failed("read")(error))),
+    source: pathTo,
+    async target(name) {
+      await (await nodeFiles()).mkdir(folder, { recursive: true }).catch(failed("made"));
+      return pathTo(name);
+    },
+    remove: async (name) => (await nodeFiles()).unlink(await pathTo(name)).catch((error) => (error.code === "ENOENT" ? undefined : failed("cleaned up")(error))),
+  };
+};
+
+const browserFolder = (folder: BrowserFolder): Folder => ({
+  async names() {
+    const names: string[] = [];
+    for await (const name of folder.keys()) names.push(name);
+    return names;
+  },
+  source: (name) => folder.getFileHandle(name),
+  target: (name) => folder.getFileHandle(name, { create: true }),
+  remove: (name) => folder.removeEntry(name),
+});

@@ -1,0 +1,15 @@
+/** The public names of checkpoints: the package's entry adamax/checkpoint. */
+
+export { type CheckpointsOptions, checkpoints, type TrainingPlace } from "./callback.js";
+export type { Names } from "./compare.js";
+export type { BrowserFolder } from "./folder.js";
+export { type CheckpointContents, inspectCheckpoint } from "./inspect.js";
+export type { JsonValue } from "./json.js";
+export { type AsNewOptimizer, type IntoOptimizer, type Loaded, loadCheckpoint, type OptimizerClass } from "./load.js";
+export { CheckpointManager, type KeptCheckpoint, type LoadedFromFolder, type ManagerOptions } from "./manager.js";
+export type { TensorPlace, TensorShape, TensorType } from "./safetensors.js";
+export { checkpointBlob, saveCheckpoint, type SaveOptions } from "./save.js";
+export type { BrowserFile, BrowserFileWriter, CheckpointSource } from "./source.js";
+export type { AnyOptimizer, Content, Description, Metrics, SavedOptimizer, SavedVariable } from "./state.js";
+export type { CheckpointTarget } from "./target.js";
+export type { OnProgress } from "./tensors.js";

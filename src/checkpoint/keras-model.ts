@@ -1,0 +1,219 @@
+/** A model's weights with its optimizer, as a Keras file holds them: read, trained on, written back. */
+
+import { Adamax, type AdamaxOptions } from "../adamax.js";
+import type { Config, Dialect } from "../configuration.js";
+import { CheckpointError, show } from "../errors.js";
+import { Optimizer } from "../optimizer.js";
+import type { SavedState } from "../state.js";
+import { Variable } from "../variable.js";
+import { isFloating, type Numbers, type StoredArray } from "./keras-arrays.js";
+import { isNeverTrained, type KerasVariable, type Layer } from "./keras-layers.js";
+import { type Kept, nameState, type NamedState } from "./keras-state.js";
+
+export type KerasFormat = "keras" | "weights.h5" | "h5" | "tfjs";
+
+/** The optimizer of a file. */
+export interface KerasOptimizer {
+  /** "Adamax"; of a LossScaleOptimizer, the class inside. null: the file does not say. */
+  readonly className: string | null;
+  /** As Keras wrote it, with its class name around it; Adamax.fromConfig reads it. null: the file has none. */
+  readonly config: Config | null;
+  /** In the order of the file, under our names where they are known: "iteration", "momentum/dense/kernel", ... */
+  readonly state: readonly StoredArray[];
+}
+
+/** What a format's reader finds. */
+export interface KerasContents {
+  readonly format: KerasFormat;
+  readonly dialect: Dialect;
+  /** Layers in the order of the model; several queues where only parts of the order are known. */
+  readonly queues: readonly (readonly Layer[])[];
+  readonly optimizer: KerasOptimizer | null;
+  /** The bytes of a file of `format` (of several, by name) with these contents; all else is as in the file that was read. */
+  readonly write: (contents: KerasModel, format: KerasFormat) => Promise<Uint8Array | ReadonlyMap<string, Uint8Array>>;
+}
+
+/** What `restore` gives. */
+export interface Restored {
+  /** Built for the variables that it trained, with its state. */
+  readonly optimizer: Optimizer<never>;
+  /** All weights of floating point, in the order of the model; `optimizer.trainableVariables` are among them. */
+  readonly variables: Variable[];
+}
+
+const ADAMAX: Kept = { average: null, accumulator: null, slots: Adamax.rule.slots };
+
+export class KerasModel {
+  readonly format: KerasFormat;
+  /** Who wrote it: tf_keras, or Keras 3. */
+  readonly dialect: Dialect;
+  /** The weights, in the order of the model where the file says it. Copies: changing them changes no file. */
+  readonly variables: readonly KerasVariable[];
+  readonly optimizer: KerasOptimizer | null;
+  readonly #contents: KerasContents;
+  /** null: the file's list of arrays could not be named. */
+  readonly #named: NamedState | null;
+
+  /** @internal */
+  constructor(contents: KerasContents) {
+    this.#contents = contents;
+    this.format = contents.format;
+    this.dialect = contents.dialect;
+    const { optimizer } = contents;
+    this.#named = optimizer && hasSlots(optimizer) && (optimizer.className ?? "Adamax").toLowerCase() === "adamax" ? tryToName(contents, optimizer) : null;
+    const trained = this.#named && new Set(this.#named.trained);
+    const all = contents.queues.flatMap((queue) => queue.flatMap(({ variables }) => variables));
+    this.variables = all.map((one) => ({ ...one, trainable: trained ? trained.has(one) : isNeverTrained(one) ? false : one.trainable }));
+    this.optimizer = optimizer && this.#named ? { ...optimizer, state: this.#named.state } : optimizer;
+  }
+
+  /** An optimizer with its variables, ready to go on. `given` are options that win over the file's configuration, or an optimizer
+   *  without variables that takes the file's state: needed for a .weights.h5 file, which has no configuration.
+   *  @throws CheckpointError for state that does not fit or cannot be carried over, OptionError for a configuration that cannot. */
+  restore(given: Optimizer<never> | AdamaxOptions = {}): Restored {
+    const optimizer = given instanceof Optimizer ? given : this.#optimizerFrom(given);
+    const { rule } = optimizer.constructor as typeof Optimizer;
+    const saved = this.#contents.optimizer;
+    if (saved?.className && saved.className.toLowerCase() !== rule.name.toLowerCase())
+      throw new CheckpointError("The state is that of another optimizer", `${saved.className}, for ${rule.name}`, "Give an optimizer of that class, or read the variables only.");
+    const variables = new Map(
+      this.variables.flatMap(({ name, shape, value }) => (isFloating(value) ? [[name, new Variable(value.slice(), { name, shape })] as const] : [])),
+    );
+    if (!saved || !hasSlots(saved)) {
+      optimizer.build(this.variables.filter(({ trainable }) => trainable !== false).map(({ name }) => variables.get(name)!));
+      return { optimizer, variables: [...variables.values()] };
+    }
+    const { useEma, gradientAccumulationSteps } = optimizer.settings;
+    const kept = { average: useEma, accumulator: gradientAccumulationSteps !== null, slots: rule.slots };
+    const { trained, state } = nameState(saved.state, this.#contents.queues, kept);
+    optimizer.build(trained.map(({ name }) => variables.get(name)!));
+    const store: SavedState = {};
+    for (const [i, { name, value }] of state.entries()) store[i] = loadable(name, value);
+    optimizer.loadOwnVariables(store);
+    return { optimizer, variables: [...variables.values()] };
+  }
+
+  #optimizerFrom(overrides: AdamaxOptions): Adamax {
+    const config = this.optimizer?.config;
+    if (config) return Adamax.fromConfig(config, overrides);
+    throw new CheckpointError(
+      this.optimizer ? "The file has the optimizer's state, but not its configuration" : "The file has no optimizer",
+      `a ${this.format} file`,
+      "Give the optimizer, made as it was: restore(new Adamax({ ... })).",
+    );
+  }
+
+  /** The same model with these values and this optimizer, to be written. Variables are matched by name; those not given stay.
+   *  @throws CheckpointError for variables that the model does not have, and for what Keras' files cannot hold. */
+  with({ variables = [], optimizer }: { variables?: Iterable<{ name: string; value: Numbers }>; optimizer?: Optimizer<never> }): KerasModel {
+    const given = new Map([...variables, ...(optimizer?.trainableVariables ?? [])].map(({ name, value }) => [name, value]));
+    const known = new Map(this.variables.map((one) => [one.name, one]));
+    const wrong = [...given].flatMap(([name, value]) => {
+      const one = known.get(name);
+      if (!one) return [`${name} is not in it`];
+      return one.value.length === value.length ? [] : [`${name} has ${one.value.length} elements there, and ${value.length} here`];
+    });
+    if (wrong.length > 0)
+      throw new CheckpointError("The variables are not those of the model", wrong.slice(0, 8).join("; "), `It has ${[...known.keys()].slice(0, 12).join(", ")}.`);
+    const trained = optimizer && new Set(optimizer.trainableVariables.map(({ name }) => name));
+    const queues = this.#contents.queues.map((queue) =>
+      queue.map((layer) => ({
+        variables: layer.variables.map((one) => ({
+          ...one,
+          ...(given.has(one.name) ? { value: asTypeOf(one.value, given.get(one.name)!), dtype: one.dtype } : {}),
+          ...(trained ? { trainable: trained.has(one.name) } : {}),
+        })),
+      })),
+    );
+    const changed = optimizer ? optimizerOf(optimizer, this.dialect, [...known.keys()]) : this.optimizer;
+    return new KerasModel({ ...this.#contents, queues, optimizer: changed });
+  }
+
+  /** @internal */
+  bytes(format: KerasFormat = this.format): Promise<Uint8Array | ReadonlyMap<string, Uint8Array>> {
+    return this.#contents.write(this, format);
+  }
+}
+
+const hasSlots = ({ state }: KerasOptimizer): boolean => state.length > 2;
+
+/** Reading shows what there is; only `restore` must know what it means. */
+const tryToName = ({ queues }: KerasContents, { state, config }: KerasOptimizer): NamedState | null => {
+  try {
+    return nameState(state, queues, config ? keptOf(config) : ADAMAX);
+  } catch {
+    return null;
+  }
+};
+
+const keptOf = (config: Config): Kept => {
+  const inner = innerConfig(config);
+  const steps = inner.gradient_accumulation_steps ?? null;
+  return { ...ADAMAX, average: inner.use_ema === true, accumulator: steps !== null };
+};
+
+/** The optimizer's own keys, from inside whatever stands around them. */
+export const innerConfig = (config: Config): Config => {
+  const inside = (config.inner_optimizer ?? (typeof config.class_name === "string" ? config.config : undefined)) as Config | undefined;
+  return inside && typeof inside === "object" ? innerConfig(inside) : config;
+};
+
+/** "Adamax", from "Custom>Adamax" and from inside a LossScaleOptimizer. */
+export const classNameOf = (config: Config | null): string | null => {
+  if (!config) return null;
+  const inner = (config.inner_optimizer ?? (config.config as Config | undefined)?.inner_optimizer) as Config | undefined;
+  if (inner) return classNameOf(inner);
+  return typeof config.class_name === "string" ? config.class_name.split(">").at(-1)! : null;
+};
+
+const loadable = (name: string, value: Numbers): SavedState[string] => {
+  if (value instanceof Float32Array || value instanceof Float64Array || value instanceof Int32Array || value instanceof BigInt64Array) return value;
+  throw new CheckpointError(`${name} of the optimizer's state must be of numbers that we keep`, show(value), "The file is damaged, or of another optimizer.");
+};
+
+/** Of the type that the file has, without loss where there is one to prevent. */
+const asTypeOf = (old: Numbers, value: Numbers): Numbers => {
+  if (old.constructor === value.constructor) return value.slice();
+  if (isFloating(old) && isFloating(value)) return old instanceof Float32Array ? Float32Array.from(value) : Float64Array.from(value);
+  throw new CheckpointError("The values of a variable must stay of their kind", show(value), `It holds ${old.constructor.name}.`);
+};
+
+/** An optimizer as a file of this dialect holds it, its variables in the order of `names`.
+ *  @throws CheckpointError for what the dialect cannot say. */
+const optimizerOf = (optimizer: Optimizer<never>, dialect: Dialect, names: readonly string[]): KerasOptimizer => {
+  const { settings, learningRate } = optimizer;
+  const { rule } = optimizer.constructor as typeof Optimizer;
+  const refuse = (what: string, remedy: string): never => {
+    throw new CheckpointError(`A file of ${dialect === "keras" ? "Keras 3" : "tf_keras"} cannot hold ${what}`, `an ${rule.name} that has it`, remedy);
+  };
+  const state = new Map(optimizer.variables.map(({ name, ...array }) => [name.slice(settings.name.length + 1), array]));
+  const kinds = [...(settings.useEma ? ["average"] : []), ...(settings.gradientAccumulationSteps !== null ? ["accumulator"] : [])];
+  const trained = optimizer.trainableVariables.map(({ name }) => name).sort((a, b) => names.indexOf(a) - names.indexOf(b));
+  const of = (kind: string, name: string): StoredArray => ({ ...state.get(`${kind}/${name}`)!, name: `${kind}/${name}` }) as StoredArray;
+  if (state.size !== 1 + trained.length * (kinds.length + rule.slots.length)) refuse("state that was added by addVariable", "Save it by itself.");
+
+  const { ema_start: start, groups, loss_scale_factor: scale, ...config } = optimizer.getConfig(dialect);
+  if (groups) refuse("groups", "Write it with an optimizer without groups, and make them again from your own code.");
+  if (start === "firstStep" && dialect === "tf_keras" && optimizer.iterations === 0) refuse("emaStart: firstStep", "Make a step first.");
+  if ((config.learning_rate as Config)?.class_name === "__function__") refuse("a learning rate that is a function", "Set a number before you write.");
+  if (dialect === "tf_keras" && settings.gradientAccumulationSteps !== null) refuse("gradientAccumulationSteps", "Write a file of Keras 3.");
+  const rateIsNumber = typeof config.learning_rate === "number";
+  const rate: StoredArray = { name: "learning_rate", shape: [], dtype: "float32", value: Float32Array.of(learningRate) };
+  const inner = { module: "keras.optimizers", class_name: rule.name, config: dialect === "keras" ? { ...config, loss_scale_factor: scale ?? null } : config, registered_name: null };
+  const wrapped = {
+    module: null,
+    class_name: "LossScaleOptimizerV3",
+    config: { inner_optimizer: inner, dynamic: false, initial_scale: scale, dynamic_growth_steps: null },
+    registered_name: "LossScaleOptimizerV3",
+  };
+  return {
+    className: rule.name,
+    config: dialect === "tf_keras" && typeof scale === "number" ? wrapped : inner,
+    state: [
+      { ...state.get("iteration")!, name: "iteration" } as StoredArray,
+      ...(dialect === "keras" && rateIsNumber ? [rate] : []),
+      ...kinds.flatMap((kind) => trained.map((name) => of(kind, name))),
+      ...trained.flatMap((name) => rule.slots.map((slot) => of(slot, name))),
+    ].map((array) => ({ ...array, value: array.value.slice() })),
+  };
+};

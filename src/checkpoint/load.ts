@@ -1,0 +1,301 @@
+/** From a file back into variables and an optimizer: everything is compared before anything is touched. */
+
+import type { Values } from "../backends/backend.js";
+import { CheckpointError, OptionError, show } from "../errors.js";
+import { arrayOf, checkKinds, type Kind, oneOf, optional } from "../kinds.js";
+import { Optimizer } from "../optimizer.js";
+import type { OptimizerOptions } from "../options.js";
+import { ARRAYS } from "../rule/program.js";
+import type { UpdateRule } from "../rule/update-rule.js";
+import type { deserialize } from "../schedules/index.js";
+import { Variable, type VariableOptions } from "../variable.js";
+import type { Config } from "../configuration.js";
+import { isFunctionRate, isNamed, type Names, settingDifferences, tensorDifferences, variableDifferences } from "./compare.js";
+import type { JsonValue } from "./json.js";
+import { type Header, readHeader } from "./safetensors.js";
+import { type CheckpointSource, openSource, type Source } from "./source.js";
+import {
+  type AnyOptimizer,
+  type Description,
+  type Metrics,
+  modelOf,
+  type NamedVariable,
+  readDescription,
+  type SavedVariable,
+  type StateTensor,
+  tensorsOf,
+  variableName,
+} from "./state.js";
+import { namedTensors, type OnProgress, readTensors } from "./tensors.js";
+
+/** A class of optimizers. */
+export interface OptimizerClass<T> {
+  new (options: never): T;
+  readonly rule: UpdateRule;
+}
+
+/** What every way of loading takes. */
+interface CommonOptions {
+  /** The variables to load into, found by name. Those that the optimizer trains already need not be named. An optimizer that is not
+   *  built yet is built for those that the file trains, in the file's order. */
+  variables?: Iterable<Variable | Values>;
+  /** Variables or tensors here that the file need not have, by name (a string is a whole name, a RegExp is searched for): a variable
+   *  keeps its value and its state. Default: none. */
+  onlyHere?: Names;
+  /** Variables or tensors of the file that are left out. Default: none. */
+  onlyInFile?: Names;
+  /** Twice from 0 to the size of the file: checking, then loading. */
+  onProgress?: OnProgress;
+}
+
+/** Loading into an optimizer that you have made. */
+export interface IntoOptimizer<T extends AnyOptimizer> extends CommonOptions {
+  optimizer: T;
+  /** "same" (default): the optimizer must have been made with the settings of the file, so that it goes on with the same bits. "mine": it
+   *  keeps its own, also its learning rate and constraints. */
+  settings?: "same" | "mine";
+}
+
+/** Loading into an optimizer that is made from the file's configuration. */
+export interface AsNewOptimizer<T extends AnyOptimizer> extends CommonOptions {
+  /** Its class: `Adamax`. */
+  optimizer: OptimizerClass<T>;
+  /** Options in place of the file's. A learning rate that was a function must stand here. */
+  options?: OptimizerOptions;
+  /** Constraints by the names of their variables, for variables that are made from the file. */
+  constraints?: Readonly<Record<string, NonNullable<VariableOptions["constraint"]>>>;
+  /** Classes of learning rate schedules of your own, by name. */
+  customObjects?: Parameters<typeof deserialize>[1];
+}
+
+/** What was loaded. */
+export interface Loaded<T> {
+  readonly optimizer: T;
+  /** By their names in the file; also those that were made. */
+  readonly variables: ReadonlyMap<string, Variable>;
+  /** Your own JSON; null if there was none. */
+  readonly user: JsonValue;
+  readonly metrics: Metrics;
+}
+
+export type LoadOptions<T extends AnyOptimizer> = IntoOptimizer<T> | AsNewOptimizer<T>;
+
+/** A file that has been read once, and is as it was written. */
+export interface WholeCheckpoint {
+  readonly source: Source;
+  readonly header: Header;
+  readonly description: Description;
+}
+
+/** Reads the whole file once. Whoever opens closes the source.
+ *  @throws CheckpointError unless it is a checkpoint and every checksum is right. */
+export const checkWhole = async (source: Source, onProgress?: OnProgress): Promise<WholeCheckpoint> => {
+  const header = await readHeader(source);
+  const description = readDescription(header, source);
+  await readTensors(source, header, () => {}, onProgress);
+  return { source, header, description };
+};
+
+/** Loads what `saveCheckpoint` saved. Names, shapes, dtypes, settings and checksums are compared first: a checkpoint that does not fit
+ *  leaves variables and optimizer as they are.
+ *  @throws CheckpointError that lists what differs, or says what is damaged. */
+export function loadCheckpoint<T extends AnyOptimizer>(source: CheckpointSource, options: IntoOptimizer<T>): Promise<Loaded<T>>;
+export function loadCheckpoint<T extends AnyOptimizer>(source: CheckpointSource, options: AsNewOptimizer<T>): Promise<Loaded<T>>;
+export async function loadCheckpoint<T extends AnyOptimizer>(given: CheckpointSource, options: LoadOptions<T>): Promise<Loaded<T>> {
+  const checked = checkLoadOptions(options);
+  const source = await openSource(given);
+  try {
+    return await loadWhole(await checkWhole(source, checked.onProgress), checked);
+  } finally {
+    await source.close();
+  }
+}
+
+/** @throws OptionError for options that are unknown, missing or not of their kind. */
+export const checkLoadOptions = <T extends AnyOptimizer>(options: LoadOptions<T>): LoadOptions<T> => {
+  const names = optional(arrayOf<string | RegExp>({ wanted: "a name or a RegExp", holds: (value) => typeof value === "string" || value instanceof RegExp }), []);
+  const object = optional({ wanted: "an object", holds: (value) => typeof value === "object" && value !== null } as Kind<object>, undefined);
+  const common = {
+    optimizer: { wanted: "an optimizer, or a class of them", holds: (value: unknown) => value instanceof Optimizer || isClass(value) },
+    variables: optional({ wanted: "variables", holds: (value) => typeof (value as Iterable<unknown>)?.[Symbol.iterator] === "function" } as Kind<object>, undefined),
+    onlyHere: names,
+    onlyInFile: names,
+    onProgress: optional({ wanted: "a function", holds: (value) => typeof value === "function" } as Kind<OnProgress>, undefined),
+  };
+  const special = isClass(options?.optimizer) ? { options: object, constraints: object, customObjects: object } : { settings: optional(oneOf("same", "mine"), "same") };
+  return checkKinds<object>("loadCheckpoint", options, { ...common, ...special } as never) as LoadOptions<T>;
+};
+
+const isClass = <T>(value: unknown): value is OptimizerClass<T> => typeof value === "function" && value.prototype instanceof Optimizer;
+
+/** Compares, then loads. */
+export const loadWhole = async <T extends AnyOptimizer>(checkpoint: WholeCheckpoint, options: LoadOptions<T>): Promise<Loaded<T>> => {
+  if (!isClass<T>(options.optimizer)) {
+    const { settings } = options as IntoOptimizer<T>;
+    return fill(checkpoint, options.optimizer, { ...options, strict: settings === "same", keepsRate: settings === "mine" });
+  }
+  const { options: overrides = {}, variables } = options as AsNewOptimizer<T>;
+  const optimizer = makeOptimizer(checkpoint, options as AsNewOptimizer<T>);
+  try {
+    const given = variables ?? makeVariables(checkpoint, options as AsNewOptimizer<T>);
+    const strict = !Object.keys(overrides).some((name) => !RUNS_ONLY.has(name));
+    return await fill(checkpoint, optimizer, { ...options, variables: given, strict, keepsRate: "learningRate" in overrides });
+  } catch (error) {
+    optimizer.dispose();
+    throw error;
+  }
+};
+
+/** Options that say how a step runs, and not what it computes; and the rate that a function must give again. */
+const RUNS_ONLY: ReadonlySet<string> = new Set(["name", "backend", "threads", "jitCompile", "learningRate"]);
+
+const makeOptimizer = <T extends AnyOptimizer>({ source, description }: WholeCheckpoint, { optimizer: Class, options = {}, customObjects }: AsNewOptimizer<T>): T => {
+  const { className, config, excluded } = description.optimizer;
+  const differences = [
+    ...(className === Class.rule.name ? [] : [`class: ${className} in the file, ${Class.rule.name} was asked for`]),
+    ...(isFunctionRate(config.learning_rate) && !("learningRate" in options)
+      ? ["learning_rate: a function in the file, which cannot hold the function itself; none here. Pass options: { learningRate }"]
+      : []),
+  ];
+  refuseDifferences(source, differences);
+  try {
+    const optimizer = Optimizer.fromConfig.call(Class as never, config, options, customObjects) as T;
+    for (const { source, flags } of excluded) optimizer.excludeFromWeightDecay({ names: [new RegExp(source, flags)] });
+    return optimizer;
+  } catch (error) {
+    if (!(error instanceof OptionError)) throw error;
+    throw new CheckpointError(`No optimizer can be made from the configuration in ${source.name}. ${error.message}`);
+  }
+};
+
+const makeVariables = ({ source, header, description }: WholeCheckpoint, { constraints = {}, onlyInFile = [] }: AsNewOptimizer<AnyOptimizer>): Variable[] => {
+  const places = new Map(header.tensors.map((tensor) => [tensor.name, tensor]));
+  const unknown = Object.keys(constraints).filter((name) => !description.variables.some((variable) => variable.name === name));
+  refuseDifferences(source, unknown.map((name) => `constraint of ${name}: no such variable in the file`));
+  return description.variables.flatMap(({ name }) => {
+    if (isNamed(onlyInFile, name, `variables/${name}`)) return [];
+    const place = places.get(`variables/${name}`);
+    if (!place || !(place.dtype === "F32" || place.dtype === "F64"))
+      throw new CheckpointError(`${source.name} contradicts itself`, `variable ${show(name)}, whose tensor is ${place ? place.dtype : "missing"}`, "Use another copy.");
+    const value = new ARRAYS[place.dtype === "F32" ? "float32" : "float64"]((place.end - place.begin) / (place.dtype === "F32" ? 4 : 8));
+    const constraint = Object.hasOwn(constraints, name) ? constraints[name] : undefined;
+    return [new Variable(value, { shape: place.shape, name, ...(constraint ? { constraint } : {}) })];
+  });
+};
+
+/** How strictly a checkpoint is compared, and what stays as it is. */
+interface Filling extends CommonOptions {
+  /** Every setting, and what holds for each variable, must be as in the file. */
+  readonly strict: boolean;
+  readonly keepsRate: boolean;
+}
+
+const fill = async <T extends AnyOptimizer>(
+  { source, header, description }: WholeCheckpoint,
+  optimizer: T,
+  { variables = [], onlyHere = [], onlyInFile = [], onProgress, strict, keepsRate }: Filling,
+): Promise<Loaded<T>> => {
+  const { state } = optimizer.live("load");
+  const isBuilt = state.trained.length > 0;
+  const tensorsInFile = namedTensors(header, source);
+  const saved = description.variables.filter(({ name }) => !isNamed(onlyInFile, name));
+  const model = isBuilt ? modelOf(state, variables) : planned(modelOf(state, variables), saved, onlyHere);
+  const tensorsHere = tensorsOf(state, model);
+
+  const namesOf = (tensors: readonly { readonly name: string }[]) => tensors.flatMap(({ name }) => [name, variableName(name)]);
+  const wanted = tensorsHere.filter(({ name, of }) => !isNamed(onlyHere, name, of));
+  const offered = tensorsInFile.filter(({ name }) => !isNamed(onlyInFile, name, variableName(name)));
+  refuseDifferences(source, [
+    ...unusedNames("onlyHere", onlyHere, namesOf(tensorsHere)),
+    ...unusedNames("onlyInFile", onlyInFile, namesOf(tensorsInFile)),
+    ...tensorDifferences(offered, wanted),
+    ...(strict ? [...settingDifferences(description, optimizer), ...variableDifferences(saved, model, optimizer)] : []),
+    ...windowDifferences(description, optimizer),
+  ]);
+
+  const begun = isBuilt ? [] : model.filter(({ trained }) => trained).map(({ given }) => given);
+  if (begun.length > 0) optimizer.build(begun);
+  const targets = new Map(wanted.map((tensor) => [tensor.name, tensor]));
+  await optimizer.rewrite(async () => {
+    await readTensors(source, header, ({ name }, at, bytes) => write(targets.get(name), at, bytes), onProgress).catch((error) => {
+      throw brokeOff(source, error);
+    });
+    for (const tensor of wanted) clearSignsOfNaN(tensor);
+    if (!isBuilt) for (const tensor of tensorsHere) if (tensor.array === "average" && !targets.has(tensor.name)) beginAverage(tensor, tensorsHere);
+    restoreCounters(description, optimizer, model, keepsRate);
+  });
+  return { optimizer, variables: new Map(model.map(({ name, variable }) => [name, variable])), user: description.user, metrics: description.metrics };
+};
+
+/** The model as the optimizer will be built for it: what the file trains, in its order, and what is new. */
+const planned = (model: readonly NamedVariable[], saved: readonly SavedVariable[], onlyHere: Names): NamedVariable[] => {
+  const places = new Map(saved.map(({ name }, place) => [name, place]));
+  const trained = new Set(saved.filter((variable) => variable.trained).map(({ name }) => name));
+  return model
+    .map((one) => ({ ...one, trained: trained.has(one.name) || (!places.has(one.name) && isNamed(onlyHere, one.name)) }))
+    .sort((a, b) => (places.get(a.name) ?? Infinity) - (places.get(b.name) ?? Infinity) || 0);
+};
+
+const write = (tensor: StateTensor | undefined, at: number, bytes: Uint8Array): void => {
+  if (!tensor) return; // left out by name
+  const { buffer, byteOffset, byteLength } = tensor.values();
+  new Uint8Array(buffer, byteOffset, byteLength).set(bytes, at);
+};
+
+/** A NaN in the state gets the sign that it has when a step makes it (backends/wasm/facts.ts builds on that). */
+const clearSignsOfNaN = ({ array, values }: StateTensor): void => {
+  if (array === "w") return;
+  const elements = values();
+  for (let i = 0; i < elements.length; i++) if (Number.isNaN(elements[i])) elements[i] = Number.NaN;
+};
+
+/** An average that the file does not have begins with the value that was loaded, as it does in a new optimizer. */
+const beginAverage = ({ of, values }: StateTensor, tensors: readonly StateTensor[]): void => {
+  values().set(tensors.find((other) => other.array === "w" && other.of === of)!.values());
+};
+
+const restoreCounters = ({ optimizer: saved, variables }: Description, optimizer: AnyOptimizer, model: readonly NamedVariable[], keepsRate: boolean): void => {
+  const { state } = optimizer.live("load");
+  const sameWindow = windowOf(saved.config) === windowOf(optimizer.getConfig());
+  state.calls = sameWindow ? saved.calls : saved.iterations * windowOf(optimizer.getConfig());
+  const { learning_rate: rate } = saved.config;
+  if (!keepsRate && typeof rate === "number" && typeof state.learningRate === "number") state.learningRate = rate;
+  const accumulating = new Set(sameWindow ? variables.filter((variable) => variable.accumulating).map(({ name }) => name) : []);
+  const names = new Map(model.flatMap(({ name, given, variable }) => [[given, name], [variable, name]] as const));
+  for (const trained of state.trained) {
+    const name = names.get(trained.variable) ?? names.get(trained.variable.target());
+    trained.accumulated = name !== undefined && accumulating.has(name);
+  }
+};
+
+/** Micro-batches of an update. */
+const windowOf = ({ gradient_accumulation_steps: steps }: Config): number => (typeof steps === "number" ? steps : 1);
+
+/** Half an update cannot go on with another number of micro-batches. */
+const windowDifferences = ({ optimizer: { config, calls } }: Description, optimizer: AnyOptimizer): string[] => {
+  const [inFile, here] = [windowOf(config), windowOf(optimizer.getConfig())];
+  if (inFile === here || calls % inFile === 0) return [];
+  return [`gradient_accumulation_steps: ${inFile} in the file, saved after ${calls % inFile} of them; ${here} here`];
+};
+
+/** A name that names nothing is a slip. */
+const unusedNames = (option: string, names: Names, candidates: readonly string[]): string[] =>
+  names.filter((name) => !isNamed([name], ...candidates)).map((name) => `${option}: nothing is called ${show(name instanceof RegExp ? `${name}` : name)}`);
+
+const MOST_LINES = 30;
+
+const refuseDifferences = ({ name }: Source, differences: readonly string[]): void => {
+  if (differences.length === 0) return;
+  const lines = differences.slice(0, MOST_LINES).map((difference) => `\n- ${difference}`);
+  if (differences.length > MOST_LINES) lines.push(`\n- and ${differences.length - MOST_LINES} more`);
+  throw new CheckpointError(
+    `${name} does not fit, and nothing was loaded:${lines.join("")}\n` +
+      "Make variables and optimizer as they were when it was saved. To load a part, name the rest in onlyHere and onlyInFile; to keep other settings, pass settings: \"mine\".",
+  );
+};
+
+const brokeOff = ({ name }: Source, error: Error): CheckpointError =>
+  Object.assign(
+    new CheckpointError(`Loading ${name} broke off, and left variables and state neither old nor new`, error.message, "Load again, from this file or another."),
+    { cause: error },
+  );

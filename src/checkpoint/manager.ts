@@ -1,0 +1,145 @@
+/** A folder of checkpoints that keeps the newest and the best. */
+
+import { CheckpointError, OptionError } from "../errors.js";
+import { checkKinds, integerFrom, type Kind, oneOf, optional, text } from "../kinds.js";
+import { type BrowserFolder, type Folder, folderOf } from "./folder.js";
+import { inspectCheckpoint } from "./inspect.js";
+import { type AsNewOptimizer, checkLoadOptions, checkWhole, type IntoOptimizer, type Loaded, type LoadOptions, loadWhole } from "./load.js";
+import { saveCheckpoint, type SaveOptions } from "./save.js";
+import { openSource } from "./source.js";
+import type { AnyOptimizer, Metrics } from "./state.js";
+
+export interface ManagerOptions {
+  /** How many of the newest are kept. An integer, 1 or more; default 3. */
+  keep?: number;
+  /** The metric whose best checkpoint is kept as well, however old: a name in `metrics`. Default null: none. */
+  best?: string | null;
+  /** Whether less or more of it is better. Default "min". */
+  mode?: "min" | "max";
+  /** Begins the names of the files. Default "checkpoint". */
+  prefix?: string;
+}
+
+/** A checkpoint of the folder whose header can be read. */
+export interface KeptCheckpoint {
+  readonly name: string;
+  /** Counts the savings of a folder; the newest has the highest. */
+  readonly number: number;
+  /** Updates made by its optimizer. */
+  readonly iterations: number;
+  readonly metrics: Metrics;
+  readonly bytes: number;
+}
+
+/** What was loaded, and from where. */
+export interface LoadedFromFolder<T> extends Loaded<T> {
+  readonly name: string;
+  /** Newer ones that are damaged, and how. */
+  readonly skipped: readonly { readonly name: string; readonly error: CheckpointError }[];
+}
+
+const SUFFIX = ".safetensors";
+
+/** Saves under new names, deletes what need not be kept, and finds the newest that is whole. One manager writes a folder at a time. */
+export class CheckpointManager {
+  readonly #folder: Folder;
+  readonly #settings: { readonly keep: number; readonly best: string | null; readonly mode: "min" | "max"; readonly prefix: string };
+
+  /** `folder` is a path (Node; made when the first checkpoint is saved) or a folder of OPFS.
+   *  @throws OptionError for an option that is unknown or out of range. */
+  constructor(folder: string | URL | BrowserFolder, options: ManagerOptions = {}) {
+    this.#folder = folderOf(folder);
+    this.#settings = checkKinds<ManagerOptions>("CheckpointManager", options, {
+      keep: optional(integerFrom(1), 3),
+      best: optional(text, null),
+      mode: optional(oneOf("min", "max"), "min"),
+      prefix: optional({ wanted: "letters, digits, - and _", holds: (value) => /^[\w-]+$/.test(value as string) } as Kind<string>, "checkpoint"),
+    });
+  }
+
+  /** Saves a new checkpoint and then deletes those that need not be kept. Returns its name.
+   *  @throws CheckpointError when it cannot be written; nothing is deleted then. OptionError when the metric of `best` is missing. */
+  async save(options: SaveOptions): Promise<string> {
+    const { best, prefix } = this.#settings;
+    if (best !== null && typeof options.metrics?.[best] !== "number")
+      throw new OptionError(`A manager that keeps the best by ${best} needs it with each checkpoint`, `metrics: ${Object.keys(options.metrics ?? {}).join(", ") || "none"}`, `Pass metrics: { ${best} }.`);
+    const number = Math.max(0, ...(await this.#files()).map((file) => file.number)) + 1;
+    const name = `${prefix}-${`${number}`.padStart(6, "0")}${SUFFIX}`;
+    await saveCheckpoint(await this.#folder.target(name), options);
+    await this.#prune();
+    return name;
+  }
+
+  /** The checkpoints whose header can be read, newest first. */
+  async list(): Promise<KeptCheckpoint[]> {
+    const found = (await this.#files()).map(async ({ name, number }): Promise<KeptCheckpoint | null> => {
+      try {
+        const { optimizer, metrics, bytes } = await inspectCheckpoint(await this.#folder.source(name));
+        return { name, number, iterations: optimizer.iterations, metrics, bytes };
+      } catch (error) {
+        if (error instanceof CheckpointError) return null;
+        throw error;
+      }
+    });
+    return (await Promise.all(found)).filter((one) => one !== null);
+  }
+
+  /** Loads the newest checkpoint that is whole. null when the folder has none at all.
+   *  @throws CheckpointError when it does not fit what it is loaded into, or when there are checkpoints and all are damaged. */
+  loadNewest<T extends AnyOptimizer>(options: IntoOptimizer<T>): Promise<LoadedFromFolder<T> | null>;
+  loadNewest<T extends AnyOptimizer>(options: AsNewOptimizer<T>): Promise<LoadedFromFolder<T> | null>;
+  async loadNewest<T extends AnyOptimizer>(options: LoadOptions<T>): Promise<LoadedFromFolder<T> | null> {
+    return this.#loadFirst((await this.#files()).map(({ name }) => name), options);
+  }
+
+  /** Loads the best checkpoint that is whole, by the metric that the manager was made with. null when the folder has none.
+   *  @throws OptionError for a manager without a metric; CheckpointError as loadNewest. */
+  loadBest<T extends AnyOptimizer>(options: IntoOptimizer<T>): Promise<LoadedFromFolder<T> | null>;
+  loadBest<T extends AnyOptimizer>(options: AsNewOptimizer<T>): Promise<LoadedFromFolder<T> | null>;
+  async loadBest<T extends AnyOptimizer>(options: LoadOptions<T>): Promise<LoadedFromFolder<T> | null> {
+    if (this.#settings.best === null) throw new OptionError("This manager has no metric to choose by", "best=null", 'Make it with best: "valLoss", or another metric.');
+    return this.#loadFirst(this.#byMetric(await this.list()).map(({ name }) => name), options);
+  }
+
+  async #loadFirst<T extends AnyOptimizer>(names: readonly string[], options: LoadOptions<T>): Promise<LoadedFromFolder<T> | null> {
+    const checked = checkLoadOptions(options);
+    const skipped: { name: string; error: CheckpointError }[] = [];
+    for (const name of names) {
+      const source = await openSource(await this.#folder.source(name));
+      try {
+        const whole = await checkWhole(source, checked.onProgress).catch((error) => {
+          if (!(error instanceof CheckpointError)) throw error;
+          skipped.push({ name, error });
+        });
+        if (whole) return { ...(await loadWhole(whole, checked)), name, skipped };
+      } finally {
+        await source.close();
+      }
+    }
+    if (skipped.length === 0) return null;
+    throw new CheckpointError("Every checkpoint of the folder is damaged", skipped.map(({ name, error }) => `${name}: ${error.message}`).join("; "), "Use a copy of the folder.");
+  }
+
+  /** Names that this manager gives, newest first. */
+  async #files(): Promise<{ name: string; number: number }[]> {
+    const pattern = new RegExp(`^${this.#settings.prefix}-(\\d{6,15})\\${SUFFIX}$`);
+    const matches = (await this.#folder.names()).map((name) => pattern.exec(name)).filter((match) => match !== null);
+    return matches.map(([name, digits]) => ({ name, number: Number(digits) })).sort((a, b) => b.number - a.number);
+  }
+
+  /** Best first; among equals the newest. NaN is left out. */
+  #byMetric(list: readonly KeptCheckpoint[]): KeptCheckpoint[] {
+    const { best, mode } = this.#settings;
+    const worth = ({ metrics }: KeptCheckpoint) => (mode === "min" ? 1 : -1) * (metrics[best!] ?? NaN);
+    return list.filter((one) => !Number.isNaN(worth(one))).sort((a, b) => worth(a) - worth(b) || b.number - a.number);
+  }
+
+  /** Deletes what is older than the newest `keep` sound ones, and not the best. */
+  async #prune(): Promise<void> {
+    const list = await this.list();
+    const oldest = list[Math.min(list.length, this.#settings.keep) - 1]?.number ?? 0;
+    const best = this.#settings.best === null ? undefined : this.#byMetric(list)[0];
+    for (const { name, number } of await this.#files()) if (number < oldest && name !== best?.name) await this.#folder.remove(name);
+  }
+}
+

@@ -1,0 +1,74 @@
+/** From an optimizer and its variables to a file. */
+
+import { CheckpointError, show } from "../errors.js";
+import { checkKinds, type Kind, optional } from "../kinds.js";
+import { Optimizer } from "../optimizer.js";
+import { type AnyOptimizer, type Content, describe } from "./state.js";
+import { type CheckpointTarget, writeTo } from "./target.js";
+import { encodeTensors, type OnProgress } from "./tensors.js";
+
+export interface SaveOptions extends Content {
+  onProgress?: OnProgress;
+  /** Breaks the saving off: the old checkpoint stays. */
+  signal?: AbortSignal;
+}
+
+/** Saves variables, the optimizer's state, its configuration and your own JSON as one safetensors file. A file is replaced as a whole or
+ *  not at all. Await it before the next step: a step in between is an error, and the old checkpoint stays.
+ *  @throws CheckpointError when it cannot be written, OptionError for `user` that JSON cannot hold. */
+export const saveCheckpoint = async (target: CheckpointTarget, options: SaveOptions): Promise<void> => {
+  const { pieces } = checkpointPieces(options);
+  await writeTo(target, pieces);
+};
+
+/** The bytes of a checkpoint as a Blob, for a download: the browser may keep it on disk. */
+export const checkpointBlob = async (options: SaveOptions): Promise<Blob> => {
+  const parts: Blob[] = [];
+  for await (const piece of checkpointPieces(options).pieces) parts.push(new Blob([piece as Uint8Array<ArrayBuffer>]));
+  return new Blob(parts, { type: "application/octet-stream" });
+};
+
+const object = (wanted: string): Kind<unknown> => ({ wanted, holds: (value) => typeof value === "object" && value !== null });
+
+const checkSaveOptions = (options: SaveOptions): SaveOptions =>
+  checkKinds<object>("saveCheckpoint", options, {
+    optimizer: { wanted: "an optimizer of this library", holds: (value: unknown) => value instanceof Optimizer },
+    variables: optional({ wanted: "variables", holds: (value) => typeof (value as Iterable<unknown>)?.[Symbol.iterator] === "function" }, []),
+    user: optional({ wanted: "JSON", holds: () => true }, null),
+    metrics: optional(object("an object of numbers"), {}),
+    onProgress: optional({ wanted: "a function", holds: (value) => typeof value === "function" }, undefined),
+    signal: optional({ wanted: "an AbortSignal", holds: (value) => value instanceof AbortSignal }, undefined),
+  } as never) as SaveOptions;
+
+/** The size of the file, and its bytes while the optimizer stands still. */
+export const checkpointPieces = (options: SaveOptions): { total: number; pieces: AsyncIterable<Uint8Array> } => {
+  const { onProgress, signal, ...content } = checkSaveOptions(options);
+  const { tensors, metadata } = describe(content);
+  const { total, pieces } = encodeTensors(tensors, metadata);
+  const standsStill = watch(content.optimizer);
+  const watched = async function* () {
+    let bytes = 0;
+    for (const piece of pieces) {
+      yield piece;
+      signal?.throwIfAborted();
+      standsStill();
+      bytes += piece.length;
+      onProgress?.({ bytes, total });
+    }
+  };
+  return { total, pieces: watched() };
+};
+
+/** @throws CheckpointError once a step has been made. */
+const watch = (optimizer: AnyOptimizer): (() => void) => {
+  const { calls } = optimizer.live("save").state;
+  return () => {
+    const now = optimizer.live("save").state.calls;
+    if (now !== calls)
+      throw new CheckpointError(
+        "A step was made while its optimizer was being saved, so that the checkpoint would be of two steps",
+        `${show(now - calls)} calls of applyGradients`,
+        "Await saveCheckpoint before you go on.",
+      );
+  };
+};
