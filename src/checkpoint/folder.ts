@@ -18,6 +18,8 @@ export interface Folder {
   /** Makes the folder if it is not there. */
   target(name: string): Promise<CheckpointTarget>;
   remove(name: string): Promise<void>;
+  /** Called when saving under a new name has failed. */
+  abandon(name: string): Promise<void>;
 }
 
 export const folderOf = (given: string | URL | BrowserFolder): Folder => {
@@ -39,6 +41,7 @@ const nodeFolder = (folder: string): Folder => {
       return pathTo(name);
     },
     remove: async (name) => (await nodeFiles()).unlink(await pathTo(name)).catch((error) => (error.code === "ENOENT" ? undefined : failed("cleaned up")(error))),
+    abandon: async () => {}, // there is no file before it is whole
   };
 };
 
@@ -51,4 +54,9 @@ const browserFolder = (folder: BrowserFolder): Folder => ({
   source: (name) => folder.getFileHandle(name),
   target: (name) => folder.getFileHandle(name, { create: true }),
   remove: (name) => folder.removeEntry(name),
+  /** OPFS makes an empty file before anything is written. */
+  async abandon(name) {
+    const file = await (await folder.getFileHandle(name)).getFile();
+    if (file.size === 0) await folder.removeEntry(name);
+  },
 });

@@ -3,8 +3,13 @@
 export { type CheckpointsOptions, checkpoints, type TrainingPlace } from "./callback.js";
 export type { Names } from "./compare.js";
 export type { BrowserFolder } from "./folder.js";
+export type { Hdf5Options } from "./hdf5.js";
 export { type CheckpointContents, inspectCheckpoint } from "./inspect.js";
 export type { JsonValue } from "./json.js";
+export { type KerasOptions, type KerasSource, kerasWeights, readKeras, writeKeras } from "./keras.js";
+export type { Numbers, StoredArray } from "./keras-arrays.js";
+export type { KerasVariable } from "./keras-layers.js";
+export { type KerasFormat, KerasModel, type KerasOptimizer, type Restored } from "./keras-model.js";
 export { type AsNewOptimizer, type IntoOptimizer, type Loaded, loadCheckpoint, type OptimizerClass } from "./load.js";
 export { CheckpointManager, type KeptCheckpoint, type LoadedFromFolder, type ManagerOptions } from "./manager.js";
 export type { TensorPlace, TensorShape, TensorType } from "./safetensors.js";

@@ -2,7 +2,7 @@
 
 import { Adamax, type AdamaxOptions } from "../adamax.js";
 import type { Config, Dialect } from "../configuration.js";
-import { CheckpointError, show } from "../errors.js";
+import { CheckpointError, OptionError, show } from "../errors.js";
 import { Optimizer } from "../optimizer.js";
 import type { SavedState } from "../state.js";
 import { Variable } from "../variable.js";
@@ -69,13 +69,13 @@ export class KerasModel {
 
   /** An optimizer with its variables, ready to go on. `given` are options that win over the file's configuration, or an optimizer
    *  without variables that takes the file's state: needed for a .weights.h5 file, which has no configuration.
-   *  @throws CheckpointError for state that does not fit or cannot be carried over, OptionError for a configuration that cannot. */
+   *  @throws CheckpointError for state that does not fit, and for what cannot be carried over; OptionError for options given here. */
   restore(given: Optimizer<never> | AdamaxOptions = {}): Restored {
-    const optimizer = given instanceof Optimizer ? given : this.#optimizerFrom(given);
-    const { rule } = optimizer.constructor as typeof Optimizer;
     const saved = this.#contents.optimizer;
+    const { rule } = given instanceof Optimizer ? (given.constructor as typeof Optimizer) : Adamax;
     if (saved?.className && saved.className.toLowerCase() !== rule.name.toLowerCase())
       throw new CheckpointError("The state is that of another optimizer", `${saved.className}, for ${rule.name}`, "Give an optimizer of that class, or read the variables only.");
+    const optimizer = given instanceof Optimizer ? given : this.#optimizerFrom(given);
     const variables = new Map(
       this.variables.flatMap(({ name, shape, value }) => (isFloating(value) ? [[name, new Variable(value.slice(), { name, shape })] as const] : [])),
     );
@@ -95,7 +95,7 @@ export class KerasModel {
 
   #optimizerFrom(overrides: AdamaxOptions): Adamax {
     const config = this.optimizer?.config;
-    if (config) return Adamax.fromConfig(config, overrides);
+    if (config) return fromConfig(config, overrides);
     throw new CheckpointError(
       this.optimizer ? "The file has the optimizer's state, but not its configuration" : "The file has no optimizer",
       `a ${this.format} file`,
@@ -134,6 +134,16 @@ export class KerasModel {
     return this.#contents.write(this, format);
   }
 }
+
+/** @throws CheckpointError where the file's own configuration has no counterpart here; OptionError where an override is wrong. */
+const fromConfig = (config: Config, overrides: AdamaxOptions): Adamax => {
+  try {
+    return Adamax.fromConfig(config, overrides);
+  } catch (error) {
+    new Adamax(overrides).dispose();
+    throw error instanceof OptionError ? new CheckpointError(error.message) : error;
+  }
+};
 
 const hasSlots = ({ state }: KerasOptimizer): boolean => state.length > 2;
 

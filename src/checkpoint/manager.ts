@@ -65,7 +65,10 @@ export class CheckpointManager {
       throw new OptionError(`A manager that keeps the best by ${best} needs it with each checkpoint`, `metrics: ${Object.keys(options.metrics ?? {}).join(", ") || "none"}`, `Pass metrics: { ${best} }.`);
     const number = Math.max(0, ...(await this.#files()).map((file) => file.number)) + 1;
     const name = `${prefix}-${`${number}`.padStart(6, "0")}${SUFFIX}`;
-    await saveCheckpoint(await this.#folder.target(name), options);
+    await saveCheckpoint(await this.#folder.target(name), options).catch(async (error) => {
+      await this.#folder.abandon(name).catch(() => {});
+      throw error;
+    });
     await this.#prune();
     return name;
   }

@@ -71,11 +71,11 @@ export const readHeader = async (source: Source): Promise<Header> => {
   const dataBegin = LENGTH_BYTES + Number(length);
   if (dataBegin > source.size) refuse(`a header of ${length} bytes in a file of ${source.size}`);
   const bytes = (await source.read(0, dataBegin)).slice();
-  return { ...decodeHeader(bytes, source.size, refuse), bytes };
+  return { ...decodeHeader(bytes, source, refuse), bytes };
 };
 
-const decodeHeader = (bytes: Uint8Array, fileSize: number, refuse: Refuse): Omit<Header, "bytes"> => {
-  const header = parseJson(decode(bytes.subarray(LENGTH_BYTES), refuse), "The header", 4);
+const decodeHeader = (bytes: Uint8Array, { name, size }: Source, refuse: Refuse): Omit<Header, "bytes"> => {
+  const header = parseJson(decode(bytes.subarray(LENGTH_BYTES), refuse), `The header of ${name}`, 4);
   if (!isObject(header)) return refuse(`a header that is ${show(header)}`);
   const { [METADATA]: given = {}, ...entries } = header;
   if (!isObject(given)) return refuse(`__metadata__=${show(given)}`);
@@ -87,7 +87,7 @@ const decodeHeader = (bytes: Uint8Array, fileSize: number, refuse: Refuse): Omit
     if (place.begin !== end) refuse(`tensor ${show(place.name)} at byte ${place.begin}, where ${end} was expected`);
     end = place.end;
   }
-  if (end !== fileSize) refuse(`tensors up to byte ${end} in a file of ${fileSize}`);
+  if (end !== size) refuse(`tensors up to byte ${end} in a file of ${size}`);
   return { tensors: places, metadata };
 };
 

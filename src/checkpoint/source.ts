@@ -35,7 +35,7 @@ export const openSource = async (given: CheckpointSource): Promise<Source> => {
   if (isBrowserFile(given)) return blobSource(await given.getFile(), given.name);
   if (given instanceof Blob) return blobSource(given, (given as Partial<File>).name ?? "the blob");
   if (given instanceof ArrayBuffer) return bytesSource(new Uint8Array(given));
-  if (given instanceof Uint8Array) return bytesSource(given);
+  if (given instanceof Uint8Array) return bytesSource(new Uint8Array(given.buffer, given.byteOffset, given.length)); // no Buffer: its slice copies nothing
   throw new OptionError("A checkpoint is read from a path, a File or Blob, a file of OPFS, or a Uint8Array", show(given), "Pass one of them.");
 };
 

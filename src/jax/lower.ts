@@ -36,10 +36,9 @@ const wholePower = (base: number, exponent: np.Array, dtype: np.DType): np.Array
   let power = np.array(1, { dtype });
   for (let bit = 0; bit < 31; bit++) {
     const isSet = np.notEqual(np.bitwiseAnd(exponent.ref, np.array(2 ** bit, { dtype: np.int32 })), 0);
-    const factor = np.array(base ** (2 ** bit), { dtype });
-    power = np.where(isSet, power.ref.mul(factor), power);
+    power = power.mul(np.where(isSet, np.array(base ** (2 ** bit), { dtype }), np.array(1, { dtype })));
   }
-  return power;
+  return np.sum(power.reshape([1])); // a reduction, so that jit computes it once and not again for each element
 };
 
 /** One variable in a step. */

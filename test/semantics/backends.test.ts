@@ -3,7 +3,7 @@
 import { Adamax, type AdamaxOptions, type DType, type Values, Variable } from "adamax";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { difference, f32, replaceWebAssembly } from "./helpers.js";
+import { difference, f32, replaceWebAssembly, state } from "./helpers.js";
 import { anyModel, type Model, numbers, train } from "./models.js";
 
 vi.setConfig({ testTimeout: 60_000 });
@@ -128,4 +128,11 @@ test("equal bits are told from unequal ones: -0 from 0, and a NaN only from a nu
   expect(differ(f32(Number.NaN), f32(0))).toBe(true);
   expect(differ(f32(1), f32(1, 2))).toBe(true);
   expect(differ(f32(Number.NaN, -0, 1e-45), f32(Number.NaN, -0, 1e-45))).toBe(false);
+});
+
+test.each(["wasm", "interpreter"] as const)("clipping each gradient leaves the first micro-batch its loss scale: %s", (backend) => {
+  using optimizer = new Adamax({ clipnorm: 1, lossScaleFactor: 0.5, gradientAccumulationSteps: 2, backend });
+  const w = new Variable(f32(0, 0), { name: "w" });
+  optimizer.applyGradients([[f32(1, 2), w]]);
+  expect([...state(optimizer, "accumulator")]).toEqual([2, 4]);
 });

@@ -1,7 +1,8 @@
-import { Adamax } from "adamax/tfjs";
+import { Adamax as CoreAdamax, Variable } from "adamax";
+import { Adamax, type NamedGradient, type NamedGradients } from "adamax/tfjs";
 import { afterEach, beforeAll, expect, test } from "vitest";
 import { tf, use } from "./backends.js";
-import { compile, data, train, twoLayers, weightsOf } from "./models.js";
+import { compile, data, train, twoLayers, wave, weightsOf } from "./models.js";
 
 beforeAll(() => use("cpu"));
 afterEach(() => tf.disposeVariables());
@@ -149,4 +150,33 @@ test("100 rounds of create, fit, dispose leave no tensor behind", async () => {
   const { numTensors } = tf.memory();
   for (let i = 0; i < 100; i++) await round();
   expect(tf.memory().numTensors).toBe(numTensors);
+});
+
+test("a functional model with two inputs and two outputs: the same weights as the core's, given the same gradients", async () => {
+  const inputs = [tf.input({ shape: [3] }), tf.input({ shape: [2] })];
+  const tower = (input: tf.SymbolicTensor) => tf.layers.dense({ units: 4, activation: "tanh" }).apply(input) as tf.SymbolicTensor;
+  const joined = tf.layers.concatenate().apply(inputs.map(tower)) as tf.SymbolicTensor;
+  const outputs = [1, 2].map((units) => tf.layers.dense({ units }).apply(joined) as tf.SymbolicTensor);
+  const model = tf.model({ inputs, outputs });
+  const options = { learningRate: 0.05, globalClipnorm: 0.5, weightDecay: 0.01, useEma: true, emaMomentum: 0.9 };
+  const core = new CoreAdamax(options);
+  const variables = model.trainableWeights.map(
+    (weight) => new Variable(new Float32Array(weight.read().dataSync()), { name: weight.name }),
+  );
+  class Watched extends Adamax {
+    override applyGradients(gradients: NamedGradients): void {
+      const named = gradients as readonly NamedGradient[];
+      const pairs = named.map(({ tensor }, i) => [new Float32Array(tensor!.dataSync()), variables[i]!] as const);
+      core.applyGradients(pairs);
+      super.applyGradients(gradients);
+    }
+  }
+  model.compile({ optimizer: new Watched(options), loss: "meanSquaredError" });
+  const xs = [tf.tensor2d(wave(48, 1), [16, 3]), tf.tensor2d(wave(32, 2), [16, 2])];
+  const ys = [tf.tensor2d(wave(16, 3), [16, 1]), tf.tensor2d(wave(32, 4), [16, 2])];
+  const { history } = await model.fit(xs, ys, { epochs: 20, batchSize: 8, verbose: 0 });
+  const losses = history.loss as number[];
+  expect(losses.at(-1)).toBeLessThan(losses[0]! / 2);
+  core.finalizeVariableValues();
+  expect(weightsOf(model)).toEqual(variables.map(({ value }) => [...value]));
 });

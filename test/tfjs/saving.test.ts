@@ -1,6 +1,11 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { CheckpointError, schedules } from "adamax";
 import { Adamax, type AdamaxOptions, registerAdamax } from "adamax/tfjs";
 import { afterEach, beforeAll, describe, expect, test, vi } from "vitest";
+import { registerFiles } from "../../examples/files.js";
 import { tf, use } from "./backends.js";
 import { compile, train, twoLayers } from "./models.js";
 
@@ -52,6 +57,18 @@ test.each(options)("%s: the 100 losses after saving and loading are those of the
   expect((loaded.optimizer as Adamax).learningRate).toBe((model.optimizer as Adamax).learningRate);
   expect(loaded.optimizer.getConfig()).toEqual(model.optimizer.getConfig());
   expect(await train(loaded, 100)).toEqual(await train(model, 100));
+});
+
+test("a model in a folder resumes: the 100 losses are those of the run that went on", async () => {
+  registerFiles();
+  const url = pathToFileURL(await mkdtemp(join(tmpdir(), "adamax-"))).href;
+  const learningRate = new schedules.ExponentialDecay({ initialLearningRate: 0.1, decaySteps: 20, decayRate: 0.9 });
+  const model = compile(twoLayers(), new Adamax({ learningRate, useEma: true, globalClipnorm: 1, weightDecay: 0.01 }));
+  await train(model, 10);
+  await model.save(url, { includeOptimizer: true });
+  const loaded = await tf.loadLayersModel(url);
+  expect(await train(loaded, 100)).toEqual(await train(model, 100));
+  await rm(fileURLToPath(url), { recursive: true });
 });
 
 test("a model that was loaded and saved again, without a step in between, keeps its state", async () => {

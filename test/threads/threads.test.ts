@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { Adamax, BackendError, IndexedSlices, Variable, WasmBackend } from "../../dist/index.js";
 
-const SIZES = [300_001, 4096, 5, 70_000]; // one to share, whole blocks, tiny, with a tail
+const SIZES = [1_000_001, 4096, 5, 70_000]; // one to share, whole blocks, tiny, with a tail
 
 const noise = (length: number, seed: number): Float32Array => {
   let state = seed;
@@ -92,12 +92,12 @@ describe("the bits do not depend on the number of threads", () => {
 
 test("foreign and sparse gradients train beside shared steps", async () => {
   const backend = new WasmBackend({ threads: 2 });
-  const table = new Variable(new Float32Array(400_000), { shape: [4000, 100] });
+  const table = new Variable(new Float32Array(1_200_000), { shape: [12_000, 100] });
   using optimizer = new Adamax({ backend });
   optimizer.build([table]);
   await untilShared(backend, () => optimizer.applyGradients([[table.gradient, table]]));
   optimizer.applyGradients([[new IndexedSlices(new Float32Array(200).fill(1), [3, 7]), table]]);
-  optimizer.applyGradients([[new Float32Array(400_000).fill(1), table]]);
+  optimizer.applyGradients([[new Float32Array(1_200_000).fill(1), table]]);
   expect(table.value[300]).toBeLessThan(0);
   backend.dispose();
 });

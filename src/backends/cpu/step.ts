@@ -285,7 +285,7 @@ class CpuStep implements CompiledStep {
     const job = jobAt(segment);
     words[job + JOB.function] = this.#functionOf(row, pass);
     words[job + JOB.length] = length;
-    words[job + JOB.constants] = row.constants;
+    words[job + JOB.constants] = this.#constantsPerRow ? row.constants : segment.classConstants[row.request.class]!;
     words[job + JOB.sums] = row.sums + (begin / BLOCK) * passes[pass]!.sums.length * 8;
     for (let i = 0; i < buffers.length; i++) {
       const array = plan.arrays[i]!;

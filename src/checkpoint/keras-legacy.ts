@@ -1,0 +1,123 @@
+/** Whole models in one .h5 file: tf_keras' legacy format, which Keras 3 still writes. Weights and state by name. */
+
+import type { Dialect } from "../configuration.js";
+import { CheckpointError } from "../errors.js";
+import { type Hdf5, type Hdf5Attribute, type Hdf5Object, type Hdf5Options, writeHdf5 } from "./hdf5.js";
+import { type JsonValue, parseJson } from "./json.js";
+import type { Numbers, StoredArray } from "./keras-arrays.js";
+import { pythonJson, replaceInJson } from "./keras-json.js";
+import { isNeverTrained, isObject, type KerasVariable, type Layer, layersOf } from "./keras-layers.js";
+import type { KerasContents, KerasModel } from "./keras-model.js";
+import { optimizerFrom } from "./keras-store.js";
+
+const MODEL = "model_weights";
+const OPTIMIZER = "optimizer_weights";
+/** Attributes of more names than this are written in parts: HDF5 allows 64 KiB. */
+const MOST_NAMES = 3000;
+
+export const isLegacy = (contents: Hdf5): boolean => contents.has(MODEL) || contents.get("")!.attributes.has("layer_names");
+
+export const readLegacy = (contents: Hdf5, what: string, options: Hdf5Options): KerasContents => {
+  const root = contents.get("")!.attributes;
+  const text = (name: string): string | null => {
+    const value = root.get(name)?.value[0];
+    return typeof value === "string" ? value : null;
+  };
+  const json = (name: string): JsonValue => (text(name) ? parseJson(text(name)!, `${name} of ${what}`) : null);
+  const dialect: Dialect = text("keras_version")?.startsWith("3.") ? "keras" : "tf_keras";
+  const base = contents.has(MODEL) ? MODEL : "";
+  const model = json("model_config");
+  const places = new Map<string, string>();
+  const queue = layersIn(contents, base, model, what, places);
+  const training = json("training_config");
+  const compiled = isObject(training) ? (training.optimizer_config ?? null) : null;
+  const names = contents.has(OPTIMIZER) ? namesOf(contents, OPTIMIZER, "weight_names", what) : null;
+  const state = names && names.map((name) => arrayAt(contents, `${OPTIMIZER}/${name}`, name, what));
+  return {
+    format: "h5",
+    dialect,
+    queues: [queue],
+    optimizer: optimizerFrom(compiled as JsonValue, state),
+    write: (changed, format) => {
+      if (format !== "h5")
+        throw new CheckpointError("A legacy .h5 model can be written as h5 only", format, "Read a file of that format, and write it `with` these variables.");
+      return writeHdf5(replaced(contents, places, changed, dialect, text("training_config")), "the file", options);
+    },
+  };
+};
+
+const layersIn = (contents: Hdf5, base: string, model: JsonValue, what: string, places: Map<string, string>): Layer[] => {
+  const inside = (path: string) => (base === "" ? path : `${base}/${path}`);
+  const facts = new Map([...layersOf(model).values()].map((layer) => [layer.name, layer]));
+  const modelName = isObject(model) && isObject(model.config) ? `${model.config.name}/` : "";
+  const groups = [...namesOf(contents, base, "layer_names", what), "top_level_model_weights"].filter((name) => contents.has(inside(name)));
+  return groups.map((layer) => ({
+    variables: namesOf(contents, inside(layer), "weight_names", what).map((weight): KerasVariable => {
+      const plain = weight.replace(/:\d+$/, "");
+      const name = plain.startsWith(modelName) ? plain.slice(modelName.length) : plain;
+      const place = inside(`${layer}/${weight}`);
+      const array = arrayAt(contents, place, name, what);
+      if (places.has(name)) throw new CheckpointError(`${what} has two weights of one name`, name, "Give the layers of the model names of their own, and write it again.");
+      places.set(name, place);
+      return { ...array, trainable: isNeverTrained(array) ? false : (facts.get(layer)?.trainable ?? null) };
+    }),
+  }));
+};
+
+/** The texts of an attribute, which Keras splits into name0, name1, ... when it is long. */
+const namesOf = (contents: Hdf5, path: string, name: string, what: string): string[] => {
+  const attributes = contents.get(path)!.attributes;
+  const whole = attributes.get(name);
+  const parts: Hdf5Attribute[] = whole ? [whole] : [];
+  for (let i = 0; !whole && attributes.has(`${name}${i}`); i++) parts.push(attributes.get(`${name}${i}`)!);
+  if (parts.length === 0) throw new CheckpointError(`${what} does not list its ${name}`, `no such attribute of ${path || "the file"}`, "The file is damaged, or not written by Keras.");
+  return parts.flatMap(({ value }) => [...value].map(String));
+};
+
+const arrayAt = (contents: Hdf5, path: string, name: string, what: string): StoredArray => {
+  const dataset = contents.get(path)?.dataset;
+  if (!dataset || dataset.value === null || dataset.dtype === "string")
+    throw new CheckpointError(`${what} must hold the numbers of ${path}`, dataset?.dtype ?? "nothing there", "The file is damaged.");
+  return { name, shape: dataset.shape, dtype: dataset.dtype, value: dataset.value as Numbers };
+};
+
+const replaced = (contents: Hdf5, places: ReadonlyMap<string, string>, { variables, optimizer }: KerasModel, dialect: Dialect, training: string | null): Hdf5 => {
+  const written = new Map<string, Hdf5Object>();
+  for (const [path, object] of contents) if (path !== OPTIMIZER && !path.startsWith(`${OPTIMIZER}/`)) written.set(path, object);
+  for (const { name, shape, dtype, value } of variables) {
+    const place = places.get(name)!;
+    written.set(place, { attributes: contents.get(place)!.attributes, dataset: { shape, dtype: /^b?float16$/.test(dtype) ? "float32" : dtype, value } });
+  }
+  if (!optimizer) return written;
+  const names = optimizer.state.map(({ name }) => legacyName(name, optimizer.className ?? "Adamax", dialect));
+  const chunks = names.length <= MOST_NAMES ? [["weight_names", names] as const] : chunked(names);
+  written.set(OPTIMIZER, { attributes: new Map(chunks.map(([key, part]) => [key, { shape: [part.length], value: part }])) });
+  optimizer.state.forEach(({ shape, dtype, value }, i) => {
+    const parts = names[i]!.split("/");
+    for (let k = 1; k < parts.length; k++) {
+      const group = `${OPTIMIZER}/${parts.slice(0, k).join("/")}`;
+      if (!written.has(group)) written.set(group, { attributes: new Map() });
+    }
+    written.set(`${OPTIMIZER}/${names[i]}`, { attributes: new Map(), dataset: { shape, dtype, value } });
+  });
+  if (optimizer.config) {
+    const json = replaceInJson(training ?? '{"loss": null, "metrics": null, "weighted_metrics": null, "loss_weights": null}', ["optimizer_config"], pythonJson(optimizer.config as JsonValue));
+    const root = written.get("")!;
+    written.set("", { ...root, attributes: new Map([...root.attributes, ["training_config", { shape: [], value: [json] }]]) });
+  }
+  return written;
+};
+
+const chunked = (names: readonly string[]): (readonly [string, string[]])[] =>
+  Array.from({ length: Math.ceil(names.length / MOST_NAMES) }, (_, i) => [`weight_names${i}`, names.slice(i * MOST_NAMES, (i + 1) * MOST_NAMES)] as const);
+
+/** Keras reads the state by its order; the names are those that it would have written. */
+const legacyName = (name: string, className: string, dialect: Dialect): string => {
+  const [kind, ...rest] = name.split("/");
+  if (dialect === "keras") {
+    const array = kind === "accumulator" ? "gradient_accumulator" : kind;
+    return `${className.toLowerCase()}/${rest.length > 0 ? `${rest.join("_")}_` : ""}${array}`;
+  }
+  const array = { momentum: "m", norm: "u" }[kind!] ?? kind;
+  return rest.length > 0 ? `${className}/${array}/${rest.join("/")}:0` : `${kind}:0`;
+};

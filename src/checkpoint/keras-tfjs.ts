@@ -1,0 +1,152 @@
+/** TensorFlow.js' layers format: model.json, and the files of weights that it names. */
+
+import { optionsFromConfig } from "../configuration.js";
+import type { Config } from "../configuration.js";
+import { Adamax } from "../adamax.js";
+import { CheckpointError, show } from "../errors.js";
+import { type JsonValue, parseJson } from "./json.js";
+import { decodeNumbers, elementBytes, elementsOf, isTypeName, type Numbers, type StoredArray } from "./keras-arrays.js";
+import { isNeverTrained, isObject, type KerasVariable, type Layer } from "./keras-layers.js";
+import type { KerasContents, KerasModel } from "./keras-model.js";
+import { optimizerFrom } from "./keras-store.js";
+
+/** Gives the bytes of a file beside model.json. */
+export type ReadFile = (name: string) => Promise<Uint8Array>;
+
+interface Spec {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly dtype: string;
+  readonly group?: string;
+  readonly quantization?: { readonly dtype: string; readonly scale?: number; readonly min?: number };
+}
+
+export const readTfjs = async (text: string, what: string, readFile: ReadFile): Promise<KerasContents> => {
+  const json = parseJson(text, what);
+  if (!isObject(json) || !Array.isArray(json.weightsManifest))
+    throw new CheckpointError(`${what} is no model of TensorFlow.js`, "JSON without weightsManifest", "Pass the model.json that model.save wrote.");
+  const arrays: (StoredArray & { group: string | undefined })[] = [];
+  for (const group of json.weightsManifest as JsonValue[]) {
+    const { paths, weights } = checkedGroup(group, what);
+    const bytes = joined(await Promise.all(paths.map(readFile)));
+    let at = 0;
+    for (const spec of weights) {
+      const dtype = spec.quantization?.dtype ?? spec.dtype;
+      if (!isTypeName(dtype)) throw new CheckpointError(`${what} has a weight of a type that we do not read`, `${spec.name} of ${dtype}`, "Save the model without it.");
+      const size = elementsOf(spec.shape) * elementBytes(dtype);
+      if (!(at + size <= bytes.length)) throw new CheckpointError(`The files of weights of ${what} are too short`, `${bytes.length} bytes, where ${spec.name} ends at ${at + size}`, "Copy all of them whole.");
+      arrays.push({ name: spec.name, shape: spec.shape, dtype: spec.dtype, group: spec.group, value: dequantized(decodeNumbers(dtype, bytes.subarray(at, at + size)), spec) });
+      at += size;
+    }
+  }
+  const first = arrays.findIndex(({ name, group }) => group === "optimizer" || name === "iter");
+  const model = first < 0 ? arrays : arrays.slice(0, first);
+  const state = first < 0 ? null : arrays.slice(first);
+  const training = isObject(json.trainingConfig) ? json.trainingConfig : null;
+  const config = training ? (training.optimizer_config ?? training.optimizerConfig ?? null) : null;
+  const topology = isObject(json.modelTopology) ? ((json.modelTopology.model_config as JsonValue | undefined) ?? json.modelTopology) : null;
+  return {
+    format: "tfjs",
+    dialect: "tf_keras",
+    queues: [layersIn(model, topology)],
+    optimizer: optimizerFrom(isObject(config) ? (asKeras(config as Config) as JsonValue) : null, state),
+    write: async (changed, format) => {
+      if (format !== "tfjs") throw new CheckpointError("A model of TensorFlow.js can be written as tfjs only", format, "Read a file of that format, and write it `with` these variables.");
+      return written(json as Config, changed);
+    },
+  };
+};
+
+const checkedGroup = (group: JsonValue, what: string): { paths: string[]; weights: Spec[] } => {
+  const refuse = (received: string): never => {
+    throw new CheckpointError(`The weightsManifest of ${what} cannot be read`, received, "The file is damaged.");
+  };
+  if (!isObject(group) || !Array.isArray(group.paths) || !Array.isArray(group.weights)) return refuse("a group without paths and weights");
+  for (const path of group.paths as JsonValue[])
+    if (typeof path !== "string" || /^[/\\]|^[a-z]+:|(^|[/\\])\.\.([/\\]|$)/i.test(path)) refuse(`a path outside of its folder, ${show(path)}`);
+  for (const spec of group.weights as JsonValue[]) {
+    const fits = isObject(spec) && typeof spec.name === "string" && typeof spec.dtype === "string" && Array.isArray(spec.shape);
+    if (!fits || !(spec.shape as JsonValue[]).every((size) => Number.isSafeInteger(size) && (size as number) >= 0)) refuse(`a weight like ${JSON.stringify(spec).slice(0, 80)}`);
+  }
+  return { paths: group.paths as string[], weights: group.weights as unknown as Spec[] };
+};
+
+const joined = (parts: readonly Uint8Array[]): Uint8Array => {
+  const bytes = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+  parts.reduce((at, part) => {
+    bytes.set(part, at);
+    return at + part.length;
+  }, 0);
+  return bytes;
+};
+
+const dequantized = (value: Numbers, { dtype, quantization }: Spec): Numbers => {
+  if (quantization?.scale === undefined || dtype !== "float32") return value;
+  return Float32Array.from(value as Uint8Array, (stored) => stored * quantization.scale! + quantization.min!);
+};
+
+const layersIn = (arrays: readonly StoredArray[], topology: JsonValue): Layer[] => {
+  const frozen = new Set<string>();
+  const config = isObject(topology) && isObject(topology.config) ? topology.config : {};
+  for (const layer of (Array.isArray(config.layers) ? config.layers : []) as JsonValue[])
+    if (isObject(layer) && isObject(layer.config) && layer.config.trainable === false) frozen.add(String(layer.config.name));
+  const layers = new Map<string, KerasVariable[]>();
+  for (const array of arrays) {
+    const [layer] = array.name.split("/");
+    layers.set(layer!, [...(layers.get(layer!) ?? []), { ...array, trainable: !isNeverTrained(array) && !frozen.has(layer!) }]);
+  }
+  return [...layers.values()].map((variables) => ({ variables }));
+};
+
+/** adamax/tfjs writes className for the class of a schedule, and { name } for a pattern: TensorFlow.js changes letters elsewhere. */
+const asKeras = (config: Config): Config => {
+  const inner = config.config as Config | undefined;
+  if (typeof config.class_name !== "string" || !inner) return config;
+  const rate = (inner.learning_rate ?? null) as Config | number | null;
+  const plain = { ...inner };
+  if (typeof rate === "object" && rate !== null && "className" in rate) {
+    const { className, ...rest } = rate;
+    plain.learning_rate = { class_name: className, ...rest };
+  }
+  if (Array.isArray(inner.groups))
+    plain.groups = inner.groups.map((group: Config) => ({
+      ...group,
+      names: (group.names as { name: string; flags?: string }[]).map((pattern) =>
+        typeof pattern === "string" ? pattern : pattern.flags ? { source: pattern.name, flags: pattern.flags } : pattern.name,
+      ),
+    }));
+  return { ...config, config: plain };
+};
+
+const written = (json: Config, { variables, optimizer }: KerasModel): Map<string, Uint8Array> => {
+  const state = (optimizer?.state ?? []).map(({ name, shape, value, dtype }, i): StoredArray => {
+    if (i === 0) return { name: "iter", shape: [], dtype: "int32", value: Int32Array.of(Number(value[0])) };
+    const [kind, ...variable] = name.split("/");
+    return { name: `${variable.join("/")}/${kind}`, shape, dtype, value };
+  });
+  const specs: Spec[] = [];
+  const parts: Uint8Array[] = [];
+  for (const [group, arrays] of [["model", variables], ["optimizer", state]] as const)
+    for (const { name, shape, value, dtype } of arrays) {
+      const plain = value instanceof Float64Array ? Float32Array.from(value) : value;
+      specs.push({ name, shape: [...shape], dtype: /float/.test(dtype) ? "float32" : dtype, ...(group === "optimizer" ? { group } : {}) });
+      parts.push(new Uint8Array(plain.buffer as ArrayBuffer, plain.byteOffset, plain.byteLength));
+    }
+  const file = "weights.bin";
+  const model: Config = { ...json, weightsManifest: [{ paths: [file], weights: specs }] };
+  if (optimizer?.config) {
+    optionsFromConfig(Adamax.rule, optimizer.config, {}); // what it cannot read, it shall not write
+    model.trainingConfig = { loss: null, metrics: [], ...(json.trainingConfig as Config), optimizer_config: forTfjs(optimizer.config) };
+  }
+  return new Map([
+    ["model.json", new TextEncoder().encode(JSON.stringify(model))],
+    [file, joined(parts)],
+  ]);
+};
+
+const forTfjs = ({ class_name, config }: Config): Config => {
+  const { learning_rate: rate, ...plain } = config as Config;
+  if (typeof rate !== "object" || rate === null) return { class_name, config };
+  const { class_name: className, ...rest } = rate as Config;
+  return { class_name, config: { ...plain, learning_rate: { className, ...rest } } };
+};

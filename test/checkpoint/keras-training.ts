@@ -1,0 +1,56 @@
+/** The trainings of fixtures/keras-files.py, gone on with here. */
+
+import { readFileSync } from "node:fs";
+import { Adamax, type AdamaxOptions, type Optimizer, schedules, type Variable } from "../../dist/index.js";
+
+export interface Training {
+  readonly name: string;
+  readonly files: readonly string[];
+  readonly variables: readonly { name: string; shape: number[]; trainable: boolean }[];
+  /** The variables' values when the files were saved. */
+  readonly saved: readonly string[];
+  /** The trained variables' values after so many more steps in Python. */
+  readonly after?: Readonly<Record<string, readonly string[]>>;
+}
+
+export const FOLDER = "fixtures/keras-files";
+const golden = JSON.parse(readFileSync("fixtures/keras-files.json", "utf8")) as { calls: number; trainings: Training[] };
+export const { calls, trainings } = golden;
+/** Those whose course in Python is known, with each of their files. */
+export const continued = trainings.flatMap((training) => (training.after ? training.files.map((file) => [file, training] as const) : []));
+
+export const decode = (text: string): Float32Array => {
+  const bytes = Buffer.from(text, "base64");
+  return new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length));
+};
+
+/** A .weights.h5 file holds no configuration: this is how the Python script made its optimizer. */
+export const optionsOf = (name: string): AdamaxOptions => {
+  const learningRate = new schedules.CosineDecay({ initialLearningRate: 0.1, decaySteps: 100, alpha: 0.1 });
+  const average = { learningRate, weightDecay: 0.01, globalClipnorm: 1, useEma: true, emaMomentum: 0.9, emaOverwriteFrequency: 6 };
+  return name === "keras-average" ? average : { learningRate: 0.01 };
+};
+export const givenFor = (file: string, { name }: Training): Adamax | AdamaxOptions =>
+  file.endsWith(".weights.h5") ? new Adamax(optionsOf(name)) : {};
+
+const f = Math.fround;
+
+/** The gradient that the Python script says in words: element i of trained variable v. */
+const gradientOf = (w: Float32Array, v: number): Float32Array => w.map((value, i) => f(f(value - (((7 * i + 3 * v) % 11) - 5) / 8) * 0.5));
+
+/** Goes on for `steps`. Where the optimizer divides gradients by a loss scale, they are given multiplied by it, as a scaled loss gives them. */
+export const train = (optimizer: Optimizer<never>, steps: number, afterStep: (step: number, variables: Variable[]) => void = () => {}): void => {
+  const scale = optimizer.settings.lossScaleFactor ?? 1;
+  const variables = optimizer.trainableVariables;
+  for (let step = 1; step <= steps; step++) {
+    optimizer.applyGradients(variables.map((one, v) => [gradientOf(one.value as Float32Array, v).map((value) => value * scale), one]));
+    afterStep(step, variables);
+  }
+};
+
+/** The largest error, in ulps of the largest operand: the weight, or what a step can move it by. */
+export const ulpsBetween = (actual: ArrayLike<number>, expected: Float32Array, learningRate: number): number =>
+  expected.reduce((worst, value, i) => {
+    const operand = Math.max(Math.abs(value), learningRate);
+    return Math.max(worst, Math.abs(actual[i]! - value) / 2 ** (Math.floor(Math.log2(operand)) - 23));
+  }, 0);
