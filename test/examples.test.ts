@@ -1,12 +1,12 @@
-/** The examples that need no framework, each run against the built package in a process of its own, as its reader would run it. */
+/** The examples, each run against the built package in a process of its own, as its reader would run it. */
 import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { promisify } from "node:util";
 import { describe, expect, test } from "vitest";
 
-const run = async (example: string) => {
+const run = async (example: string, ...words: string[]) => {
   const env = { ...process.env, TSX_TSCONFIG_PATH: "tsconfig.build.json", NO_COLOR: "1" }; // "adamax" is dist, not src
-  const { stdout } = await promisify(execFile)(process.execPath, ["--import", "tsx", `examples/${example}`], {
+  const { stdout } = await promisify(execFile)(process.execPath, ["--import", "tsx", `examples/${example}`, ...words], {
     env,
     timeout: 60_000,
   });
@@ -32,7 +32,27 @@ describe.concurrent("examples", { timeout: 70_000 }, () => {
     expect(right! / all!).toBeGreaterThan(0.97);
   });
 
-  test.for(["curve-fit.ts", "classifier.ts"])("%s has at most 70 lines", (example) => {
+  test("fine-tuning: a frozen body stays, and unfreezing it in the same run brings the error down further", async () => {
+    const [untrained, frozen, body, all] = await run("fine-tuning.ts", "--quick");
+    const [, error, updates] = all!.match(/error (\S+), (\d+) updates/)!;
+    const errorOf = (line: string) => Number(/error (\S+),/.exec(line)![1]);
+    expect(errorOf(frozen!)).toBeLessThan(errorOf(untrained!) / 2);
+    expect(body).toBe("the body has not moved");
+    expect(Number(error)).toBeLessThan(errorOf(frozen!) / 1.5);
+    expect(updates).toBe("600"); // one count for both parts
+  });
+
+  test("MNIST: the accuracy of TensorFlow.js' own Adamax, more with more options, and a resumed run with the same bits", async () => {
+    const lines = await run("mnist/main.ts", "--quick");
+    const accuracyOf = (name: string) => Number(/([\d.]+) % \|$/.exec(lines.find((line) => line.startsWith(`| ${name}`))!)![1]);
+    const [theirs, same, more] = ["tf.train.adamax", "adamax/tfjs, the same", "adamax/tfjs, with more"].map(accuracyOf);
+    expect(theirs).toBeGreaterThan(70);
+    expect(Math.abs(same! - theirs!)).toBeLessThan(0.5); // their bias correction is a running product
+    expect(more).toBeGreaterThan(theirs! + 2);
+    expect(lines.at(-1)).toMatch(/the same weights, bit for bit$/);
+  });
+
+  test.for(["curve-fit.ts", "classifier.ts", "fine-tuning.ts"])("%s has at most 70 lines", (example) => {
     expect(readFileSync(`examples/${example}`, "utf8").trimEnd().split("\n").length).toBeLessThanOrEqual(70);
   });
 });

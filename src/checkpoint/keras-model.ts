@@ -125,8 +125,17 @@ export class KerasModel {
         })),
       })),
     );
-    const changed = optimizer ? optimizerOf(optimizer, this.dialect, [...known.keys()]) : this.optimizer;
+    const changed = optimizer ? optimizerOf(optimizer, this.dialect, this.#orderFor(optimizer)) : this.optimizer;
     return new KerasModel({ ...this.#contents, queues, optimizer: changed });
+  }
+
+  /** The optimizer's variables in the order of the model, as far as that is known: as they were saved; as the layers stand; as it was built. */
+  #orderFor(optimizer: Optimizer<never>): string[] {
+    const built = optimizer.trainableVariables.map(({ name }) => name);
+    const saved = this.#named?.trained.map(({ name }) => name) ?? [];
+    const isSaved = saved.length === built.length && built.every((name) => saved.includes(name));
+    const { queues } = this.#contents;
+    return isSaved ? saved : queues.length === 1 ? this.variables.map(({ name }) => name).filter((name) => built.includes(name)) : built;
   }
 
   /** @internal */
@@ -188,9 +197,9 @@ const asTypeOf = (old: Numbers, value: Numbers): Numbers => {
   throw new CheckpointError("The values of a variable must stay of their kind", show(value), `It holds ${old.constructor.name}.`);
 };
 
-/** An optimizer as a file of this dialect holds it, its variables in the order of `names`.
+/** An optimizer as a file of this dialect holds it, its variables in the order of `trained`.
  *  @throws CheckpointError for what the dialect cannot say. */
-const optimizerOf = (optimizer: Optimizer<never>, dialect: Dialect, names: readonly string[]): KerasOptimizer => {
+const optimizerOf = (optimizer: Optimizer<never>, dialect: Dialect, trained: readonly string[]): KerasOptimizer => {
   const { settings, learningRate } = optimizer;
   const { rule } = optimizer.constructor as typeof Optimizer;
   const refuse = (what: string, remedy: string): never => {
@@ -198,7 +207,6 @@ const optimizerOf = (optimizer: Optimizer<never>, dialect: Dialect, names: reado
   };
   const state = new Map(optimizer.variables.map(({ name, ...array }) => [name.slice(settings.name.length + 1), array]));
   const kinds = [...(settings.useEma ? ["average"] : []), ...(settings.gradientAccumulationSteps !== null ? ["accumulator"] : [])];
-  const trained = optimizer.trainableVariables.map(({ name }) => name).sort((a, b) => names.indexOf(a) - names.indexOf(b));
   const of = (kind: string, name: string): StoredArray => ({ ...state.get(`${kind}/${name}`)!, name: `${kind}/${name}` }) as StoredArray;
   if (state.size !== 1 + trained.length * (kinds.length + rule.slots.length)) refuse("state that was added by addVariable", "Save it by itself.");
 

@@ -10,7 +10,7 @@ const read = (file: string) => readKeras(`${FOLDER}/${file}`);
 
 /** float32 free running against TensorFlow. Without clipping and averages not a bit differs. TensorFlow's float32 power in the cosine, norms in
  *  float32 and averages differ by an ulp or so in each step, and add up over 40. */
-const ULPS: Readonly<Record<string, number>> = { "keras-average": 8, "keras-accumulate": 8, "tf_keras-average": 8 };
+const ULPS: Readonly<Record<string, number>> = { "keras-average": 16, "keras-accumulate": 8, "tf_keras-average": 8 };
 const RATES: Readonly<Record<string, number>> = { "keras-average": 0.1, "tf_keras-average": 0.1, "keras-accumulate": 0.05 };
 
 describe.each(continued)("%s", (file, training) => {

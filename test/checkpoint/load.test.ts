@@ -74,7 +74,6 @@ describe("a mismatch leaves the optimizer as it was, and lists what differs", ()
         name: "Other",
         slots: ["momentum"],
         hyperparameters: {},
-        scalars: ({ learningRate }) => ({ learningRate }),
         update: ({ w, g, momentum }, { learningRate }) => ({ w: w.sub(g.mul(learningRate)), momentum }),
       });
     }
@@ -188,7 +187,7 @@ test("variables that are not trained, arrays, and variables of one name are save
   using other = new Adamax({ learningRate: 0.5 });
   const { variables } = await loadCheckpoint(blob, { optimizer: other, variables: fresh });
   expect([...variables.keys()]).toEqual(["variable", "variable#2", "variable_2", "statistics"]);
-  expect(fresh.map((one) => [...(one instanceof Variable ? one.value : one)])).toEqual([[0.5, 1.5], [2.5], [3.5, 4.5], [6]]);
+  expect(fresh.map((one) => [...(one instanceof Variable ? one.value : one)])).toEqual([a, b, array, statistics].map((one) => [...(one instanceof Variable ? one.value : one)]));
   other.applyGradients([[Float32Array.of(1, 1), fresh[2]!]]); // the array itself is trained
 });
 

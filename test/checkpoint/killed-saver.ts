@@ -1,0 +1,19 @@
+/** Saves one checkpoint after the other over the same file, and says which phase begins: `killed-saver.ts FILE`. It is killed. */
+
+import { writeSync } from "node:fs";
+import { Adamax, Variable } from "adamax";
+import { atomicWrite } from "../../src/checkpoint/atomic-write.js";
+import { checkpointPieces } from "../../src/checkpoint/save.js";
+
+const [file = ""] = process.argv.slice(2);
+const optimizer = new Adamax({ threads: 1 });
+const w = new Variable(new Float32Array(2_000_000), { name: "w" }); // 24 MB with m and u: several pieces
+optimizer.build([w]);
+for (let generation = 1; ; generation++) {
+  w.gradient.fill(generation);
+  optimizer.applyGradients([[w.gradient, w]]);
+  writeSync(1, `saving ${generation}\n`);
+  const { pieces } = checkpointPieces({ optimizer, user: { generation } });
+  await atomicWrite(file, pieces, { onPhase: (phase) => void writeSync(1, `${phase}\n`) });
+  writeSync(1, `saved ${generation}\n`);
+}
