@@ -6,11 +6,14 @@ export type JsonValue = null | boolean | number | string | readonly JsonValue[] 
 
 /** Deeper than anybody writes by hand, and shallow enough for every recursion over it. */
 const DEEPEST = 200;
+/** Values in one text: of more, the objects would take hundreds of MiB. */
+const MOST_VALUES = 1_500_000;
 
 /** The value of `text`. `what` is its name in errors.
- *  @throws CheckpointError for text that is not JSON, or is nested deeper than `deepest`. */
+ *  @throws CheckpointError for text that is not JSON, is nested deeper than `deepest`, or holds more than 1.5 million values. */
 export const parseJson = (text: string, what: string, deepest = DEEPEST): JsonValue => {
-  if (depthOf(text) > deepest) throw unreadable(what, `JSON nested deeper than ${deepest}`);
+  const excess = excessOf(text, deepest);
+  if (excess) throw unreadable(what, excess);
   try {
     return JSON.parse(text) as JsonValue;
   } catch (error) {
@@ -32,27 +35,40 @@ const hasProto = (value: JsonValue): boolean =>
 const unreadable = (what: string, received: string): CheckpointError =>
   new CheckpointError(`${what} cannot be read`, received, "The file is damaged, or was not written by this library.");
 
-/** How deep brackets are nested in JSON, without parsing it. */
-const depthOf = (text: string): number => {
+/** What is too much of in a JSON text, in words, found without parsing it; null for nothing. */
+const excessOf = (text: string, deepest: number): string | null => {
   let depth = 0;
-  let deepest = 0;
+  let values = 1;
   let quoted = false;
   for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i);
-    if (quoted && code === BACKSLASH) i++;
-    else if (code === QUOTE) quoted = !quoted;
-    else if (!quoted && (code === BRACKET || code === BRACE)) deepest = Math.max(deepest, ++depth);
-    else if (!quoted && (code === BRACKET + 2 || code === BRACE + 2)) depth--;
+    if (quoted) {
+      if (code === BACKSLASH) i++;
+      else if (code === QUOTE) quoted = false;
+    } else if (code === QUOTE) quoted = true;
+    else if (code === COMMA) values++;
+    else if (code === BRACKET || code === BRACE) {
+      values++;
+      if (++depth > deepest) return `JSON nested deeper than ${deepest}`;
+    } else if (code === BRACKET + 2 || code === BRACE + 2) depth--;
   }
-  return deepest;
+  return values > MOST_VALUES ? `JSON of more than ${MOST_VALUES} values` : null;
 };
-const [QUOTE, BACKSLASH, BRACKET, BRACE] = [0x22, 0x5c, 0x5b, 0x7b] as const;
+const [QUOTE, COMMA, BACKSLASH, BRACKET, BRACE] = [0x22, 0x2c, 0x5c, 0x5b, 0x7b] as const;
 
 /** JSON from which the same value is read again.
  *  @throws OptionError that names the part that JSON cannot hold: NaN, a function, undefined, a class ... */
 export const stringifyJson = (value: unknown, what: string): string => {
   assertJson(value, what, 1);
-  return JSON.stringify(value);
+  const text = JSON.stringify(value);
+  assertReadable(text, what);
+  return text;
+};
+
+/** @throws CheckpointError for JSON that parseJson would refuse for its size. */
+export const assertReadable = (text: string, what: string): void => {
+  const excess = excessOf(text, DEEPEST);
+  if (excess) throw new CheckpointError(`${what} cannot be saved`, excess, "Keep large data in files of its own.");
 };
 
 const assertJson = (value: unknown, what: string, depth: number): void => {

@@ -101,7 +101,12 @@ const replaced = (contents: Hdf5, places: ReadonlyMap<string, string>, { variabl
     written.set(`${OPTIMIZER}/${names[i]}`, { attributes: new Map(), dataset: { shape, dtype, value } });
   });
   if (optimizer.config) {
-    const json = replaceInJson(training ?? '{"loss": null, "metrics": null, "weighted_metrics": null, "loss_weights": null}', ["optimizer_config"], pythonJson(optimizer.config as JsonValue));
+    const { class_name, config } = optimizer.config; // the legacy form: no module
+    const json = replaceInJson(
+      training ?? '{"loss": null, "metrics": null, "weighted_metrics": null, "loss_weights": null}',
+      ["optimizer_config"],
+      pythonJson({ class_name, config } as JsonValue),
+    );
     const root = written.get("")!;
     written.set("", { ...root, attributes: new Map([...root.attributes, ["training_config", { shape: [], value: [json] }]]) });
   }

@@ -219,7 +219,7 @@ const optimizerOf = (optimizer: Optimizer<never>, dialect: Dialect, trained: rea
   const rate: StoredArray = { name: "learning_rate", shape: [], dtype: "float32", value: Float32Array.of(learningRate) };
   const inner = { module: "keras.optimizers", class_name: rule.name, config: dialect === "keras" ? { ...config, loss_scale_factor: scale ?? null } : config, registered_name: null };
   const wrapped = {
-    module: null,
+    module: "tf_keras.src.mixed_precision.loss_scale_optimizer",
     class_name: "LossScaleOptimizerV3",
     config: { inner_optimizer: inner, dynamic: false, initial_scale: scale, dynamic_growth_steps: null },
     registered_name: "LossScaleOptimizerV3",

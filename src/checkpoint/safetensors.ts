@@ -2,7 +2,7 @@
  *  Little endian, as is every machine that runs JavaScript. Pure: bytes and lengths in, names and places out. */
 
 import { CheckpointError, show } from "../errors.js";
-import { parseJson } from "./json.js";
+import { assertReadable, parseJson } from "./json.js";
 import type { Source } from "./source.js";
 
 /** Bytes of one element. The format's dtypes of less than a byte are refused. */
@@ -51,6 +51,7 @@ export const encodeHeader = (tensors: readonly TensorShape[], metadata: Readonly
     return [name, { dtype, shape, data_offsets: [begin, end] }];
   });
   const text = JSON.stringify(Object.fromEntries([[METADATA, metadata], ...entries]));
+  assertReadable(text, "The list of tensors");
   const json = new TextEncoder().encode(text);
   const length = Math.ceil(json.length / LENGTH_BYTES) * LENGTH_BYTES; // spaces at the end: tensors begin at a multiple of 8
   if (length > MOST_HEADER_BYTES)

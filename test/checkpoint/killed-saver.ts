@@ -1,4 +1,5 @@
-/** Saves one checkpoint after the other over the same file, and says which phase begins: `killed-saver.ts FILE`. It is killed. */
+/** Saves one checkpoint after the other over the same file, and says which phase begins: `killed-saver.ts FILE`. It is killed.
+ *  Every third saving breaks off by itself, and cleans up. */
 
 import { writeSync } from "node:fs";
 import { Adamax, Variable } from "adamax";
@@ -14,6 +15,16 @@ for (let generation = 1; ; generation++) {
   optimizer.applyGradients([[w.gradient, w]]);
   writeSync(1, `saving ${generation}\n`);
   const { pieces } = checkpointPieces({ optimizer, user: { generation } });
-  await atomicWrite(file, pieces, { onPhase: (phase) => void writeSync(1, `${phase}\n`) });
-  writeSync(1, `saved ${generation}\n`);
+  const breaksOff = generation % 3 === 2;
+  try {
+    await atomicWrite(file, breaksOff ? broken(pieces) : pieces, { onPhase: (phase) => void writeSync(1, `${phase}\n`) });
+    writeSync(1, `saved ${generation}\n`);
+  } catch (error) {
+    if (!breaksOff) throw error;
+  }
+}
+
+async function* broken(pieces: AsyncIterable<Uint8Array>) {
+  yield* pieces;
+  throw new Error("broken off on purpose");
 }

@@ -13,7 +13,7 @@ import { inspectCheckpoint, saveCheckpoint } from "adamax/checkpoint";
 import { build } from "esbuild";
 import { makeVariables, random } from "./steps.js";
 
-const PHASES = ["opening", "writing", "syncing", "renaming", "syncing the folder", "saved"] as const;
+const PHASES = ["opening", "writing", "syncing", "renaming", "syncing the folder", "cleaning up", "saved"] as const;
 
 export interface Kills {
   /** By the phase that had begun last: kills, and how many of them left the new checkpoint. */
@@ -44,7 +44,8 @@ export const killSavers = async (count: number, seed = 1): Promise<Kills> => {
       try {
         const { user } = await inspectCheckpoint(file, { verify: true });
         const { generation } = user as { generation: number };
-        if (generation === saving && saving !== saved) entry.newer++;
+        if (generation % 3 === 2) broken.push(`kill ${i} in ${phase}: generation ${generation}, whose saving broke off`);
+        else if (generation === saving && saving !== saved) entry.newer++;
         else if (generation !== saved) broken.push(`kill ${i} in ${phase}: generation ${generation}, after ${saved} was saved and ${saving} begun`);
       } catch (error) {
         broken.push(`kill ${i} in ${phase}: ${(error as Error).message}`);

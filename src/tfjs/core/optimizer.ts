@@ -1,4 +1,4 @@
-/** An optimizer of the core as a tf.Optimizer. Its state lies in the core's memory; no tensor is held from step to step. */
+/** An optimizer of the core as a tf.Optimizer. Its state lies in the core's memory, or on a GPU in tensors. */
 
 import * as tf from "@tensorflow/tfjs-core";
 import type { Gradient } from "../../backends/backend.js";
@@ -10,6 +10,7 @@ import type { OptimizerOptions } from "../../options.js";
 import type { UpdateRule } from "../../rule/update-rule.js";
 import { LearningRateSchedule } from "../../schedules/schedule.js";
 import { fromTensorFlow, toTensorFlow } from "./config.js";
+import { DeviceBackend } from "./device.js";
 import { elementsOf } from "./elements.js";
 import { HeapBackend } from "./heap.js";
 import { plainLearningRate, plainOptions, type TensorOptions, type TrainableTensor } from "./options.js";
@@ -37,8 +38,8 @@ export class TensorOptimizer extends tf.Optimizer {
   static readonly core: OptimizerClass;
 
   readonly #core: Optimizer<never>;
-  /** Where TensorFlow.js runs its wasm backend, the step runs in that memory. */
-  readonly #heap: HeapBackend | null;
+  /** Where TensorFlow.js runs its wasm backend, the step runs in that memory; where it uses a GPU, in operations there. */
+  readonly #near: HeapBackend | DeviceBackend | null;
   /** By identity: the name of a disposed variable may come back for another one. */
   readonly #variables = new Map<tf.Variable, TensorVariable>();
   /** Those of `#variables` that the core trains. */
@@ -70,9 +71,9 @@ export class TensorOptimizer extends tf.Optimizer {
       );
     // One thread unless asked for more: of a step that is staged chunk by chunk there is little to share.
     const { backend, jitCompile = true, threads = 1 } = options;
-    this.#heap = jitCompile && !backend && threads === 1 ? HeapBackend.current() : null;
+    this.#near = jitCompile && !backend && threads === 1 ? (HeapBackend.current() ?? DeviceBackend.current()) : null;
     const plain = plainOptions({ ...options, threads }, (tensor) => this.#variableOf(tensor));
-    this.#core = new Core((this.#heap ? { ...plain, backend: this.#heap } : plain) as never);
+    this.#core = new Core((this.#near ? { ...plain, backend: this.#near } : plain) as never);
     this.#learningRate = options.learningRate instanceof tf.Variable ? options.learningRate : null;
   }
 
@@ -88,8 +89,12 @@ export class TensorOptimizer extends tf.Optimizer {
     for (const variable of this.#trained) if (variable.settle()) variable.constrain();
   }
 
+  #pairs(named: readonly NamedGradient[], variables: readonly TensorVariable[]): Iterable<GradientAndVariable> {
+    return this.#near instanceof DeviceBackend ? pairsOnDevice(named, variables) : this.#pairsInMemory(named, variables);
+  }
+
   /** The core asks for these after it has called a learning rate that is a function, which may move TensorFlow.js' heap. */
-  *#pairs(named: readonly NamedGradient[], variables: readonly TensorVariable[]): Iterable<GradientAndVariable> {
+  *#pairsInMemory(named: readonly NamedGradient[], variables: readonly TensorVariable[]): Iterable<GradientAndVariable> {
     const accumulates = this.#core.settings.gradientAccumulationSteps !== null;
     for (let i = 0; i < named.length; i++) if (named[i]!.tensor && !accumulates) variables[i]!.renew();
     // All of them: one that has no gradient now may have accumulated some.
@@ -124,7 +129,7 @@ export class TensorOptimizer extends tf.Optimizer {
 
   #restore(variables: readonly TensorVariable[], savedNames: readonly string[]): void {
     const saved = this.#saved!;
-    this.#heap?.refresh();
+    this.#near?.refresh();
     const state = this.#core.variables;
     const values = saved.take(
       savedNames,
@@ -212,7 +217,7 @@ export class TensorOptimizer extends tf.Optimizer {
 
   #rewrite(write: () => void): void {
     for (const variable of this.#trained) variable.renew();
-    this.#heap?.refresh();
+    this.#near?.refresh();
     for (const variable of this.#trained) {
       variable.locate();
       variable.makeWritable();
@@ -250,7 +255,7 @@ export class TensorOptimizer extends tf.Optimizer {
   /** The state as TensorFlow.js saves it with a model. The tensors are this optimizer's: it frees them at the next call and in `dispose`. */
   override async getWeights(): Promise<NamedTensor[]> {
     tf.dispose(this.#handedOut.map(({ tensor }) => tensor));
-    this.#heap?.refresh();
+    this.#near?.refresh();
     this.#handedOut = toWeights(this.#core.variables, this.#core.settings.name, this.#saved);
     return this.#handedOut;
   }
@@ -268,7 +273,7 @@ export class TensorOptimizer extends tf.Optimizer {
   /** Frees the state. The variables keep their values. Twice is harmless. */
   override dispose(): void {
     this.#core.dispose();
-    this.#heap?.dispose();
+    this.#near?.dispose();
     tf.dispose(this.#handedOut.map(({ tensor }) => tensor));
     this.#handedOut = [];
     this.#trained.length = 0;
@@ -288,11 +293,26 @@ const registered = (name: string): tf.Variable => {
   );
 };
 
-const gradientFor = (variable: TensorVariable, tensor: tf.Tensor | null | undefined): Gradient => {
-  if (!tensor) return null;
+const assertFits = (variable: TensorVariable, tensor: tf.Tensor): void => {
   if (!tf.util.arraysEqual(tensor.shape, variable.tensor.shape))
     throw new ShapeError(
       `The gradient of variable ${show(variable.name)} must have its shape, [${variable.shape}]. Received: a tensor of shape [${tensor.shape}]. Reshape it, or sum what was broadcast.`,
     );
+};
+
+const gradientFor = (variable: TensorVariable, tensor: tf.Tensor | null | undefined): Gradient => {
+  if (!tensor) return null;
+  assertFits(variable, tensor);
   return elementsOf(tensor) as Gradient;
 };
+
+/** Gradients that stay where they are. The core is given an array of the right length for each, which nobody reads: one memory serves all. */
+function* pairsOnDevice(named: readonly NamedGradient[], variables: readonly TensorVariable[]): Iterable<GradientAndVariable> {
+  const memory = new ArrayBuffer(4 * Math.max(0, ...variables.map(({ length }) => length)));
+  for (const [i, variable] of variables.entries()) {
+    const { tensor } = named[i]!;
+    if (tensor) assertFits(variable, tensor);
+    variable.gradientTensor = tensor ?? null;
+    yield [tensor ? new Float32Array(memory, 0, variable.length) : null, variable];
+  }
+}

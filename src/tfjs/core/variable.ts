@@ -12,6 +12,8 @@ export interface TensorConstraint {
 
 export class TensorVariable extends Variable {
   tensorConstraint: TensorConstraint | null = null;
+  /** The gradient of the running step, where that is made of TensorFlow.js' operations. */
+  gradientTensor: tf.Tensor | null = null;
   #renewed = false;
   #inPlace = false;
   #written = false;
@@ -57,6 +59,12 @@ export class TensorVariable extends Variable {
     if (this.#inPlace) return;
     this.#fresh = new Float32Array(this.value);
     this.relocate(this.#fresh);
+  }
+
+  /** Takes the new value from a tensor, which stays the caller's. What is still written to a tensor that was disposed goes nowhere. */
+  assign(value: tf.Tensor): void {
+    this.#written = true;
+    if (!this.tensor.isDisposed) this.tensor.assign(value);
   }
 
   /** Gives the tensor what was written to an array of its own. Returns whether anything was written. */

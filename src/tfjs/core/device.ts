@@ -1,0 +1,189 @@
+/** The step in TensorFlow.js' own operations, for backends whose tensors lie on a GPU: values, gradients and state stay there. */
+
+import * as tf from "@tensorflow/tfjs-core";
+import type {
+  Backend,
+  CompiledStep,
+  Gradient,
+  Row,
+  RowClass,
+  RowRequest,
+  StepParameters,
+  Values,
+} from "../../backends/backend.js";
+import { evaluateScalars } from "../../backends/cpu/scalars.js";
+import type { NormScope, ScalarOperation } from "../../rule/expression.js";
+import type { Program } from "../../rule/program.js";
+import type { TensorVariable } from "./variable.js";
+
+const OPERATIONS: Readonly<Record<ScalarOperation, (x: tf.Tensor, y: tf.Tensor, z: tf.Tensor) => tf.Tensor>> = {
+  add: tf.add,
+  sub: tf.sub,
+  mul: tf.mul,
+  div: tf.div,
+  max: tf.maximum,
+  min: tf.minimum,
+  abs: tf.abs,
+  neg: tf.neg,
+  sqrt: tf.sqrt,
+  pow: tf.pow,
+  flush: (x, limit) => tf.where(tf.less(tf.abs(x), limit), tf.zerosLike(x), x),
+  ifPositive: (x, a, b) => tf.where(tf.greater(x, 0), a, b),
+};
+
+export class DeviceBackend implements Backend {
+  readonly name: string;
+  readonly why: string;
+  readonly #rows: DeviceRow[] = [];
+
+  private constructor(name: string) {
+    this.name = name;
+    this.why = `TensorFlow.js' operations on ${name}, where the tensors are: nothing is read back`;
+  }
+
+  /** On the GPU that TensorFlow.js uses now, or null when there is none, or it has 16-bit floats only: then the step runs in float32 elsewhere. */
+  static current(): DeviceBackend | null {
+    const name = tf.getBackend();
+    const isExact = name === "webgpu" || (name === "webgl" && tf.env().getBool("WEBGL_RENDER_FLOAT32_ENABLED"));
+    return isExact ? new DeviceBackend(name) : null;
+  }
+
+  place(requests: readonly RowRequest[], _programs: readonly Program[], firstIndex: number): Row[] {
+    const rows = requests.map((request, i) => new DeviceRow(request, firstIndex + i));
+    this.#rows.push(...rows);
+    return rows;
+  }
+
+  compile(programs: readonly Program[], classes: readonly RowClass[]): CompiledStep {
+    const run = (rows: readonly DeviceRow[], count: number, parameters: StepParameters): void =>
+      tf.tidy(() => {
+        const steps = rows
+          .slice(0, count)
+          .map((row) => new RowStep(row, programs[row.request.class]!, classes[row.request.class]!, parameters));
+        const stages = Math.max(...programs.map(({ passes }) => passes.length));
+        let sums: tf.Tensor[][] = [];
+        for (let stage = 0; stage < stages; stage++) {
+          steps.forEach((step, i) => {
+            const joined = (scope: NormScope, place: number): tf.Tensor =>
+              tf.addN((scope === "variable" ? [sums[i]!] : sums).map((own) => own[place]!));
+            step.evaluateScalars(stage, joined);
+          });
+          sums = steps.map((step) => step.runPass(stage));
+        }
+      });
+    return { run: run as CompiledStep["run"] };
+  }
+
+  /** Nothing moves here. */
+  refresh(): void {}
+
+  dispose(): void {
+    for (const row of this.#rows.splice(0)) row.dispose();
+  }
+}
+
+class DeviceRow implements Row {
+  /** Stands for `variable.gradientTensor`. */
+  gradient: Gradient = null;
+  readonly #tensors = new Map<string, tf.Tensor>();
+  /** Copies that were asked for, and may have been written to since. */
+  readonly #copies = new Map<string, Float32Array>();
+
+  constructor(
+    readonly request: RowRequest,
+    readonly index: number,
+  ) {}
+
+  get variable(): TensorVariable {
+    return this.request.foreign as TensorVariable;
+  }
+
+  /** A copy, read from the GPU. What is written to it counts from the next step on, for which a new copy must be asked. */
+  array(name: string): Values {
+    let copy = this.#copies.get(name);
+    if (!copy) {
+      const tensor = this.#tensors.get(name);
+      copy = tensor ? new Float32Array(tensor.dataSync()) : new Float32Array(this.request.length);
+      this.#copies.set(name, copy);
+    }
+    return copy;
+  }
+
+  /** The value of one of the arrays before the step. */
+  load(name: string): tf.Tensor {
+    const { tensor, gradientTensor } = this.variable;
+    if (name === "w") return tensor.isDisposed ? tf.zeros(tensor.shape) : tensor;
+    if (name === "g") return (this.gradient && gradientTensor) ?? tf.zeros(tensor.shape);
+    const copy = this.#copies.get(name);
+    if (copy) {
+      this.store(name, tf.tensor(copy, tensor.shape));
+      this.#copies.delete(name);
+    }
+    if (!this.#tensors.has(name)) this.store(name, tf.zeros(tensor.shape));
+    return this.#tensors.get(name)!;
+  }
+
+  store(name: string, value: tf.Tensor): void {
+    if (name === "w") this.variable.assign(value);
+    else {
+      this.#tensors.get(name)?.dispose();
+      this.#tensors.set(name, tf.keep(value));
+    }
+  }
+
+  dispose(): void {
+    tf.dispose([...this.#tensors.values()]);
+    this.#tensors.clear();
+  }
+}
+
+/** One variable in a step. */
+class RowStep {
+  readonly #scalars: tf.Tensor[] = [];
+
+  constructor(
+    readonly row: DeviceRow,
+    readonly program: Program,
+    { learningRateMultiplier, weightDecay }: RowClass,
+    { learningRate, step }: StepParameters,
+  ) {
+    // Known beforehand: evaluated as the core does, not with a GPU's idea of a power.
+    const known = new Float64Array(program.scalars.length);
+    evaluateScalars(program, 0, known, { learningRate: learningRate * learningRateMultiplier, weightDecay, step });
+    program.scalars.forEach(({ stage }, place) => {
+      if (stage === 0) this.#scalars[place] = tf.scalar(known[place]!);
+    });
+  }
+
+  /** Every scalar known after `stage` passes and not before: what comes from norms, which stay on the device. */
+  evaluateScalars(stage: number, joined: (scope: NormScope, sum: number) => tf.Tensor): void {
+    this.program.scalars.forEach((scalar, place) => {
+      if (stage === 0 || scalar.stage !== stage) return;
+      if (scalar.kind === "norm") this.#scalars[place] = tf.sqrt(joined(scalar.scope, scalar.sum));
+      else if (scalar.kind === "operation") this.#scalars[place] = operate(scalar.operation, scalar.inputs, this.#scalars);
+    });
+  }
+
+  /** Stores what is new; returns the sums of squares that norms are made of. */
+  runPass(stage: number): tf.Tensor[] {
+    const { buffers, passes, uniforms } = this.program;
+    const pass = passes[stage];
+    if (!pass) return [];
+    const values: tf.Tensor[] = [];
+    for (const node of pass.nodes) {
+      if (node.kind === "load") values.push(this.row.load(buffers[node.buffer]!));
+      else if (node.kind === "uniform") values.push(this.#scalars[uniforms[node.uniform]!]!);
+      else values.push(operate(node.operation, node.inputs, values));
+    }
+    const { shape } = this.row.variable.tensor;
+    // A scalar that is stored stands for every element.
+    const stores = pass.stores.map(({ buffer, node }) => [buffers[buffer]!, tf.broadcastTo(values[node]!, shape)] as const);
+    for (const [name, value] of stores) this.row.store(name, value);
+    return pass.sums.map((node) => tf.sum(tf.square(values[node]!)));
+  }
+}
+
+const operate = (operation: ScalarOperation, inputs: readonly number[], values: readonly tf.Tensor[]): tf.Tensor => {
+  const [x, y, z] = inputs.map((input) => values[input]!);
+  return OPERATIONS[operation](x!, y!, z!);
+};
