@@ -45,9 +45,9 @@ export default {
     },
     { name: "src-imports-src", severity: "error", from: { path: "^src/" }, to: { path: "^(test|fixtures|scripts|dist)/" } },
     {
-      name: "no-run-time-dependency", // only an adapter imports its peer
+      name: "no-run-time-dependency", // only an adapter imports its peer, and the command its library
       severity: "error",
-      from: { path: "^src/", pathNot: layers.adapters },
+      from: { path: "^src/", pathNot: [layers.adapters, "^src/cli/"] },
       to: { path: "node_modules/" },
     },
     { name: "unresolvable", severity: "error", from: { path: "^src/" }, to: { couldNotResolve: true } },

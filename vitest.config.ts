@@ -26,7 +26,9 @@ export default defineConfig({
           headers: { "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp" },
         },
         // Found only when a test imports them, they would make Vite reload the page in the middle of the tests.
-        optimizeDeps: { include: ["@tensorflow/tfjs", "@tensorflow/tfjs-core", "@tensorflow/tfjs-layers"] },
+        optimizeDeps: {
+          include: ["@tensorflow/tfjs", "@tensorflow/tfjs-core", "@tensorflow/tfjs-layers", "@tensorflow/tfjs-backend-webgpu"],
+        },
         test: {
           name: "chromium",
           include: ["test/semantics/**/*.test.ts", "test/browser/**/*.test.ts"],

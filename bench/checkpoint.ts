@@ -33,7 +33,10 @@ const measure = async (act: (onProgress: () => void) => Promise<unknown>) => {
 };
 
 try {
-  await saveCheckpoint(join(folder, "warm.safetensors"), { optimizer: new Adamax({ threads: 1 }), variables: [new Variable(Float32Array.of(1))] }); // code is loaded
+  await saveCheckpoint(join(folder, "warm.safetensors"), {
+    optimizer: new Adamax({ threads: 1 }),
+    variables: [new Variable(Float32Array.of(1))],
+  }); // code is loaded
   const saving = await measure((onProgress) => saveCheckpoint(file, { optimizer, onProgress }));
   const loading = await measure((onProgress) => loadCheckpoint(file, { optimizer, onProgress }));
   console.log(JSON.stringify({ bytes: statSync(file).size, saving, loading }));

@@ -1,7 +1,8 @@
 /** The life of a step, around any update rule. */
 
-import type { Backend, CompiledStep, Row, RowRequest, StepParameters, Values } from "./backends/backend.js";
+import type { Backend, RowRequest, StepParameters, Values } from "./backends/backend.js";
 import { chooseBackend } from "./backends/choose.js";
+import { Call } from "./call.js";
 import { type Config, type Dialect, dialects, optionsFromConfig, toConfig } from "./configuration.js";
 import { BackendError, OptionError, ShapeError, show } from "./errors.js";
 import { checkGradient, checkLoss, type GradientAndVariable, type LossAndGradients, nameOf, variableOf } from "./gradients.js";
@@ -9,17 +10,15 @@ import { check } from "./kinds.js";
 import {
   checkOptions,
   checkSelection,
-  clippingOf,
   learningRate,
   type OptimizerOptions,
   plainNumber,
   type Selection,
   type Settings,
 } from "./options.js";
-import { type ClassSettings, RowClasses } from "./row-classes.js";
-import { ARRAYS, type DType, type Program } from "./rule/program.js";
-import { composeStep, type StepSettings, type StepVariant, stateNames } from "./rule/step-program.js";
-import { type BoundRule, bindRule, flushPeriod, type UpdateRule } from "./rule/update-rule.js";
+import { RowClasses } from "./row-classes.js";
+import { ARRAYS, type DType } from "./rule/program.js";
+import type { UpdateRule } from "./rule/update-rule.js";
 import type { deserialize } from "./schedules/index.js";
 import { LearningRateSchedule } from "./schedules/schedule.js";
 import {
@@ -32,6 +31,7 @@ import {
   stateOf,
   type Trained,
 } from "./state.js";
+import { StepVariants } from "./step-variants.js";
 import { Variable } from "./variable.js";
 
 /** Base of all optimizers. A subclass gives its `rule`; `Hyper` names the rule's numbers, which become options. */
@@ -45,21 +45,13 @@ export class Optimizer<Hyper extends string = never> {
   readonly hyperparameters: Readonly<Record<string, number>>;
   /** What runs the steps, and in words why not something better. */
   readonly backend: Backend;
-  readonly #rule: UpdateRule;
-  readonly #boundRule: BoundRule;
-  readonly #stepSettings: StepSettings;
-  readonly #flushPeriod: number;
-
   readonly #state: OptimizerState;
   readonly #trained: Trained[];
   readonly #byVariable = new Map<Variable | Values, Trained>();
   readonly #classes: RowClasses;
-  /** Compiled steps by variant; see `#stepFor`. */
-  #steps: (CompiledStep | undefined)[] = [];
-  /** Variables in the running step, in build order. Kept from step to step: a step allocates nothing. */
-  readonly #rows: Row[] = [];
-  readonly #inCall: Trained[] = [];
-  #callNumber = 0;
+  readonly #steps: StepVariants;
+  /** The running call. */
+  readonly #call = new Call();
   readonly #parameters: StepParameters = { learningRate: 0, step: 0 };
   #swapped = false;
   /** A step broke off: variables and state are neither old nor new. */
@@ -79,21 +71,13 @@ export class Optimizer<Hyper extends string = never> {
     this.settings = settings;
     this.hyperparameters = hyper;
     this.backend = chooseBackend(settings.backend, settings.jitCompile, settings.threads);
-    this.#rule = rule;
-    this.#boundRule = bindRule(rule, hyper);
     this.#classes = new RowClasses(settings);
-    this.#flushPeriod = flushPeriod(rule, hyper);
-    this.#stepSettings = {
-      clipping: clippingOf(settings),
-      lossScale: settings.lossScaleFactor ?? 1,
-      accumulationSteps: settings.gradientAccumulationSteps ?? 1,
-      emaMomentum: settings.useEma ? settings.emaMomentum : null,
-    };
+    this.#steps = new StepVariants(rule, hyper, settings, this.#classes, this.backend);
     this.#state = {
       name: settings.name,
       calls: 0,
       learningRate: settings.learningRate,
-      arrays: stateNames(rule.slots, this.#stepSettings),
+      arrays: this.#steps.arrays,
       trained: [],
       added: [],
     };
@@ -102,7 +86,11 @@ export class Optimizer<Hyper extends string = never> {
 
   /** Updates made so far: calls of applyGradients, or every k-th of them when k micro-batches are accumulated. */
   get iterations(): number {
-    return Math.floor(this.#state.calls / this.#stepSettings.accumulationSteps);
+    return Math.floor(this.#state.calls / this.#accumulationSteps);
+  }
+
+  get #accumulationSteps(): number {
+    return this.settings.gradientAccumulationSteps ?? 1;
   }
 
   /** The rate of the next step. A schedule is evaluated; a function is called. */
@@ -156,12 +144,10 @@ export class Optimizer<Hyper extends string = never> {
       added.set(given, variable);
     }
     const list = [...added.values()];
-    const classes = this.#classes.list;
-    const classCount = classes.length;
+    const classes = this.#classes.list.length;
     const requests = list.map((variable) => this.#request(variable));
-    const sizing = classes.map((rowClass) => this.#compose(rowClass, FULLEST));
-    if (classes.length > classCount) this.#steps = [];
-    const rows = this.backend.place(requests, sizing, this.#trained.length);
+    if (this.#classes.list.length > classes) this.#steps.forget();
+    const rows = this.backend.place(requests, this.#steps.fullest(), this.#trained.length);
     [...added.entries()].forEach(([given, variable], i) => {
       const row = rows[i]!;
       variable.adopt({ owner: this.settings.name, array: (name) => row.array(name) });
@@ -177,10 +163,6 @@ export class Optimizer<Hyper extends string = never> {
     const foreign = variable.adoptable ? null : variable;
     const { dtype, length, name } = variable;
     return { dtype, length, rowSize, class: this.#classes.placeOf(variable), state: this.#state.arrays, foreign, name };
-  }
-
-  #compose({ dtype, decays }: ClassSettings, variant: Omit<StepVariant, "dtype" | "decays">): Program {
-    return composeStep(this.#rule.slots, this.#boundRule, this.#stepSettings, { dtype, decays, ...variant });
   }
 
   /** No weight decay for these variables: named by identity, or by a pattern found in their name.
@@ -203,25 +185,24 @@ export class Optimizer<Hyper extends string = never> {
       : [...gradientsAndVariables];
     if (pairs.length === 0) return this.iterations;
     if (this.#trained.length === 0) this.#buildFrom(pairs);
-    this.#collect(pairs);
-
-    const { accumulationSteps } = this.#stepSettings;
-    const updates = (this.#state.calls + 1) % accumulationSteps === 0;
-    if (updates && accumulationSteps > 1) this.#collectAccumulated();
-    this.#takeRows();
+    const call = this.#call;
+    call.collect(pairs, this.#byVariable);
+    const updates = (this.#state.calls + 1) % this.#accumulationSteps === 0;
+    if (updates && this.#accumulationSteps > 1) call.addAccumulated(this.#trained);
+    call.takeRows();
     this.#parameters.learningRate = learningRate;
     this.#parameters.step = this.iterations + 1;
-    const step = this.#stepFor(updates);
+    const step = this.#steps.at(this.iterations, updates);
     this.#invalid = true; // unless the step comes to its end
-    step.run(this.#rows, this.#rows.length, this.#parameters);
+    step.run(call.rows, call.rows.length, this.#parameters);
     this.#invalid = false;
-    for (const trained of this.#inCall) {
+    for (const trained of call.trained) {
       trained.row.gradient = null; // it is the caller's: do not keep it alive
       trained.accumulated = !updates;
     }
     this.#state.calls++;
     // Last, because they are the caller's code: if one throws, the step has been made and is counted.
-    if (updates) for (const { variable } of this.#inCall) if (variable.constraint) constrain(variable);
+    if (updates) for (const { variable } of call.trained) variable.constrain();
     return this.iterations;
   }
 
@@ -257,90 +238,6 @@ export class Optimizer<Hyper extends string = never> {
       if (gradient) checkGradient(gradient, checked);
     }
     this.build(pairs.map(([, variable]) => variable));
-  }
-
-  /** Checks every pair, and lists the variables that have a gradient. */
-  #collect(pairs: readonly GradientAndVariable[]): void {
-    const call = ++this.#callNumber;
-    const inCall = this.#inCall;
-    let count = 0;
-    let missing: Trained[] | undefined;
-    for (let i = 0; i < pairs.length; i++) {
-      const pair = pairs[i]!;
-      const gradient = pair[0];
-      const variable = pair[1];
-      const trained = this.#byVariable.get(variable);
-      if (trained === undefined)
-        throw new ShapeError(
-          `This optimizer was built for ${this.#trained.length} other variables`,
-          `${nameOf(variable)}, which is not one of them`,
-          "Call optimizer.extend([variable]) first.",
-        );
-      if (trained.call === call)
-        throw new ShapeError(
-          "Each variable can stand only once in a call of applyGradients",
-          `${nameOf(variable)} twice`,
-          "Add its gradients up.",
-        );
-      trained.call = call;
-      if (gradient === null || gradient === undefined) {
-        missing = [...(missing ?? []), trained];
-        continue;
-      }
-      checkGradient(gradient, trained.variable);
-      trained.row.gradient = gradient;
-      inCall[count++] = trained;
-    }
-    if (inCall.length !== count) inCall.length = count;
-    if (count === 0)
-      throw new OptionError(
-        "No gradients provided for any variable",
-        "only null",
-        "Check that the loss depends on the variables.",
-      );
-    if (missing) warnMissing(missing);
-  }
-
-  /** What was accumulated is applied, also where this call brings no gradient: that counts as zero. */
-  #collectAccumulated(): void {
-    for (const trained of this.#inCall) trained.accumulated = false;
-    for (const trained of this.#trained)
-      if (trained.accumulated) {
-        trained.row.gradient = null;
-        this.#inCall.push(trained);
-      }
-  }
-
-  /** The rows of the call in build order, which is the order in which norms are summed. */
-  #takeRows(): void {
-    const rows = this.#rows;
-    let sorted = true;
-    for (let i = 0; i < this.#inCall.length; i++) {
-      rows[i] = this.#inCall[i]!.row;
-      sorted &&= i === 0 || rows[i - 1]!.index < rows[i]!.index;
-    }
-    if (rows.length !== this.#inCall.length) rows.length = this.#inCall.length;
-    if (!sorted) rows.sort((a, b) => a.index - b.index);
-  }
-
-  /** The compiled step for what this call does. Each variant is compiled when it is first needed. */
-  #stepFor(updates: boolean): CompiledStep {
-    const { iterations } = this;
-    const { emaOverwriteFrequency, emaStart, useEma } = this.settings;
-    const flushesSlots = iterations % this.#flushPeriod === 0;
-    const overwrites = useEma && emaOverwriteFrequency !== null && (iterations + 1) % emaOverwriteFrequency === 0;
-    const startsAverage = useEma && emaStart === "firstStep" && iterations === 0;
-    const key = updates ? 1 + (flushesSlots ? 1 : 0) + (overwrites ? 2 : 0) + (startsAverage ? 4 : 0) : 0;
-    let step = this.#steps[key];
-    if (!step) {
-      const variant = { accumulatesOnly: !updates, flushesSlots, overwrites, startsAverage };
-      step = this.backend.compile(
-        this.#classes.list.map((rowClass) => this.#compose(rowClass, variant)),
-        this.#classes.list,
-      );
-      this.#steps[key] = step;
-    }
-    return step;
   }
 
   /** Exchanges the variables with their moving averages, for validation; call it again to go back. No step can be made in between.
@@ -483,7 +380,9 @@ export class Optimizer<Hyper extends string = never> {
     if (this.#swapped) this.swapAverages(); // what was trained comes back, not the averages
     this.#disposed = true;
     for (const { variable } of this.#trained) variable.release();
-    this.#trained.length = this.#rows.length = this.#inCall.length = this.#steps.length = 0;
+    this.#trained.length = 0;
+    this.#call.clear();
+    this.#steps.forget();
     this.#byVariable.clear();
     if (this.backend !== this.settings.backend) this.backend.dispose();
   }
@@ -493,28 +392,3 @@ export class Optimizer<Hyper extends string = never> {
     this.dispose();
   }
 }
-
-/** Every other variant of a step needs at most the scalars and arrays of this one. */
-const FULLEST = { accumulatesOnly: false, flushesSlots: true, startsAverage: false, overwrites: true } as const;
-
-const warnMissing = (missing: readonly Trained[]): void => {
-  const fresh = missing.filter((trained) => !trained.warned);
-  if (fresh.length === 0) return;
-  for (const trained of fresh) trained.warned = true;
-  console.warn(
-    `adamax: no gradient for ${fresh.map(({ variable }) => `variable ${show(variable.name)}`).join(", ")}; left as they are. (Said once for each.)`,
-  );
-};
-
-const constrain = (variable: Variable): void => {
-  const { value } = variable;
-  const constrained = variable.constraint!(value);
-  if (!constrained || constrained === value) return;
-  if (constrained.length !== value.length)
-    throw new ShapeError(
-      `The constraint of ${variable} must return as many values as it got, or nothing`,
-      show(constrained),
-      "Change the values in place, or return all of them.",
-    );
-  value.set(constrained);
-};

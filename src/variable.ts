@@ -97,6 +97,21 @@ export class Variable<V extends Values = Values> {
     return this.#adoption?.owner ?? null;
   }
 
+  /** @internal Applies the constraint, if there is one. */
+  constrain(): void {
+    if (!this.constraint) return;
+    const { value } = this;
+    const constrained = this.constraint(value);
+    if (!constrained || constrained === value) return;
+    if (constrained.length !== value.length)
+      throw new ShapeError(
+        `The constraint of ${this} must return as many values as it got, or nothing`,
+        show(constrained),
+        "Change the values in place, or return all of them.",
+      );
+    value.set(constrained);
+  }
+
   /** @internal Moves the values into an optimizer's memory. */
   adopt(adoption: Adoption): void {
     this.assertFree();

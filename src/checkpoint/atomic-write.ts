@@ -46,7 +46,8 @@ export const atomicWrite = async (
   try {
     await during("opening", () => refuseOthers(files, folder, basename(target), name, join));
     onPhase("writing");
-    for await (const chunk of chunks) await writeAll(file, chunk).catch((error) => Promise.reject(failure(path, "writing", error)));
+    for await (const chunk of chunks)
+      await writeAll(file, chunk).catch((error) => Promise.reject(failure(path, "writing", error)));
     await during("syncing", () => file.sync());
     open = false;
     await during("syncing", () => file.close());
@@ -86,7 +87,13 @@ const temporaryName = async (base: string): Promise<string> =>
 const hostName = async (): Promise<string> => (await nodeSystem()).hostname().replace(/[^A-Za-z0-9-]/g, "-");
 
 /** @throws CheckpointError when another saver writes the same file. What dead ones left behind is removed. */
-const refuseOthers = async (files: FileSystem, folder: string, base: string, mine: string, join: (...parts: string[]) => string): Promise<void> => {
+const refuseOthers = async (
+  files: FileSystem,
+  folder: string,
+  base: string,
+  mine: string,
+  join: (...parts: string[]) => string,
+): Promise<void> => {
   const host = await hostName();
   for (const other of await files.readdir(folder)) {
     if (other === mine || !other.startsWith(`.${base}.`) || !other.endsWith(SUFFIX)) continue;
@@ -120,8 +127,15 @@ const isAlive = (pid: number, path: string): boolean => {
 const failure = (path: string, phase: WritePhase, error: unknown): unknown => {
   const { code, message } = error as NodeJS.ErrnoException;
   if (error instanceof CheckpointError || code === undefined) return error;
-  const old = phase === "syncing the folder" ? "The new checkpoint is in place, but may not survive a power failure" : "An older checkpoint there is as it was";
-  const explained = new CheckpointError(`Saving ${path} failed while ${phase}`, message, `${REMEDIES[code] ?? "Look at the folder and the disk."} ${old}.`);
+  const old =
+    phase === "syncing the folder"
+      ? "The new checkpoint is in place, but may not survive a power failure"
+      : "An older checkpoint there is as it was";
+  const explained = new CheckpointError(
+    `Saving ${path} failed while ${phase}`,
+    message,
+    `${REMEDIES[code] ?? "Look at the folder and the disk."} ${old}.`,
+  );
   return Object.assign(explained, { cause: error });
 };
 const REMEDIES: Readonly<Record<string, string>> = {

@@ -46,16 +46,28 @@ export const checkpoints = (manager: CheckpointManager, options: CheckpointsOpti
   const { everyEpochs, everyBatches, variables, user } = checkKinds<CheckpointsOptions>("checkpoints", options, {
     everyEpochs: optional(integerFrom(1), 1),
     everyBatches: optional(integerFrom(1), null),
-    variables: optional({ wanted: "variables", holds: (value) => typeof (value as Iterable<unknown>)?.[Symbol.iterator] === "function" } as Kind<Iterable<Variable | Values>>, []),
-    user: optional({ wanted: "a function that returns JSON", holds: (value) => typeof value === "function" } as Kind<() => unknown>, () => null),
+    variables: optional(
+      { wanted: "variables", holds: (value) => typeof (value as Iterable<unknown>)?.[Symbol.iterator] === "function" } as Kind<
+        Iterable<Variable | Values>
+      >,
+      [],
+    ),
+    user: optional(
+      { wanted: "a function that returns JSON", holds: (value) => typeof value === "function" } as Kind<() => unknown>,
+      () => null,
+    ),
   });
   const save = async (training: TrainingSoFar, epoch: number, batch: number | null, metrics: Metrics): Promise<void> => {
     const place: TrainingPlace = { epoch, batch, own: user() };
     await manager.save({ optimizer: optimizerOf(training), variables, user: place, metrics });
   };
   return {
-    async onBatchEnd({ epoch, batch, meanLoss }: { readonly epoch: number; readonly batch: number; readonly meanLoss: number }, training: TrainingSoFar): Promise<void> {
-      if (everyBatches !== null && batch % everyBatches === 0) await save(training, epoch, batch, { loss: meanLoss, valLoss: NaN });
+    async onBatchEnd(
+      { epoch, batch, meanLoss }: { readonly epoch: number; readonly batch: number; readonly meanLoss: number },
+      training: TrainingSoFar,
+    ): Promise<void> {
+      if (everyBatches !== null && batch % everyBatches === 0)
+        await save(training, epoch, batch, { loss: meanLoss, valLoss: NaN });
     },
     async onEpochEnd({ epoch, loss, valLoss }: Result, training: TrainingSoFar): Promise<void> {
       if (epoch % everyEpochs === 0) await save(training, epoch, null, { loss, ...(valLoss === undefined ? {} : { valLoss }) });
@@ -65,5 +77,9 @@ export const checkpoints = (manager: CheckpointManager, options: CheckpointsOpti
 
 const optimizerOf = ({ optimizer }: TrainingSoFar): AnyOptimizer => {
   if (optimizer instanceof Optimizer) return optimizer as AnyOptimizer;
-  throw new OptionError("Checkpoints are made of optimizers of this library", show(optimizer), "Save another optimizer's state in a callback of your own.");
+  throw new OptionError(
+    "Checkpoints are made of optimizers of this library",
+    show(optimizer),
+    "Save another optimizer's state in a callback of your own.",
+  );
 };

@@ -2,7 +2,15 @@
 
 import { show } from "../errors.js";
 import type { TensorPlace } from "./safetensors.js";
-import { type AnyOptimizer, type Description, type NamedVariable, ruleName, type SavedVariable, type StateTensor, showShape } from "./state.js";
+import {
+  type AnyOptimizer,
+  type Description,
+  type NamedVariable,
+  ruleName,
+  type SavedVariable,
+  type StateTensor,
+  showShape,
+} from "./state.js";
 
 /** Settings that change no bit, or name things only; groups show in what holds for each variable. */
 const INDIFFERENT = new Set(["name", "jit_compile", "is_legacy_optimizer", "groups", "learning_rate"]);
@@ -10,7 +18,9 @@ const INDIFFERENT = new Set(["name", "jit_compile", "is_legacy_optimizer", "grou
 /** Names that are looked for in variables and tensors: a string is a whole name. */
 export type Names = readonly (string | RegExp)[];
 export const isNamed = (names: Names, ...candidates: readonly string[]): boolean =>
-  names.some((pattern) => candidates.some((name) => (typeof pattern === "string" ? pattern === name : new RegExp(pattern).test(name))));
+  names.some((pattern) =>
+    candidates.some((name) => (typeof pattern === "string" ? pattern === name : new RegExp(pattern).test(name))),
+  );
 
 /** Names, shapes and dtypes. */
 export const tensorDifferences = (saved: readonly TensorPlace[], here: readonly StateTensor[]): string[] => {
@@ -20,14 +30,21 @@ export const tensorDifferences = (saved: readonly TensorPlace[], here: readonly 
     ...here.flatMap((tensor) => {
       const other = inFile.get(tensor.name);
       if (!other) return [`${tensor.name}: ${showShape(tensor)} here, missing in the file`];
-      return showShape(other) === showShape(tensor) ? [] : [`${tensor.name}: ${showShape(other)} in the file, ${showShape(tensor)} here`];
+      return showShape(other) === showShape(tensor)
+        ? []
+        : [`${tensor.name}: ${showShape(other)} in the file, ${showShape(tensor)} here`];
     }),
-    ...saved.filter(({ name }) => !names.has(name)).map((tensor) => `${tensor.name}: ${showShape(tensor)} in the file, missing here`),
+    ...saved
+      .filter(({ name }) => !names.has(name))
+      .map((tensor) => `${tensor.name}: ${showShape(tensor)} in the file, missing here`),
   ];
 };
 
 /** Options of the whole optimizer. A learning rate that is a number is state, and is loaded. */
-export const settingDifferences = ({ optimizer: { className, config: saved } }: Description, optimizer: AnyOptimizer): string[] => {
+export const settingDifferences = (
+  { optimizer: { className, config: saved } }: Description,
+  optimizer: AnyOptimizer,
+): string[] => {
   const own = JSON.parse(JSON.stringify(optimizer.getConfig())) as Record<string, unknown>;
   const keys = [...new Set([...Object.keys(saved), ...Object.keys(own)])].filter((key) => !INDIFFERENT.has(key));
   const differs = (a: unknown, b: unknown) => canonical(a ?? null) !== canonical(b ?? null);
@@ -37,19 +54,26 @@ export const settingDifferences = ({ optimizer: { className, config: saved } }: 
     ...(differs(...(rates as [unknown, unknown])) && !rates.every((rate) => typeof rate === "number")
       ? [`learning_rate: ${rateInWords(saved.learning_rate)} in the file, ${rateInWords(own.learning_rate)} here`]
       : []),
-    ...keys.filter((key) => differs(saved[key], own[key])).map((key) => `${key}: ${inWords(saved[key])} in the file, ${inWords(own[key])} here`),
+    ...keys
+      .filter((key) => differs(saved[key], own[key]))
+      .map((key) => `${key}: ${inWords(saved[key])} in the file, ${inWords(own[key])} here`),
   ];
 };
 
 /** What holds for each variable: constraint, multiplier of the learning rate, weight decay; and their order, in which norms are summed. */
-export const variableDifferences = (saved: readonly SavedVariable[], model: readonly NamedVariable[], optimizer: AnyOptimizer): string[] => {
+export const variableDifferences = (
+  saved: readonly SavedVariable[],
+  model: readonly NamedVariable[],
+  optimizer: AnyOptimizer,
+): string[] => {
   const { classes } = optimizer.live("load");
   const here = new Map(model.map((one) => [one.name, one.variable]));
   const each = saved.flatMap(({ name, constraint, learningRateMultiplier, weightDecay }) => {
     const variable = here.get(name);
     if (!variable) return []; // its tensors are missing
     const own = classes.settingsOf(variable);
-    const compare = (what: string, file: unknown, mine: unknown) => (file === mine ? [] : [`${what} of ${name}: ${file} in the file, ${mine} here`]);
+    const compare = (what: string, file: unknown, mine: unknown) =>
+      file === mine ? [] : [`${what} of ${name}: ${file} in the file, ${mine} here`];
     return [
       ...constraintDifference(name, constraint, variable.constraint !== undefined),
       ...compare("learning rate multiplier", learningRateMultiplier, own.learningRateMultiplier),
@@ -65,22 +89,27 @@ export const variableDifferences = (saved: readonly SavedVariable[], model: read
 
 export const constraintDifference = (name: string, inFile: boolean, here: boolean): string[] => {
   if (inFile === here) return [];
-  return [`constraint of ${name}: ${inFile ? "one in the file, which cannot hold the function itself; none" : "none in the file; one"} here`];
+  return [
+    `constraint of ${name}: ${inFile ? "one in the file, which cannot hold the function itself; none" : "none in the file; one"} here`,
+  ];
 };
 
 /** Keys in order, so that equal values have equal texts. */
 const canonical = (value: unknown): string =>
   JSON.stringify(value, (_, part) =>
-    typeof part === "object" && part !== null && !Array.isArray(part) ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1))) : part,
+    typeof part === "object" && part !== null && !Array.isArray(part)
+      ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : part,
   );
 
-const inWords = (value: unknown): string => (typeof value === "object" && value !== null ? JSON.stringify(value) : show(value ?? null));
+const inWords = (value: unknown): string =>
+  typeof value === "object" && value !== null ? JSON.stringify(value) : show(value ?? null);
 
-export const isFunctionRate = (rate: unknown): boolean => (rate as { class_name?: unknown } | null)?.class_name === "__function__";
+export const isFunctionRate = (rate: unknown): boolean =>
+  (rate as { class_name?: unknown } | null)?.class_name === "__function__";
 
 const rateInWords = (rate: unknown): string => {
   const { class_name: name, config } = (rate ?? {}) as { class_name?: string; config?: unknown };
   if (isFunctionRate(rate)) return "a function";
   return name === undefined ? inWords(rate) : `${name} ${JSON.stringify(config)}`;
 };
-

@@ -30,6 +30,7 @@ export const crc32 = (bytes: Uint8Array, before = 0): number => {
     const b = words[i + 1]!;
     const c = words[i + 2]!;
     const d = words[i + 3]!;
+    // biome-ignore format: a table
     remainder =
       TABLE[3840 + (a & 255)]! ^ TABLE[3584 + ((a >>> 8) & 255)]! ^ TABLE[3328 + ((a >>> 16) & 255)]! ^ TABLE[3072 + (a >>> 24)]! ^
       TABLE[2816 + (b & 255)]! ^ TABLE[2560 + ((b >>> 8) & 255)]! ^ TABLE[2304 + ((b >>> 16) & 255)]! ^ TABLE[2048 + (b >>> 24)]! ^

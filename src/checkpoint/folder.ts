@@ -31,16 +31,23 @@ export const folderOf = (given: string | URL | BrowserFolder): Folder => {
 const nodeFolder = (folder: string): Folder => {
   const pathTo = async (name: string) => (await nodePaths()).join(folder, name);
   const failed = (what: string) => (error: NodeJS.ErrnoException) => {
-    throw Object.assign(new CheckpointError(`The folder ${folder} cannot be ${what}`, error.message, "Check its path and its permissions."), { cause: error });
+    throw Object.assign(
+      new CheckpointError(`The folder ${folder} cannot be ${what}`, error.message, "Check its path and its permissions."),
+      { cause: error },
+    );
   };
   return {
-    names: async () => (await nodeFiles()).readdir(folder).catch((error) => (error.code === "ENOENT" ? [] : failed("read")(error))),
+    names: async () =>
+      (await nodeFiles()).readdir(folder).catch((error) => (error.code === "ENOENT" ? [] : failed("read")(error))),
     source: pathTo,
     async target(name) {
       await (await nodeFiles()).mkdir(folder, { recursive: true }).catch(failed("made"));
       return pathTo(name);
     },
-    remove: async (name) => (await nodeFiles()).unlink(await pathTo(name)).catch((error) => (error.code === "ENOENT" ? undefined : failed("cleaned up")(error))),
+    remove: async (name) =>
+      (await nodeFiles())
+        .unlink(await pathTo(name))
+        .catch((error) => (error.code === "ENOENT" ? undefined : failed("cleaned up")(error))),
     abandon: async () => {}, // there is no file before it is whole
   };
 };

@@ -1,10 +1,9 @@
 /** A worker that reads or writes one HDF5 file in memory. Runs as a worker thread of Node and as a Web Worker. */
 
 import type { Attribute, Dataset, File, Group } from "h5wasm";
+import * as library from "h5wasm";
 import type { Hdf5, Hdf5Answer, Hdf5Attribute, Hdf5Dataset, Hdf5Object, Hdf5Request } from "./hdf5.js";
 import { decodeNumbers, elementBytes, elementsOf, isTypeName, type Numbers } from "./keras-arrays.js";
-
-type Library = typeof import("h5wasm");
 
 /** In the module's own file system, which is memory in Node too. */
 const PATH = "/file.h5";
@@ -17,20 +16,21 @@ interface Port {
   postMessage(answer: Hdf5Answer, transfer?: ArrayBuffer[]): void;
   on(event: "message", listener: (request: Hdf5Request) => void): void;
 }
-const port = (globalThis as { process?: typeof import("node:process") }).process?.getBuiltinModule?.("node:worker_threads")?.parentPort as Port | null | undefined;
+const port = (globalThis as { process?: typeof import("node:process") }).process?.getBuiltinModule?.("node:worker_threads")
+  ?.parentPort as Port | null | undefined;
 const answer = (message: Hdf5Answer): void => (port ? port.postMessage(message) : globalThis.postMessage(message));
 
-const serve = (library: Library, request: Hdf5Request): Hdf5Answer => {
+const serve = (request: Hdf5Request): Hdf5Answer => {
   try {
     return request.kind === "read"
-      ? { kind: "read", contents: read(library, request.bytes) }
-      : { kind: "written", bytes: write(library, request.contents) };
+      ? { kind: "read", contents: read(request.bytes) }
+      : { kind: "written", bytes: write(request.contents) };
   } catch (error) {
     return { kind: "failed", text: String((error as Error)?.message ?? error).split("\n")[0]! };
   }
 };
 
-const read = (library: Library, bytes: Uint8Array): Hdf5 => {
+const read = (bytes: Uint8Array): Hdf5 => {
   library.FS!.writeFile(PATH, bytes);
   const file = new library.File(PATH, "r");
   if (file.file_id <= 0n) throw new Error("no HDF5 file, or one that was cut off");
@@ -49,7 +49,10 @@ const read = (library: Library, bytes: Uint8Array): Hdf5 => {
       const inside = path === "" ? name : `${path}/${name}`;
       if (child instanceof library.Group) visit(child, inside, depth + 1);
       else if (child instanceof library.Dataset)
-        contents.set(inside, { attributes: attributesOf(child, inside, claim), dataset: datasetOf(library, child, inside, claim) });
+        contents.set(inside, {
+          attributes: attributesOf(child, inside, claim),
+          dataset: datasetOf(child, inside, claim),
+        });
       // Links to other files are not followed.
     }
   };
@@ -66,7 +69,8 @@ const attributesOf = (object: Group | Dataset, path: string, claim: Claim): Map<
     claim(elementsOf(shape) * 8, `${path}@${name}`);
     const { value } = attribute;
     if (typeof value === "string") attributes.set(name, { shape: [], value: [value] });
-    else if (Array.isArray(value) && value.every((item) => typeof item === "string")) attributes.set(name, { shape, value: value as string[] });
+    else if (Array.isArray(value) && value.every((item) => typeof item === "string"))
+      attributes.set(name, { shape, value: value as string[] });
     else if (typeof value === "number") attributes.set(name, { shape: [], value: Float64Array.of(value) });
     else if (typeof value === "bigint") attributes.set(name, { shape: [], value: BigInt64Array.of(value) });
     else if (ArrayBuffer.isView(value)) attributes.set(name, { shape, value: value as Numbers });
@@ -77,7 +81,7 @@ const attributesOf = (object: Group | Dataset, path: string, claim: Claim): Map<
 /** HDF5's classes of types. */
 const [INTEGER, FLOAT, STRING, OPAQUE] = [0, 1, 3, 5];
 
-const datasetOf = (library: Library, dataset: Dataset, path: string, claim: Claim): Hdf5Dataset => {
+const datasetOf = (dataset: Dataset, path: string, claim: Claim): Hdf5Dataset => {
   const { type, size, signed, littleEndian, total_size: total } = dataset.metadata;
   const shape = dataset.shape ?? [0];
   if (elementsOf(shape) !== total && dataset.shape) throw new Error(`${path} has shape [${shape}] and ${total} elements`);
@@ -89,12 +93,21 @@ const datasetOf = (library: Library, dataset: Dataset, path: string, claim: Clai
   const name = type === INTEGER ? `${signed ? "" : "u"}int${8 * size}` : type === FLOAT ? `float${8 * size}` : "";
   // Keras: a bfloat16 is opaque to HDF5, and named in an attribute.
   const dtype = type === OPAQUE && size === 2 && "dtype" in dataset.attrs ? String(dataset.attrs.dtype!.value) : name;
-  if (!isTypeName(dtype) || elementBytes(dtype) !== size) return { shape, dtype: `HDF5 type ${type} of ${size} bytes`, value: null };
-  return { shape, dtype, value: total === 0 ? decodeNumbers(dtype, new Uint8Array(0)) : decodeNumbers(dtype, rawBytes(library, dataset, total * size), type !== OPAQUE && !littleEndian) };
+  if (!isTypeName(dtype) || elementBytes(dtype) !== size)
+    return { shape, dtype: `HDF5 type ${type} of ${size} bytes`, value: null };
+  return {
+    shape,
+    dtype,
+    value:
+      total === 0
+        ? decodeNumbers(dtype, new Uint8Array(0))
+        : decodeNumbers(dtype, rawBytes(dataset, total * size), type !== OPAQUE && !littleEndian),
+  };
 };
 
 /** As they stand in the file: h5wasm itself does not know float16 and opaque types. */
-const rawBytes = ({ Module }: Library, dataset: Dataset, size: number): Uint8Array => {
+const rawBytes = (dataset: Dataset, size: number): Uint8Array => {
+  const { Module } = library;
   const pointer = Module._malloc(size);
   if (pointer === 0) throw new Error(`no memory for ${size} bytes`);
   try {
@@ -105,14 +118,20 @@ const rawBytes = ({ Module }: Library, dataset: Dataset, size: number): Uint8Arr
   }
 };
 
-const write = (library: Library, contents: Hdf5): Uint8Array => {
+const write = (contents: Hdf5): Uint8Array => {
   const file: File = new library.File(PATH, "w");
   for (const [path, { attributes, dataset }] of contents) {
     const [, folder, name] = /^(?:(.*)\/)?([^/]*)$/.exec(path)!;
     const parent = folder ? (file.get(folder) as Group) : file;
     const made = path === "" ? file : dataset ? writeDataset(parent, name!, path, dataset) : parent.create_group(name!);
     for (const [key, { shape, value }] of attributes) {
-      if (isStrings(value)) made.create_attribute(key, value.length === 0 ? new Float64Array(0) : [...value], [...shape], value.length === 0 ? "<d" : null);
+      if (isStrings(value))
+        made.create_attribute(
+          key,
+          value.length === 0 ? new Float64Array(0) : [...value],
+          [...shape],
+          value.length === 0 ? "<d" : null,
+        );
       else made.create_attribute(key, value, [...shape]);
     }
   }
@@ -129,15 +148,8 @@ const writeDataset = (parent: Group, name: string, path: string, { shape, dtype,
 };
 
 const start = async (): Promise<void> => {
-  let library: Library;
-  try {
-    library = await import("h5wasm");
-    await library.ready;
-  } catch (error) {
-    answer({ kind: "missing", text: String((error as Error)?.message ?? error).split("\n")[0]! });
-    return;
-  }
-  const receive = (request: Hdf5Request) => answer(serve(library, request));
+  await library.ready;
+  const receive = (request: Hdf5Request) => answer(serve(request));
   if (port) port.on("message", receive);
   else globalThis.onmessage = ({ data }: MessageEvent<Hdf5Request>) => receive(data);
   answer({ kind: "ready", text: "" });

@@ -1,7 +1,7 @@
 /** HDF5 files as plain data. The library that reads and writes them is native code, so it runs in a worker that can be stopped, in a file
  *  system in memory. */
 
-import { CheckpointError, show } from "../errors.js";
+import { CheckpointError } from "../errors.js";
 import type { Numbers } from "./keras-arrays.js";
 
 /** A value of an attribute: texts or numbers, one or many. */
@@ -28,16 +28,18 @@ export interface Hdf5Object {
 export type Hdf5 = ReadonlyMap<string, Hdf5Object>;
 
 export interface Hdf5Options {
-  /** Milliseconds that one file may take once the library is loaded. Default: 1500, and 1000 more for each 20 MB. */
+  /** Milliseconds that one file may take once the library is loaded. Default: 1000, and 1000 more for each 20 MB. */
   timeLimit?: number;
   /** The script of the worker. Default: the one of this package. */
   workerUrl?: URL | string;
 }
 
-export type Hdf5Request = { readonly kind: "read"; readonly bytes: Uint8Array } | { readonly kind: "write"; readonly contents: Hdf5 };
+export type Hdf5Request =
+  | { readonly kind: "read"; readonly bytes: Uint8Array }
+  | { readonly kind: "write"; readonly contents: Hdf5 };
 
 export type Hdf5Answer =
-  | { readonly kind: "ready" | "missing" | "failed"; readonly text: string }
+  | { readonly kind: "ready" | "failed"; readonly text: string }
   | { readonly kind: "read"; readonly contents: Hdf5 }
   | { readonly kind: "written"; readonly bytes: Uint8Array };
 
@@ -49,43 +51,60 @@ export const isHdf5 = (bytes: Uint8Array): boolean => SIGNATURE.every((byte, i) 
 
 /** @throws CheckpointError for bytes that are no HDF5 file, are damaged, or take too long. */
 export const readHdf5 = async (bytes: Uint8Array, what: string, options: Hdf5Options = {}): Promise<Hdf5> => {
-  if (!isHdf5(bytes)) throw new CheckpointError(`${what} is no HDF5 file`, `${bytes.length} bytes without its signature`, "Pass the whole file.");
+  if (!isHdf5(bytes))
+    throw new CheckpointError(`${what} is no HDF5 file`, `${bytes.length} bytes without its signature`, "Pass the whole file.");
   const answer = await ask({ kind: "read", bytes }, bytes.length, what, options);
   if (answer.kind === "read") return answer.contents;
-  throw new CheckpointError(`${what} cannot be read as HDF5`, "text" in answer ? answer.text : answer.kind, "The file is damaged, or not of this format.");
+  throw new CheckpointError(
+    `${what} cannot be read as HDF5`,
+    "text" in answer ? answer.text : answer.kind,
+    "The file is damaged, or not of this format.",
+  );
 };
 
 /** @throws CheckpointError for what cannot be written. */
 export const writeHdf5 = async (contents: Hdf5, what: string, options: Hdf5Options = {}): Promise<Uint8Array> => {
-  const size = [...contents.values()].reduce((sum, { dataset }) => sum + ((dataset?.value as Uint8Array | null)?.byteLength ?? 0), 0);
+  const size = [...contents.values()].reduce(
+    (sum, { dataset }) => sum + ((dataset?.value as Uint8Array | null)?.byteLength ?? 0),
+    0,
+  );
   const answer = await ask({ kind: "write", contents }, size, what, options);
   if (answer.kind === "written") return answer.bytes;
-  throw new CheckpointError(`${what} cannot be written as HDF5`, "text" in answer ? answer.text : answer.kind, "Keep it in a file of another format.");
+  throw new CheckpointError(
+    `${what} cannot be written as HDF5`,
+    "text" in answer ? answer.text : answer.kind,
+    "Keep it in a file of another format.",
+  );
 };
 
 /** One worker for one request; it ends with it. */
 const ask = (request: Hdf5Request, size: number, what: string, { timeLimit, workerUrl }: Hdf5Options): Promise<Hdf5Answer> =>
   new Promise((resolve, reject) => {
-    const milliseconds = timeLimit ?? 1500 + size / BYTES_PER_MILLISECOND;
+    const milliseconds = timeLimit ?? 1000 + size / BYTES_PER_MILLISECOND;
     let timer: ReturnType<typeof setTimeout>;
     const end = (settle: () => void) => {
       clearTimeout(timer);
       worker.terminate();
       settle();
     };
-    const fail = (wrong: string, received: string, remedy: string) => end(() => reject(new CheckpointError(wrong, received, remedy)));
+    const fail = (wrong: string, received: string, remedy: string) =>
+      end(() => reject(new CheckpointError(wrong, received, remedy)));
     const tooSlow = (limit: number) =>
       fail(`${what} takes too long`, `nothing after ${Math.round(limit)} ms`, "The file is damaged, or give a larger timeLimit.");
     const receive = (answer: Hdf5Answer) => {
-      if (answer.kind === "missing")
-        return fail("HDF5 files need the package h5wasm", `no such package (${answer.text})`, "Install it: npm install h5wasm");
       if (answer.kind !== "ready") return end(() => resolve(answer));
       clearTimeout(timer);
       timer = setTimeout(tooSlow, milliseconds, milliseconds);
       worker.post(request);
     };
     const worker = startWorker(workerUrl, receive, (reason) =>
-      fail(`The worker for ${what} ended`, reason, "The file is damaged, or the worker's script was not found: see workerUrl."),
+      /h5wasm/.test(reason)
+        ? fail("HDF5 files need the package h5wasm", reason, "Install it: npm install h5wasm")
+        : fail(
+            `The worker for ${what} ended`,
+            reason,
+            "The file is damaged, or the worker's script was not found: see workerUrl.",
+          ),
     );
     timer = setTimeout(tooSlow, LOADING_MILLISECONDS, LOADING_MILLISECONDS);
   });
@@ -95,15 +114,25 @@ interface StoppableWorker {
   terminate(): void;
 }
 
-const startWorker = (workerUrl: URL | string | undefined, receive: (answer: Hdf5Answer) => void, lost: (reason: string) => void): StoppableWorker => {
+const startWorker = (
+  workerUrl: URL | string | undefined,
+  receive: (answer: Hdf5Answer) => void,
+  lost: (reason: string) => void,
+): StoppableWorker => {
   const node = (globalThis as { process?: typeof import("node:process") }).process?.getBuiltinModule?.("node:worker_threads");
   if (node) {
-    const worker = new node.Worker(workerUrl ?? new URL("./hdf5-worker.js", import.meta.url), { execArgv: [], stdout: true, stderr: true });
+    const worker = new node.Worker(workerUrl ?? new URL("./hdf5-worker.js", import.meta.url), {
+      execArgv: [],
+      stdout: true,
+      stderr: true,
+    });
     worker.on("message", receive);
-    worker.on("error", (error) => lost(show(String(error))));
+    worker.on("error", (error) => lost(String(error)));
     return { post: (request) => worker.postMessage(request), terminate: () => void worker.terminate() };
   }
-  const worker = workerUrl ? new Worker(workerUrl, { type: "module" }) : new Worker(new URL("./hdf5-worker.js", import.meta.url), { type: "module" });
+  const worker = workerUrl
+    ? new Worker(workerUrl, { type: "module" })
+    : new Worker(new URL("./hdf5-worker.js", import.meta.url), { type: "module" });
   worker.onmessage = ({ data }: MessageEvent<Hdf5Answer>) => receive(data);
   worker.onerror = (event) => lost(event.message || "its script could not be loaded");
   return { post: (request) => worker.postMessage(request), terminate: () => worker.terminate() };

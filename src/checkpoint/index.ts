@@ -13,7 +13,7 @@ export { type KerasFormat, KerasModel, type KerasOptimizer, type Restored } from
 export { type AsNewOptimizer, type IntoOptimizer, type Loaded, loadCheckpoint, type OptimizerClass } from "./load.js";
 export { CheckpointManager, type KeptCheckpoint, type LoadedFromFolder, type ManagerOptions } from "./manager.js";
 export type { TensorPlace, TensorShape, TensorType } from "./safetensors.js";
-export { checkpointBlob, saveCheckpoint, type SaveOptions } from "./save.js";
+export { checkpointBlob, type SaveOptions, saveCheckpoint } from "./save.js";
 export type { BrowserFile, BrowserFileWriter, CheckpointSource } from "./source.js";
 export type { AnyOptimizer, Content, Description, Metrics, SavedOptimizer, SavedVariable } from "./state.js";
 export type { CheckpointTarget } from "./target.js";

@@ -15,7 +15,10 @@ export interface CheckpointContents extends Description {
 
 /** Reads the header and, with `verify`, every byte, to compare the checksums.
  *  @throws CheckpointError for a file that is damaged, as far as it was read, or no checkpoint. */
-export const inspectCheckpoint = async (given: CheckpointSource, { verify = false }: { verify?: boolean } = {}): Promise<CheckpointContents> => {
+export const inspectCheckpoint = async (
+  given: CheckpointSource,
+  { verify = false }: { verify?: boolean } = {},
+): Promise<CheckpointContents> => {
   const source = await openSource(given);
   try {
     const header = await readHeader(source);

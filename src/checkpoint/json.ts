@@ -72,18 +72,27 @@ export const assertReadable = (text: string, what: string): void => {
 };
 
 const assertJson = (value: unknown, what: string, depth: number): void => {
-  const refuse = (received: string): never => {
-    throw new OptionError(`${what} must be JSON`, received, "Save numbers that are finite, strings, booleans, null, and arrays and plain objects of them.");
+  const refuse: (received: string) => never = (received) => {
+    throw new OptionError(
+      `${what} must be JSON`,
+      received,
+      "Save numbers that are finite, strings, booleans, null, and arrays and plain objects of them.",
+    );
   };
   if (depth > DEEPEST) refuse(`a value nested deeper than ${DEEPEST}, or a circle`);
   if (value === null || typeof value === "boolean" || typeof value === "string") return;
-  if (typeof value === "number") return void ((Number.isFinite(value) && !Object.is(value, -0)) || refuse(Object.is(value, -0) ? "-0" : show(value)));
+  if (typeof value === "number") {
+    if (Object.is(value, -0)) refuse("-0");
+    if (!Number.isFinite(value)) refuse(show(value));
+    return;
+  }
   if (Array.isArray(value)) {
     for (const [i, item] of value.entries()) assertJson(item, `${what}[${i}]`, depth + 1);
     return;
   }
   const prototype = typeof value === "object" && Object.getPrototypeOf(value);
-  if (typeof value !== "object" || (prototype !== Object.prototype && prototype !== null) || "toJSON" in value) return refuse(show(value));
+  if (typeof value !== "object" || (prototype !== Object.prototype && prototype !== null) || "toJSON" in value)
+    refuse(show(value));
   for (const [key, item] of Object.entries(value)) {
     if (key === "__proto__") refuse("a key __proto__");
     assertJson(item, `${what}.${key}`, depth + 1);

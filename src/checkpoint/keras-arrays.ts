@@ -54,7 +54,8 @@ const fromFloat16 = (bits: number): number => {
   return sign * (1 + fraction) * 2 ** (exponent - 15);
 };
 
-export const isFloating = (value: Numbers): value is Float32Array | Float64Array => value instanceof Float32Array || value instanceof Float64Array;
+export const isFloating = (value: Numbers): value is Float32Array | Float64Array =>
+  value instanceof Float32Array || value instanceof Float64Array;
 
 /** @throws CheckpointError unless the array has as many elements as its shape. */
 export const checkedArray = (array: StoredArray): StoredArray => {

@@ -8,7 +8,8 @@ const FLOATS =
 
 /** JSON with the point in floats. */
 export const pythonJson = (value: JsonValue, isFloat = false): string => {
-  if (typeof value === "number") return isFloat && Number.isInteger(value) && Math.abs(value) < 1e15 ? `${JSON.stringify(value)}.0` : JSON.stringify(value);
+  if (typeof value === "number")
+    return isFloat && Number.isInteger(value) && Math.abs(value) < 1e15 ? `${JSON.stringify(value)}.0` : JSON.stringify(value);
   if (Array.isArray(value)) return `[${value.map((item) => pythonJson(item, isFloat)).join(", ")}]`;
   if (typeof value !== "object" || value === null) return JSON.stringify(value);
   return `{${Object.entries(value)
@@ -20,7 +21,7 @@ export const pythonJson = (value: JsonValue, isFloat = false): string => {
 export const replaceInJson = (text: string, path: readonly string[], replacement: string): string => {
   let at = skipSpace(text, 0);
   for (const [depth, key] of path.entries()) {
-    const value = valueOf(text, at, key);
+    const value = placeOf(text, at, key);
     if (value === undefined) {
       const wrapped = path.slice(depth + 1).reduceRight((inner, name) => `{${JSON.stringify(name)}: ${inner}}`, replacement);
       const empty = text[skipSpace(text, at + 1)] === "}";
@@ -62,7 +63,7 @@ const skipValue = (text: string, at: number): number => {
 };
 
 /** Where the value of `key` begins in the object that begins at `at`. */
-const valueOf = (text: string, at: number, key: string): number | undefined => {
+const placeOf = (text: string, at: number, key: string): number | undefined => {
   at = skipSpace(text, at + 1);
   while (text[at] === '"') {
     const end = skipText(text, at);

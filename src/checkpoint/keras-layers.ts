@@ -23,7 +23,8 @@ export interface LayerFacts {
 }
 
 type JsonObject = { readonly [key: string]: JsonValue };
-export const isObject = (value: JsonValue | undefined): value is JsonObject => typeof value === "object" && value !== null && !Array.isArray(value);
+export const isObject = (value: JsonValue | undefined): value is JsonObject =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
 
 /** The layers of a model's configuration by their path in a file of weights, "layers/dense_1": Keras numbers them by class. */
 export const layersOf = (model: JsonValue | undefined): Map<string, LayerFacts> => {
@@ -65,7 +66,8 @@ const WEIGHTS: readonly (readonly [pattern: RegExp, names: readonly string[]])[]
   [/dense$|conv\dd/, ["kernel", "bias"]],
   [/^seed_generator/, ["seed_generator_state"]],
 ];
-const NEVER_TRAINED = /(^|\/)(moving_mean|moving_variance|seed_generator_state)(:\d+)?$|(^|\/)normalization(_\d+)?\/(mean|variance|count)(:\d+)?$/;
+const NEVER_TRAINED =
+  /(^|\/)(moving_mean|moving_variance|seed_generator_state)(:\d+)?$|(^|\/)normalization(_\d+)?\/(mean|variance|count)(:\d+)?$/;
 
 /** The names of the `count` weights that lie under `holder`, the last part of a path. Numbers where Keras' class is not known. */
 export const weightNames = (holder: string, count: number, config: JsonObject = {}): string[] => {
@@ -74,7 +76,9 @@ export const weightNames = (holder: string, count: number, config: JsonObject = 
   const [, all] = WEIGHTS.find(([pattern]) => pattern.test(kind)) ?? [];
   if (!all || count > all.length) return numbers;
   if (kind !== "batch_normalization" || count === all.length) return all.slice(0, count);
-  const own = all.filter((name) => !(name === "gamma" && config.scale === false) && !(name === "beta" && config.center === false));
+  const own = all.filter(
+    (name) => !(name === "gamma" && config.scale === false) && !(name === "beta" && config.center === false),
+  );
   return own.length === count ? own : [...numbers.slice(0, count - 2), ...all.slice(2)];
 };
 
@@ -101,7 +105,11 @@ const MOST_TRIES = 200_000;
 
 /** Which variables have state of these shapes, in this order: up to two answers. Each queue lists layers whose order is known; how queues
  *  interleave is not. With `mayBeFrozen`, a layer may be left out as a whole. */
-export const align = (queues: readonly (readonly Layer[])[], shapes: readonly string[], mayBeFrozen: boolean): KerasVariable[][] => {
+export const align = (
+  queues: readonly (readonly Layer[])[],
+  shapes: readonly string[],
+  mayBeFrozen: boolean,
+): KerasVariable[][] => {
   const candidates = queues.map((queue) =>
     queue
       .map(({ variables }) => variables.filter((one) => !isNeverTrained(one) && (mayBeFrozen || one.trainable !== false)))

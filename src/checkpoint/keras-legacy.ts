@@ -32,7 +32,7 @@ export const readLegacy = (contents: Hdf5, what: string, options: Hdf5Options): 
   const training = json("training_config");
   const compiled = isObject(training) ? (training.optimizer_config ?? null) : null;
   const names = contents.has(OPTIMIZER) ? namesOf(contents, OPTIMIZER, "weight_names", what) : null;
-  const state = names && names.map((name) => arrayAt(contents, `${OPTIMIZER}/${name}`, name, what));
+  const state = names === null ? null : names.map((name) => arrayAt(contents, `${OPTIMIZER}/${name}`, name, what));
   return {
     format: "h5",
     dialect,
@@ -40,7 +40,11 @@ export const readLegacy = (contents: Hdf5, what: string, options: Hdf5Options): 
     optimizer: optimizerFrom(compiled as JsonValue, state),
     write: (changed, format) => {
       if (format !== "h5")
-        throw new CheckpointError("A legacy .h5 model can be written as h5 only", format, "Read a file of that format, and write it `with` these variables.");
+        throw new CheckpointError(
+          "A legacy .h5 model can be written as h5 only",
+          format,
+          "Read a file of that format, and write it `with` these variables.",
+        );
       return writeHdf5(replaced(contents, places, changed, dialect, text("training_config")), "the file", options);
     },
   };
@@ -50,14 +54,21 @@ const layersIn = (contents: Hdf5, base: string, model: JsonValue, what: string, 
   const inside = (path: string) => (base === "" ? path : `${base}/${path}`);
   const facts = new Map([...layersOf(model).values()].map((layer) => [layer.name, layer]));
   const modelName = isObject(model) && isObject(model.config) ? `${model.config.name}/` : "";
-  const groups = [...namesOf(contents, base, "layer_names", what), "top_level_model_weights"].filter((name) => contents.has(inside(name)));
+  const groups = [...namesOf(contents, base, "layer_names", what), "top_level_model_weights"].filter((name) =>
+    contents.has(inside(name)),
+  );
   return groups.map((layer) => ({
     variables: namesOf(contents, inside(layer), "weight_names", what).map((weight): KerasVariable => {
       const plain = weight.replace(/:\d+$/, "");
       const name = plain.startsWith(modelName) ? plain.slice(modelName.length) : plain;
       const place = inside(`${layer}/${weight}`);
       const array = arrayAt(contents, place, name, what);
-      if (places.has(name)) throw new CheckpointError(`${what} has two weights of one name`, name, "Give the layers of the model names of their own, and write it again.");
+      if (places.has(name))
+        throw new CheckpointError(
+          `${what} has two weights of one name`,
+          name,
+          "Give the layers of the model names of their own, and write it again.",
+        );
       places.set(name, place);
       return { ...array, trainable: isNeverTrained(array) ? false : (facts.get(layer)?.trainable ?? null) };
     }),
@@ -70,23 +81,41 @@ const namesOf = (contents: Hdf5, path: string, name: string, what: string): stri
   const whole = attributes.get(name);
   const parts: Hdf5Attribute[] = whole ? [whole] : [];
   for (let i = 0; !whole && attributes.has(`${name}${i}`); i++) parts.push(attributes.get(`${name}${i}`)!);
-  if (parts.length === 0) throw new CheckpointError(`${what} does not list its ${name}`, `no such attribute of ${path || "the file"}`, "The file is damaged, or not written by Keras.");
+  if (parts.length === 0)
+    throw new CheckpointError(
+      `${what} does not list its ${name}`,
+      `no such attribute of ${path || "the file"}`,
+      "The file is damaged, or not written by Keras.",
+    );
   return parts.flatMap(({ value }) => [...value].map(String));
 };
 
 const arrayAt = (contents: Hdf5, path: string, name: string, what: string): StoredArray => {
   const dataset = contents.get(path)?.dataset;
   if (!dataset || dataset.value === null || dataset.dtype === "string")
-    throw new CheckpointError(`${what} must hold the numbers of ${path}`, dataset?.dtype ?? "nothing there", "The file is damaged.");
+    throw new CheckpointError(
+      `${what} must hold the numbers of ${path}`,
+      dataset?.dtype ?? "nothing there",
+      "The file is damaged.",
+    );
   return { name, shape: dataset.shape, dtype: dataset.dtype, value: dataset.value as Numbers };
 };
 
-const replaced = (contents: Hdf5, places: ReadonlyMap<string, string>, { variables, optimizer }: KerasModel, dialect: Dialect, training: string | null): Hdf5 => {
+const replaced = (
+  contents: Hdf5,
+  places: ReadonlyMap<string, string>,
+  { variables, optimizer }: KerasModel,
+  dialect: Dialect,
+  training: string | null,
+): Hdf5 => {
   const written = new Map<string, Hdf5Object>();
   for (const [path, object] of contents) if (path !== OPTIMIZER && !path.startsWith(`${OPTIMIZER}/`)) written.set(path, object);
   for (const { name, shape, dtype, value } of variables) {
     const place = places.get(name)!;
-    written.set(place, { attributes: contents.get(place)!.attributes, dataset: { shape, dtype: /^b?float16$/.test(dtype) ? "float32" : dtype, value } });
+    written.set(place, {
+      attributes: contents.get(place)!.attributes,
+      dataset: { shape, dtype: /^b?float16$/.test(dtype) ? "float32" : dtype, value },
+    });
   }
   if (!optimizer) return written;
   const names = optimizer.state.map(({ name }) => legacyName(name, optimizer.className ?? "Adamax", dialect));
@@ -114,7 +143,10 @@ const replaced = (contents: Hdf5, places: ReadonlyMap<string, string>, { variabl
 };
 
 const chunked = (names: readonly string[]): (readonly [string, string[]])[] =>
-  Array.from({ length: Math.ceil(names.length / MOST_NAMES) }, (_, i) => [`weight_names${i}`, names.slice(i * MOST_NAMES, (i + 1) * MOST_NAMES)] as const);
+  Array.from(
+    { length: Math.ceil(names.length / MOST_NAMES) },
+    (_, i) => [`weight_names${i}`, names.slice(i * MOST_NAMES, (i + 1) * MOST_NAMES)] as const,
+  );
 
 /** Keras reads the state by its order; the names are those that it would have written. */
 const legacyName = (name: string, className: string, dialect: Dialect): string => {

@@ -8,7 +8,7 @@ import type { SavedState } from "../state.js";
 import { Variable } from "../variable.js";
 import { isFloating, type Numbers, type StoredArray } from "./keras-arrays.js";
 import { isNeverTrained, type KerasVariable, type Layer } from "./keras-layers.js";
-import { type Kept, nameState, type NamedState } from "./keras-state.js";
+import { type Kept, type NamedState, nameState } from "./keras-state.js";
 
 export type KerasFormat = "keras" | "weights.h5" | "h5" | "tfjs";
 
@@ -60,10 +60,16 @@ export class KerasModel {
     this.format = contents.format;
     this.dialect = contents.dialect;
     const { optimizer } = contents;
-    this.#named = optimizer && hasSlots(optimizer) && (optimizer.className ?? "Adamax").toLowerCase() === "adamax" ? tryToName(contents, optimizer) : null;
+    this.#named =
+      optimizer && hasSlots(optimizer) && (optimizer.className ?? "Adamax").toLowerCase() === "adamax"
+        ? tryToName(contents, optimizer)
+        : null;
     const trained = this.#named && new Set(this.#named.trained);
     const all = contents.queues.flatMap((queue) => queue.flatMap(({ variables }) => variables));
-    this.variables = all.map((one) => ({ ...one, trainable: trained ? trained.has(one) : isNeverTrained(one) ? false : one.trainable }));
+    this.variables = all.map((one) => ({
+      ...one,
+      trainable: trained ? trained.has(one) : isNeverTrained(one) ? false : one.trainable,
+    }));
     this.optimizer = optimizer && this.#named ? { ...optimizer, state: this.#named.state } : optimizer;
   }
 
@@ -74,10 +80,16 @@ export class KerasModel {
     const saved = this.#contents.optimizer;
     const { rule } = given instanceof Optimizer ? (given.constructor as typeof Optimizer) : Adamax;
     if (saved?.className && saved.className.toLowerCase() !== rule.name.toLowerCase())
-      throw new CheckpointError("The state is that of another optimizer", `${saved.className}, for ${rule.name}`, "Give an optimizer of that class, or read the variables only.");
+      throw new CheckpointError(
+        "The state is that of another optimizer",
+        `${saved.className}, for ${rule.name}`,
+        "Give an optimizer of that class, or read the variables only.",
+      );
     const optimizer = given instanceof Optimizer ? given : this.#optimizerFrom(given);
     const variables = new Map(
-      this.variables.flatMap(({ name, shape, value }) => (isFloating(value) ? [[name, new Variable(value.slice(), { name, shape })] as const] : [])),
+      this.variables.flatMap(({ name, shape, value }) =>
+        isFloating(value) ? [[name, new Variable(value.slice(), { name, shape })] as const] : [],
+      ),
     );
     if (!saved || !hasSlots(saved)) {
       optimizer.build(this.variables.filter(({ trainable }) => trainable !== false).map(({ name }) => variables.get(name)!));
@@ -105,16 +117,28 @@ export class KerasModel {
 
   /** The same model with these values and this optimizer, to be written. Variables are matched by name; those not given stay.
    *  @throws CheckpointError for variables that the model does not have, and for what Keras' files cannot hold. */
-  with({ variables = [], optimizer }: { variables?: Iterable<{ name: string; value: Numbers }>; optimizer?: Optimizer<never> }): KerasModel {
+  with({
+    variables = [],
+    optimizer,
+  }: {
+    variables?: Iterable<{ name: string; value: Numbers }>;
+    optimizer?: Optimizer<never>;
+  }): KerasModel {
     const given = new Map([...variables, ...(optimizer?.trainableVariables ?? [])].map(({ name, value }) => [name, value]));
     const known = new Map(this.variables.map((one) => [one.name, one]));
     const wrong = [...given].flatMap(([name, value]) => {
       const one = known.get(name);
       if (!one) return [`${name} is not in it`];
-      return one.value.length === value.length ? [] : [`${name} has ${one.value.length} elements there, and ${value.length} here`];
+      return one.value.length === value.length
+        ? []
+        : [`${name} has ${one.value.length} elements there, and ${value.length} here`];
     });
     if (wrong.length > 0)
-      throw new CheckpointError("The variables are not those of the model", wrong.slice(0, 8).join("; "), `It has ${[...known.keys()].slice(0, 12).join(", ")}.`);
+      throw new CheckpointError(
+        "The variables are not those of the model",
+        wrong.slice(0, 8).join("; "),
+        `It has ${[...known.keys()].slice(0, 12).join(", ")}.`,
+      );
     const trained = optimizer && new Set(optimizer.trainableVariables.map(({ name }) => name));
     const queues = this.#contents.queues.map((queue) =>
       queue.map((layer) => ({
@@ -135,7 +159,11 @@ export class KerasModel {
     const saved = this.#named?.trained.map(({ name }) => name) ?? [];
     const isSaved = saved.length === built.length && built.every((name) => saved.includes(name));
     const { queues } = this.#contents;
-    return isSaved ? saved : queues.length === 1 ? this.variables.map(({ name }) => name).filter((name) => built.includes(name)) : built;
+    return isSaved
+      ? saved
+      : queues.length === 1
+        ? this.variables.map(({ name }) => name).filter((name) => built.includes(name))
+        : built;
   }
 
   /** @internal */
@@ -173,7 +201,9 @@ const keptOf = (config: Config): Kept => {
 
 /** The optimizer's own keys, from inside whatever stands around them. */
 export const innerConfig = (config: Config): Config => {
-  const inside = (config.inner_optimizer ?? (typeof config.class_name === "string" ? config.config : undefined)) as Config | undefined;
+  const inside = (config.inner_optimizer ?? (typeof config.class_name === "string" ? config.config : undefined)) as
+    | Config
+    | undefined;
   return inside && typeof inside === "object" ? innerConfig(inside) : config;
 };
 
@@ -186,14 +216,25 @@ export const classNameOf = (config: Config | null): string | null => {
 };
 
 const loadable = (name: string, value: Numbers): SavedState[string] => {
-  if (value instanceof Float32Array || value instanceof Float64Array || value instanceof Int32Array || value instanceof BigInt64Array) return value;
-  throw new CheckpointError(`${name} of the optimizer's state must be of numbers that we keep`, show(value), "The file is damaged, or of another optimizer.");
+  if (
+    value instanceof Float32Array ||
+    value instanceof Float64Array ||
+    value instanceof Int32Array ||
+    value instanceof BigInt64Array
+  )
+    return value;
+  throw new CheckpointError(
+    `${name} of the optimizer's state must be of numbers that we keep`,
+    show(value),
+    "The file is damaged, or of another optimizer.",
+  );
 };
 
 /** Of the type that the file has, without loss where there is one to prevent. */
 const asTypeOf = (old: Numbers, value: Numbers): Numbers => {
   if (old.constructor === value.constructor) return value.slice();
-  if (isFloating(old) && isFloating(value)) return old instanceof Float32Array ? Float32Array.from(value) : Float64Array.from(value);
+  if (isFloating(old) && isFloating(value))
+    return old instanceof Float32Array ? Float32Array.from(value) : Float64Array.from(value);
   throw new CheckpointError("The values of a variable must stay of their kind", show(value), `It holds ${old.constructor.name}.`);
 };
 
@@ -203,21 +244,38 @@ const optimizerOf = (optimizer: Optimizer<never>, dialect: Dialect, trained: rea
   const { settings, learningRate } = optimizer;
   const { rule } = optimizer.constructor as typeof Optimizer;
   const refuse = (what: string, remedy: string): never => {
-    throw new CheckpointError(`A file of ${dialect === "keras" ? "Keras 3" : "tf_keras"} cannot hold ${what}`, `an ${rule.name} that has it`, remedy);
+    throw new CheckpointError(
+      `A file of ${dialect === "keras" ? "Keras 3" : "tf_keras"} cannot hold ${what}`,
+      `an ${rule.name} that has it`,
+      remedy,
+    );
   };
   const state = new Map(optimizer.variables.map(({ name, ...array }) => [name.slice(settings.name.length + 1), array]));
-  const kinds = [...(settings.useEma ? ["average"] : []), ...(settings.gradientAccumulationSteps !== null ? ["accumulator"] : [])];
-  const of = (kind: string, name: string): StoredArray => ({ ...state.get(`${kind}/${name}`)!, name: `${kind}/${name}` }) as StoredArray;
-  if (state.size !== 1 + trained.length * (kinds.length + rule.slots.length)) refuse("state that was added by addVariable", "Save it by itself.");
+  const kinds = [
+    ...(settings.useEma ? ["average"] : []),
+    ...(settings.gradientAccumulationSteps !== null ? ["accumulator"] : []),
+  ];
+  const of = (kind: string, name: string): StoredArray =>
+    ({ ...state.get(`${kind}/${name}`)!, name: `${kind}/${name}` }) as StoredArray;
+  if (state.size !== 1 + trained.length * (kinds.length + rule.slots.length))
+    refuse("state that was added by addVariable", "Save it by itself.");
 
   const { ema_start: start, groups, loss_scale_factor: scale, ...config } = optimizer.getConfig(dialect);
   if (groups) refuse("groups", "Write it with an optimizer without groups, and make them again from your own code.");
-  if (start === "firstStep" && dialect === "tf_keras" && optimizer.iterations === 0) refuse("emaStart: firstStep", "Make a step first.");
-  if ((config.learning_rate as Config)?.class_name === "__function__") refuse("a learning rate that is a function", "Set a number before you write.");
-  if (dialect === "tf_keras" && settings.gradientAccumulationSteps !== null) refuse("gradientAccumulationSteps", "Write a file of Keras 3.");
+  if (start === "firstStep" && dialect === "tf_keras" && optimizer.iterations === 0)
+    refuse("emaStart: firstStep", "Make a step first.");
+  if ((config.learning_rate as Config)?.class_name === "__function__")
+    refuse("a learning rate that is a function", "Set a number before you write.");
+  if (dialect === "tf_keras" && settings.gradientAccumulationSteps !== null)
+    refuse("gradientAccumulationSteps", "Write a file of Keras 3.");
   const rateIsNumber = typeof config.learning_rate === "number";
   const rate: StoredArray = { name: "learning_rate", shape: [], dtype: "float32", value: Float32Array.of(learningRate) };
-  const inner = { module: "keras.optimizers", class_name: rule.name, config: dialect === "keras" ? { ...config, loss_scale_factor: scale ?? null } : config, registered_name: null };
+  const inner = {
+    module: "keras.optimizers",
+    class_name: rule.name,
+    config: dialect === "keras" ? { ...config, loss_scale_factor: scale ?? null } : config,
+    registered_name: null,
+  };
   const wrapped = {
     module: "tf_keras.src.mixed_precision.loss_scale_optimizer",
     class_name: "LossScaleOptimizerV3",

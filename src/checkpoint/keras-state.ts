@@ -35,8 +35,11 @@ export const nameState = (state: readonly StoredArray[], queues: readonly (reado
     const own = state.slice(first + shared.length * count);
     const shapes = Array.from({ length: count }, (_, k) => `${own[k * slots.length]!.shape}`);
     const named = byName(own, slots.length, all);
-    const found = named ? [named] : [false, true].map((mayBeFrozen) => align(queues, shapes, mayBeFrozen)).find(({ length }) => length > 0);
-    for (const trained of found ?? []) answers.push({ trained, arrays: [...shared, ...slots], state: rename(state, layout, trained, slots) });
+    const found = named
+      ? [named]
+      : [false, true].map((mayBeFrozen) => align(queues, shapes, mayBeFrozen)).find(({ length }) => length > 0);
+    for (const trained of found ?? [])
+      answers.push({ trained, arrays: [...shared, ...slots], state: rename(state, layout, trained, slots) });
   }
   if (answers.length === 1) return answers[0]!;
   const shapes = all.filter((one) => !isNeverTrained(one)).map(({ name, shape }) => `${name} [${shape}]`);
@@ -98,12 +101,19 @@ const byName = (own: readonly StoredArray[], slots: number, variables: readonly 
   return new Set(trained).size === trained.length ? trained : null;
 };
 
-const rename = (state: readonly StoredArray[], { first, count, shared }: Layout, trained: readonly KerasVariable[], slots: readonly string[]): StoredArray[] => {
+const rename = (
+  state: readonly StoredArray[],
+  { first, count, shared }: Layout,
+  trained: readonly KerasVariable[],
+  slots: readonly string[],
+): StoredArray[] => {
   const own = first + shared.length * count;
   return state.map((array, i) => {
     if (i < first) return { ...array, name: ["iteration", "learning_rate"][i]! };
     const [kind, variable] =
-      i < own ? [shared[Math.floor((i - first) / count)]!, (i - first) % count] : [slots[(i - own) % slots.length]!, Math.floor((i - own) / slots.length)];
+      i < own
+        ? [shared[Math.floor((i - first) / count)]!, (i - first) % count]
+        : [slots[(i - own) % slots.length]!, Math.floor((i - own) / slots.length)];
     return checkedArray({ ...array, name: `${kind}/${trained[variable]!.name}` });
   });
 };

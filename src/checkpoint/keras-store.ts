@@ -6,7 +6,16 @@ import { type Hdf5, type Hdf5Object, type Hdf5Options, readHdf5, writeHdf5 } fro
 import { type JsonValue, parseJson } from "./json.js";
 import type { Numbers, StoredArray } from "./keras-arrays.js";
 import { pythonJson, replaceInJson } from "./keras-json.js";
-import { compareNaturally, isNeverTrained, isObject, type KerasVariable, type Layer, type LayerFacts, layersOf, weightNames } from "./keras-layers.js";
+import {
+  compareNaturally,
+  isNeverTrained,
+  isObject,
+  type KerasVariable,
+  type Layer,
+  type LayerFacts,
+  layersOf,
+  weightNames,
+} from "./keras-layers.js";
 import { classNameOf, type KerasContents, type KerasFormat, type KerasModel, type KerasOptimizer } from "./keras-model.js";
 import { type Entries, pack, unpack } from "./keras-zip.js";
 
@@ -32,9 +41,12 @@ interface Holder {
 
 const readStore = (contents: Hdf5, facts: ReadonlyMap<string, LayerFacts>): Store => {
   const holders = holdersOf(contents);
-  const state = holders.filter(({ path }) => /^optimizer(\/inner_optimizer)?$/.test(path)).sort((a, b) => b.path.length - a.path.length)[0];
+  const state = holders
+    .filter(({ path }) => /^optimizer(\/inner_optimizer)?$/.test(path))
+    .sort((a, b) => b.path.length - a.path.length)[0];
   const layers = new Map<string, Holder[]>();
-  for (const holder of holders) if (!NO_LAYER.test(holder.path)) layers.set(holder.layer, [...(layers.get(holder.layer) ?? []), holder]);
+  for (const holder of holders)
+    if (!NO_LAYER.test(holder.path)) layers.set(holder.layer, [...(layers.get(holder.layer) ?? []), holder]);
 
   const places = new Map<string, string>();
   const read = [...layers].map(([path, parts]) => {
@@ -53,7 +65,11 @@ const readStore = (contents: Hdf5, facts: ReadonlyMap<string, LayerFacts>): Stor
       });
     return { path, layer: { variables } };
   });
-  return { queues: inQueues(read, facts), state: state ? state.arrays.map(([key, object]) => arrayOf(object, key, `${state.path}/vars/${key}`)) : null, places };
+  return {
+    queues: inQueues(read, facts),
+    state: state ? state.arrays.map(([key, object]) => arrayOf(object, key, `${state.path}/vars/${key}`)) : null,
+    places,
+  };
 };
 
 const unique = (name: string, taken: ReadonlyMap<string, unknown>): string => {
@@ -93,14 +109,20 @@ const nameOf = (contents: Hdf5, facts: ReadonlyMap<string, LayerFacts>, path: st
 
 const arrayOf = ({ dataset }: Hdf5Object, name: string, place: string): StoredArray => {
   const { shape, dtype, value } = dataset!;
-  if (value === null || dtype === "string") throw new CheckpointError(`${place} is not of numbers that we read`, dtype, "The file is damaged, or holds what we do not know.");
+  if (value === null || dtype === "string")
+    throw new CheckpointError(
+      `${place} is not of numbers that we read`,
+      dtype,
+      "The file is damaged, or holds what we do not know.",
+    );
   return { name, shape, dtype, value: value as Numbers };
 };
 
 /** With the model's configuration one queue in its order; without it one for each class of layers, which Keras numbers. */
 const inQueues = (read: readonly { path: string; layer: Layer }[], facts: ReadonlyMap<string, LayerFacts>): Layer[][] => {
   const byPath = [...read].sort((a, b) => compareNaturally(a.path, b.path));
-  if (read.every(({ path }) => facts.has(path))) return [byPath.sort((a, b) => facts.get(a.path)!.order - facts.get(b.path)!.order).map(({ layer }) => layer)];
+  if (read.every(({ path }) => facts.has(path)))
+    return [byPath.sort((a, b) => facts.get(a.path)!.order - facts.get(b.path)!.order).map(({ layer }) => layer)];
   const queues = new Map<string, Layer[]>();
   for (const { path, layer } of byPath) {
     const kind = path.replace(/_\d+$/, "");
@@ -110,11 +132,16 @@ const inQueues = (read: readonly { path: string; layer: Layer }[], facts: Readon
 };
 
 /** tf_keras notes no names beside its weights, and its state has no learning rate. */
-const dialectOf = (contents: Hdf5): Dialect => ([...contents.values()].some(({ attributes }) => attributes.has("name")) ? "keras" : "tf_keras");
+const dialectOf = (contents: Hdf5): Dialect =>
+  [...contents.values()].some(({ attributes }) => attributes.has("name")) ? "keras" : "tf_keras";
 
 export const readWeights = (contents: Hdf5, what: string, options: Hdf5Options): KerasContents => {
   if (![...contents.keys()].some((path) => /(^|\/)vars$/.test(path)))
-    throw new CheckpointError(`${what} holds no weights of a model`, `HDF5 with ${[...contents.keys()].slice(1, 6).map(show).join(", ") || "nothing"}`, "Pass a .weights.h5 or .h5 file of Keras.");
+    throw new CheckpointError(
+      `${what} holds no weights of a model`,
+      `HDF5 with ${[...contents.keys()].slice(1, 6).map(show).join(", ") || "nothing"}`,
+      "Pass a .weights.h5 or .h5 file of Keras.",
+    );
   const { queues, state, places } = readStore(contents, new Map());
   return {
     format: "weights.h5",
@@ -130,7 +157,11 @@ export const readWeights = (contents: Hdf5, what: string, options: Hdf5Options):
 
 const onlyTo = (format: KerasFormat, ...possible: KerasFormat[]): void => {
   if (!possible.includes(format))
-    throw new CheckpointError(`These weights can be written as ${possible.join(" or ")}`, format, "We write no architectures: read a file of that format, and write it `with` these variables.");
+    throw new CheckpointError(
+      `These weights can be written as ${possible.join(" or ")}`,
+      format,
+      "We write no architectures: read a file of that format, and write it `with` these variables.",
+    );
 };
 
 /** The same file with the model's weights and its optimizer's state. */
@@ -143,7 +174,9 @@ const replaced = (contents: Hdf5, places: ReadonlyMap<string, string>, { variabl
   }
   if (!optimizer) return written;
   const label = (optimizer.className ?? "Adamax").toLowerCase();
-  const keepsName = contents.get("optimizer/vars")?.attributes ?? (dialectOf(contents) === "keras" ? new Map([["name", { shape: [], value: [label] }]]) : new Map());
+  const keepsName =
+    contents.get("optimizer/vars")?.attributes ??
+    (dialectOf(contents) === "keras" ? new Map([["name", { shape: [], value: [label] }]]) : new Map());
   written.set("optimizer", { attributes: new Map() });
   // Around an optimizer with a loss scale, Keras keeps the state inside and once more outside.
   const paths = innerOf(optimizer.config) ? ["optimizer/inner_optimizer", "optimizer"] : ["optimizer"];
@@ -155,12 +188,19 @@ const replaced = (contents: Hdf5, places: ReadonlyMap<string, string>, { variabl
   return written;
 };
 
-const innerOf = (config: Config | null): boolean => isObject((config?.config ?? null) as JsonValue) && "inner_optimizer" in (config!.config as Config);
+const innerOf = (config: Config | null): boolean =>
+  isObject((config?.config ?? null) as JsonValue) && "inner_optimizer" in (config!.config as Config);
 
 /** float16 and bfloat16 are written as the float32 that they were read as; Keras converts them back. */
-const stored = ({ shape, dtype, value }: Omit<StoredArray, "name">, attributes: Hdf5Object["attributes"] = new Map()): Hdf5Object => {
+const stored = (
+  { shape, dtype, value }: Omit<StoredArray, "name">,
+  attributes: Hdf5Object["attributes"] = new Map(),
+): Hdf5Object => {
   const isHalf = dtype === "float16" || dtype === "bfloat16";
-  return { attributes: isHalf ? new Map([...attributes].filter(([name]) => name !== "dtype")) : attributes, dataset: { shape, dtype: isHalf ? "float32" : dtype, value } };
+  return {
+    attributes: isHalf ? new Map([...attributes].filter(([name]) => name !== "dtype")) : attributes,
+    dataset: { shape, dtype: isHalf ? "float32" : dtype, value },
+  };
 };
 
 const WEIGHTS = "model.weights.h5";
@@ -171,14 +211,21 @@ export const readArchive = async (bytes: Uint8Array, what: string, options: Hdf5
   const entry = (name: string): Uint8Array => {
     const found = entries.get(name);
     if (found) return found;
-    throw new CheckpointError(`${what} has no ${name}`, `an archive of ${[...entries.keys()].slice(0, 8).join(", ") || "nothing"}`, "Pass a .keras file that model.save wrote.");
+    throw new CheckpointError(
+      `${what} has no ${name}`,
+      `an archive of ${[...entries.keys()].slice(0, 8).join(", ") || "nothing"}`,
+      "Pass a .keras file that model.save wrote.",
+    );
   };
   const text = textOf(entry(CONFIG));
   const config = parseJson(text, `${CONFIG} of ${what}`);
   const metadata = entries.has("metadata.json") ? parseJson(textOf(entry("metadata.json")), `metadata.json of ${what}`) : null;
   const contents = await readHdf5(entry(WEIGHTS), `${WEIGHTS} of ${what}`, options);
   const { queues, state, places } = readStore(contents, layersOf(config));
-  const compiled = isObject(config) && isObject(config.compile_config) && isObject(config.compile_config.optimizer) ? config.compile_config.optimizer : null;
+  const compiled =
+    isObject(config) && isObject(config.compile_config) && isObject(config.compile_config.optimizer)
+      ? config.compile_config.optimizer
+      : null;
   return {
     format: "keras",
     dialect: isObject(metadata) && /^2\./.test(String(metadata.keras_version)) ? "tf_keras" : "keras",
@@ -230,7 +277,8 @@ export const newWeights = (variables: readonly StoredArray[], dialect: Dialect, 
     const parts = place.split("/").slice(0, -1);
     parts.forEach((part, i) => {
       const path = parts.slice(0, i + 1).join("/");
-      const name = part === "vars" && dialect === "keras" ? new Map([["name", { shape: [], value: [parts[i - 1] ?? "model"] }]]) : new Map();
+      const name =
+        part === "vars" && dialect === "keras" ? new Map([["name", { shape: [], value: [parts[i - 1] ?? "model"] }]]) : new Map();
       if (!contents.has(path)) contents.set(path, { attributes: name });
     });
   }

@@ -1,8 +1,8 @@
 /** TensorFlow.js' layers format: model.json, and the files of weights that it names. */
 
-import { optionsFromConfig } from "../configuration.js";
-import type { Config } from "../configuration.js";
 import { Adamax } from "../adamax.js";
+import type { Config } from "../configuration.js";
+import { optionsFromConfig } from "../configuration.js";
 import { CheckpointError, show } from "../errors.js";
 import { type JsonValue, parseJson } from "./json.js";
 import { decodeNumbers, elementBytes, elementsOf, isTypeName, type Numbers, type StoredArray } from "./keras-arrays.js";
@@ -24,7 +24,11 @@ interface Spec {
 export const readTfjs = async (text: string, what: string, readFile: ReadFile): Promise<KerasContents> => {
   const json = parseJson(text, what);
   if (!isObject(json) || !Array.isArray(json.weightsManifest))
-    throw new CheckpointError(`${what} is no model of TensorFlow.js`, "JSON without weightsManifest", "Pass the model.json that model.save wrote.");
+    throw new CheckpointError(
+      `${what} is no model of TensorFlow.js`,
+      "JSON without weightsManifest",
+      "Pass the model.json that model.save wrote.",
+    );
   const arrays: (StoredArray & { group: string | undefined })[] = [];
   for (const group of json.weightsManifest as JsonValue[]) {
     const { paths, weights } = checkedGroup(group, what);
@@ -32,10 +36,26 @@ export const readTfjs = async (text: string, what: string, readFile: ReadFile): 
     let at = 0;
     for (const spec of weights) {
       const dtype = spec.quantization?.dtype ?? spec.dtype;
-      if (!isTypeName(dtype)) throw new CheckpointError(`${what} has a weight of a type that we do not read`, `${spec.name} of ${dtype}`, "Save the model without it.");
+      if (!isTypeName(dtype))
+        throw new CheckpointError(
+          `${what} has a weight of a type that we do not read`,
+          `${spec.name} of ${dtype}`,
+          "Save the model without it.",
+        );
       const size = elementsOf(spec.shape) * elementBytes(dtype);
-      if (!(at + size <= bytes.length)) throw new CheckpointError(`The files of weights of ${what} are too short`, `${bytes.length} bytes, where ${spec.name} ends at ${at + size}`, "Copy all of them whole.");
-      arrays.push({ name: spec.name, shape: spec.shape, dtype: spec.dtype, group: spec.group, value: dequantized(decodeNumbers(dtype, bytes.subarray(at, at + size)), spec) });
+      if (!(at + size <= bytes.length))
+        throw new CheckpointError(
+          `The files of weights of ${what} are too short`,
+          `${bytes.length} bytes, where ${spec.name} ends at ${at + size}`,
+          "Copy all of them whole.",
+        );
+      arrays.push({
+        name: spec.name,
+        shape: spec.shape,
+        dtype: spec.dtype,
+        group: spec.group,
+        value: dequantized(decodeNumbers(dtype, bytes.subarray(at, at + size)), spec),
+      });
       at += size;
     }
   }
@@ -44,14 +64,21 @@ export const readTfjs = async (text: string, what: string, readFile: ReadFile): 
   const state = first < 0 ? null : arrays.slice(first);
   const training = isObject(json.trainingConfig) ? json.trainingConfig : null;
   const config = training ? (training.optimizer_config ?? training.optimizerConfig ?? null) : null;
-  const topology = isObject(json.modelTopology) ? ((json.modelTopology.model_config as JsonValue | undefined) ?? json.modelTopology) : null;
+  const topology = isObject(json.modelTopology)
+    ? ((json.modelTopology.model_config as JsonValue | undefined) ?? json.modelTopology)
+    : null;
   return {
     format: "tfjs",
     dialect: "tf_keras",
     queues: [layersIn(model, topology)],
     optimizer: optimizerFrom(isObject(config) ? (asKeras(config as Config) as JsonValue) : null, state),
     write: async (changed, format) => {
-      if (format !== "tfjs") throw new CheckpointError("A model of TensorFlow.js can be written as tfjs only", format, "Read a file of that format, and write it `with` these variables.");
+      if (format !== "tfjs")
+        throw new CheckpointError(
+          "A model of TensorFlow.js can be written as tfjs only",
+          format,
+          "Read a file of that format, and write it `with` these variables.",
+        );
       return written(json as Config, changed);
     },
   };
@@ -61,12 +88,15 @@ const checkedGroup = (group: JsonValue, what: string): { paths: string[]; weight
   const refuse = (received: string): never => {
     throw new CheckpointError(`The weightsManifest of ${what} cannot be read`, received, "The file is damaged.");
   };
-  if (!isObject(group) || !Array.isArray(group.paths) || !Array.isArray(group.weights)) return refuse("a group without paths and weights");
+  if (!isObject(group) || !Array.isArray(group.paths) || !Array.isArray(group.weights))
+    return refuse("a group without paths and weights");
   for (const path of group.paths as JsonValue[])
-    if (typeof path !== "string" || /^[/\\]|^[a-z]+:|(^|[/\\])\.\.([/\\]|$)/i.test(path)) refuse(`a path outside of its folder, ${show(path)}`);
+    if (typeof path !== "string" || /^[/\\]|^[a-z]+:|(^|[/\\])\.\.([/\\]|$)/i.test(path))
+      refuse(`a path outside of its folder, ${show(path)}`);
   for (const spec of group.weights as JsonValue[]) {
     const fits = isObject(spec) && typeof spec.name === "string" && typeof spec.dtype === "string" && Array.isArray(spec.shape);
-    if (!fits || !(spec.shape as JsonValue[]).every((size) => Number.isSafeInteger(size) && (size as number) >= 0)) refuse(`a weight like ${JSON.stringify(spec).slice(0, 80)}`);
+    if (!fits || !(spec.shape as JsonValue[]).every((size) => Number.isSafeInteger(size) && (size as number) >= 0))
+      refuse(`a weight like ${JSON.stringify(spec).slice(0, 80)}`);
   }
   return { paths: group.paths as string[], weights: group.weights as unknown as Spec[] };
 };
@@ -126,17 +156,30 @@ const written = (json: Config, { variables, optimizer }: KerasModel): Map<string
   });
   const specs: Spec[] = [];
   const parts: Uint8Array[] = [];
-  for (const [group, arrays] of [["model", variables], ["optimizer", state]] as const)
+  for (const [group, arrays] of [
+    ["model", variables],
+    ["optimizer", state],
+  ] as const)
     for (const { name, shape, value, dtype } of arrays) {
       const plain = value instanceof Float64Array ? Float32Array.from(value) : value;
-      specs.push({ name, shape: [...shape], dtype: /float/.test(dtype) ? "float32" : dtype, ...(group === "optimizer" ? { group } : {}) });
+      specs.push({
+        name,
+        shape: [...shape],
+        dtype: /float/.test(dtype) ? "float32" : dtype,
+        ...(group === "optimizer" ? { group } : {}),
+      });
       parts.push(new Uint8Array(plain.buffer as ArrayBuffer, plain.byteOffset, plain.byteLength));
     }
   const file = "weights.bin";
   const model: Config = { ...json, weightsManifest: [{ paths: [file], weights: specs }] };
   if (optimizer?.config) {
     optionsFromConfig(Adamax.rule, optimizer.config, {}); // what it cannot read, it shall not write
-    model.trainingConfig = { loss: null, metrics: [], ...(json.trainingConfig as Config), optimizer_config: forTfjs(optimizer.config) };
+    model.trainingConfig = {
+      loss: null,
+      metrics: [],
+      ...(json.trainingConfig as Config),
+      optimizer_config: forTfjs(optimizer.config),
+    };
   }
   return new Map([
     ["model.json", new TextEncoder().encode(JSON.stringify(model))],

@@ -11,7 +11,11 @@ const library = async (): Promise<typeof import("fflate")> => {
   try {
     return await import("fflate");
   } catch (error) {
-    throw new CheckpointError("A .keras file is an archive, which needs the package fflate", String((error as Error).message).split("\n")[0]!, "Install it: npm install fflate");
+    throw new CheckpointError(
+      "A .keras file is an archive, which needs the package fflate",
+      String((error as Error).message).split("\n")[0]!,
+      "Install it: npm install fflate",
+    );
   }
 };
 
@@ -28,7 +32,8 @@ export const unpack = async (bytes: Uint8Array, what: string): Promise<Entries> 
         room -= originalSize;
         if (room < 0) refuse(`entries that unpack to more than ${bytes.length + MOST_BYTES_MORE} bytes`);
         if (/^[/\\]|(^|[/\\])\.\.([/\\]|$)/.test(name)) refuse(`an entry outside of it, ${JSON.stringify(name)}`);
-        if (size > bytes.length || (compression === 0 && size !== originalSize)) refuse(`an entry of a wrong size, ${JSON.stringify(name)}`);
+        if (size > bytes.length || (compression === 0 && size !== originalSize))
+          refuse(`an entry of a wrong size, ${JSON.stringify(name)}`);
         return true;
       },
     });

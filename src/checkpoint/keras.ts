@@ -11,7 +11,13 @@ import { newWeights, readArchive, readWeights } from "./keras-store.js";
 import { type ReadFile, readTfjs } from "./keras-tfjs.js";
 
 /** A path (in Node), the bytes of a file, a File or Blob of a page; or the files of a TensorFlow.js model by name, "model.json" among them. */
-export type KerasSource = string | URL | Uint8Array | ArrayBuffer | Blob | Readonly<Record<string, Uint8Array | ArrayBuffer | Blob>>;
+export type KerasSource =
+  | string
+  | URL
+  | Uint8Array
+  | ArrayBuffer
+  | Blob
+  | Readonly<Record<string, Uint8Array | ArrayBuffer | Blob>>;
 
 export interface KerasOptions extends Hdf5Options {}
 
@@ -19,7 +25,26 @@ export interface KerasOptions extends Hdf5Options {}
  *  HDF5 files need the package h5wasm, .keras files fflate too.
  *  @throws CheckpointError for what is no such file, is damaged, or cannot be carried over; it names it. */
 export const readKeras = async (source: KerasSource, options: KerasOptions = {}): Promise<KerasModel> => {
-  const { bytes, what, readFile } = await opened(source);
+  const file = await opened(source);
+  try {
+    return await readOpened(file, options);
+  } catch (error) {
+    if (error instanceof CheckpointError) throw error;
+    // Whatever else a damaged file leads to.
+    throw Object.assign(
+      new CheckpointError(`${file.what} cannot be read`, String(error), "The file is damaged, or not of this format."),
+      { cause: error },
+    );
+  }
+};
+
+interface OpenedFile {
+  readonly bytes: Uint8Array;
+  readonly what: string;
+  readonly readFile: ReadFile;
+}
+
+const readOpened = async ({ bytes, what, readFile }: OpenedFile, options: KerasOptions): Promise<KerasModel> => {
   if (isHdf5(bytes)) {
     const contents = await readHdf5(bytes, what, options);
     return new KerasModel(isLegacy(contents) ? readLegacy(contents, what, options) : readWeights(contents, what, options));
@@ -27,7 +52,11 @@ export const readKeras = async (source: KerasSource, options: KerasOptions = {})
   if (bytes[0] === 0x50 && bytes[1] === 0x4b) return new KerasModel(await readArchive(bytes, what, options));
   const text = new TextDecoder().decode(bytes);
   if (/^\s*\{/.test(text)) return new KerasModel(await readTfjs(text, what, readFile));
-  throw new CheckpointError(`${what} is no file of Keras`, `${bytes.length} bytes that are neither HDF5, an archive nor JSON`, "Pass a .keras, .weights.h5 or .h5 file, or a model.json.");
+  throw new CheckpointError(
+    `${what} is no file of Keras`,
+    `${bytes.length} bytes that are neither HDF5, an archive nor JSON`,
+    "Pass a .keras, .weights.h5 or .h5 file, or a model.json.",
+  );
 };
 
 /** The bytes of the model's file. `format` "weights.h5" takes the weights out of a .keras file; every other must be the one that was read.
@@ -36,7 +65,10 @@ export const readKeras = async (source: KerasSource, options: KerasOptions = {})
 export function writeKeras(model: KerasModel, format: Exclude<KerasFormat, "tfjs">): Promise<Uint8Array>;
 export function writeKeras(model: KerasModel, format: "tfjs"): Promise<ReadonlyMap<string, Uint8Array>>;
 export function writeKeras(model: KerasModel, format?: KerasFormat): Promise<Uint8Array | ReadonlyMap<string, Uint8Array>>;
-export function writeKeras(model: KerasModel, format: KerasFormat = model.format): Promise<Uint8Array | ReadonlyMap<string, Uint8Array>> {
+export function writeKeras(
+  model: KerasModel,
+  format: KerasFormat = model.format,
+): Promise<Uint8Array | ReadonlyMap<string, Uint8Array>> {
   return model.bytes(format);
 }
 
@@ -50,14 +82,23 @@ export const kerasWeights = (
 ): KerasModel => {
   const arrays = [...variables].map(({ name, shape, dtype, value }) => ({ name, shape, dtype, value: value.slice() }));
   const twice = arrays.find(({ name }, i) => arrays.findIndex((other) => other.name === name) < i);
-  if (twice) throw new CheckpointError("Every variable needs a name of its own", `${show(twice.name)} twice`, "Name them as Keras does: dense/kernel, dense_1/kernel.");
+  if (twice)
+    throw new CheckpointError(
+      "Every variable needs a name of its own",
+      `${show(twice.name)} twice`,
+      "Name them as Keras does: dense/kernel, dense_1/kernel.",
+    );
   const model = new KerasModel(newWeights(arrays, dialect, options));
   return optimizer ? model.with({ optimizer }) : model;
 };
 
-const opened = async (source: KerasSource): Promise<{ bytes: Uint8Array; what: string; readFile: ReadFile }> => {
+const opened = async (source: KerasSource): Promise<OpenedFile> => {
   const alone: ReadFile = async (name) => {
-    throw new CheckpointError("A model of TensorFlow.js is several files", `its model.json without ${name}`, "Pass its path, or all files by name: { 'model.json': bytes, ... }.");
+    throw new CheckpointError(
+      "A model of TensorFlow.js is several files",
+      `its model.json without ${name}`,
+      "Pass its path, or all files by name: { 'model.json': bytes, ... }.",
+    );
   };
   if (typeof source === "string" || source instanceof URL) {
     const { readFile } = await import("node:fs/promises");
@@ -73,12 +114,20 @@ const opened = async (source: KerasSource): Promise<{ bytes: Uint8Array; what: s
     return { bytes: await read(path), what: String(path), readFile: beside };
   }
   if (source instanceof Uint8Array || source instanceof ArrayBuffer || source instanceof Blob)
-    return { bytes: await bytesOf(source), what: source instanceof Blob && "name" in source ? String(source.name) : "the file", readFile: alone };
+    return {
+      bytes: await bytesOf(source),
+      what: source instanceof Blob && "name" in source ? String(source.name) : "the file",
+      readFile: alone,
+    };
   const files = new Map(Object.entries(source ?? {}));
   const file = async (name: string): Promise<Uint8Array> => {
     const found = files.get(name);
     if (found) return bytesOf(found);
-    throw new CheckpointError(`The file ${show(name)} is missing`, [...files.keys()].join(", ") || "no files", "Pass all files of the model by name.");
+    throw new CheckpointError(
+      `The file ${show(name)} is missing`,
+      [...files.keys()].join(", ") || "no files",
+      "Pass all files of the model by name.",
+    );
   };
   return { bytes: await file("model.json"), what: "model.json", readFile: file };
 };

@@ -1,6 +1,7 @@
 /** From a file back into variables and an optimizer: everything is compared before anything is touched. */
 
 import type { Values } from "../backends/backend.js";
+import type { Config } from "../configuration.js";
 import { CheckpointError, OptionError, show } from "../errors.js";
 import { arrayOf, checkKinds, type Kind, oneOf, optional } from "../kinds.js";
 import { Optimizer } from "../optimizer.js";
@@ -9,7 +10,6 @@ import { ARRAYS } from "../rule/program.js";
 import type { UpdateRule } from "../rule/update-rule.js";
 import type { deserialize } from "../schedules/index.js";
 import { Variable, type VariableOptions } from "../variable.js";
-import type { Config } from "../configuration.js";
 import { isFunctionRate, isNamed, type Names, settingDifferences, tensorDifferences, variableDifferences } from "./compare.js";
 import type { JsonValue } from "./json.js";
 import { type Header, readHeader } from "./safetensors.js";
@@ -101,7 +101,10 @@ export const checkWhole = async (source: Source, onProgress?: OnProgress): Promi
  *  @throws CheckpointError that lists what differs, or says what is damaged. */
 export function loadCheckpoint<T extends AnyOptimizer>(source: CheckpointSource, options: IntoOptimizer<T>): Promise<Loaded<T>>;
 export function loadCheckpoint<T extends AnyOptimizer>(source: CheckpointSource, options: AsNewOptimizer<T>): Promise<Loaded<T>>;
-export async function loadCheckpoint<T extends AnyOptimizer>(given: CheckpointSource, options: LoadOptions<T>): Promise<Loaded<T>> {
+export async function loadCheckpoint<T extends AnyOptimizer>(
+  given: CheckpointSource,
+  options: LoadOptions<T>,
+): Promise<Loaded<T>> {
   const checked = checkLoadOptions(options);
   const source = await openSource(given);
   try {
@@ -113,23 +116,47 @@ export async function loadCheckpoint<T extends AnyOptimizer>(given: CheckpointSo
 
 /** @throws OptionError for options that are unknown, missing or not of their kind. */
 export const checkLoadOptions = <T extends AnyOptimizer>(options: LoadOptions<T>): LoadOptions<T> => {
-  const names = optional(arrayOf<string | RegExp>({ wanted: "a name or a RegExp", holds: (value) => typeof value === "string" || value instanceof RegExp }), []);
-  const object = optional({ wanted: "an object", holds: (value) => typeof value === "object" && value !== null } as Kind<object>, undefined);
+  const names = optional(
+    arrayOf<string | RegExp>({
+      wanted: "a name or a RegExp",
+      holds: (value) => typeof value === "string" || value instanceof RegExp,
+    }),
+    [],
+  );
+  const object = optional(
+    { wanted: "an object", holds: (value) => typeof value === "object" && value !== null } as Kind<object>,
+    undefined,
+  );
   const common = {
-    optimizer: { wanted: "an optimizer, or a class of them", holds: (value: unknown) => value instanceof Optimizer || isClass(value) },
-    variables: optional({ wanted: "variables", holds: (value) => typeof (value as Iterable<unknown>)?.[Symbol.iterator] === "function" } as Kind<object>, undefined),
+    optimizer: {
+      wanted: "an optimizer, or a class of them",
+      holds: (value: unknown) => value instanceof Optimizer || isClass(value),
+    },
+    variables: optional(
+      {
+        wanted: "variables",
+        holds: (value) => typeof (value as Iterable<unknown>)?.[Symbol.iterator] === "function",
+      } as Kind<object>,
+      undefined,
+    ),
     onlyHere: names,
     onlyInFile: names,
     onProgress: optional({ wanted: "a function", holds: (value) => typeof value === "function" } as Kind<OnProgress>, undefined),
   };
-  const special = isClass(options?.optimizer) ? { options: object, constraints: object, customObjects: object } : { settings: optional(oneOf("same", "mine"), "same") };
+  const special = isClass(options?.optimizer)
+    ? { options: object, constraints: object, customObjects: object }
+    : { settings: optional(oneOf("same", "mine"), "same") };
   return checkKinds<object>("loadCheckpoint", options, { ...common, ...special } as never) as LoadOptions<T>;
 };
 
-const isClass = <T>(value: unknown): value is OptimizerClass<T> => typeof value === "function" && value.prototype instanceof Optimizer;
+const isClass = <T>(value: unknown): value is OptimizerClass<T> =>
+  typeof value === "function" && value.prototype instanceof Optimizer;
 
 /** Compares, then loads. */
-export const loadWhole = async <T extends AnyOptimizer>(checkpoint: WholeCheckpoint, options: LoadOptions<T>): Promise<Loaded<T>> => {
+export const loadWhole = async <T extends AnyOptimizer>(
+  checkpoint: WholeCheckpoint,
+  options: LoadOptions<T>,
+): Promise<Loaded<T>> => {
   if (!isClass<T>(options.optimizer)) {
     const { settings } = options as IntoOptimizer<T>;
     return fill(checkpoint, options.optimizer, { ...options, strict: settings === "same", keepsRate: settings === "mine" });
@@ -149,12 +176,17 @@ export const loadWhole = async <T extends AnyOptimizer>(checkpoint: WholeCheckpo
 /** Options that say how a step runs, and not what it computes; and the rate that a function must give again. */
 const RUNS_ONLY: ReadonlySet<string> = new Set(["name", "backend", "threads", "jitCompile", "learningRate"]);
 
-const makeOptimizer = <T extends AnyOptimizer>({ source, description }: WholeCheckpoint, { optimizer: Class, options = {}, customObjects }: AsNewOptimizer<T>): T => {
+const makeOptimizer = <T extends AnyOptimizer>(
+  { source, description }: WholeCheckpoint,
+  { optimizer: Class, options = {}, customObjects }: AsNewOptimizer<T>,
+): T => {
   const { className, config, excluded } = description.optimizer;
   const differences = [
     ...(className === Class.rule.name ? [] : [`class: ${className} in the file, ${Class.rule.name} was asked for`]),
     ...(isFunctionRate(config.learning_rate) && !("learningRate" in options)
-      ? ["learning_rate: a function in the file, which cannot hold the function itself; none here. Pass options: { learningRate }"]
+      ? [
+          "learning_rate: a function in the file, which cannot hold the function itself; none here. Pass options: { learningRate }",
+        ]
       : []),
   ];
   refuseDifferences(source, differences);
@@ -168,16 +200,28 @@ const makeOptimizer = <T extends AnyOptimizer>({ source, description }: WholeChe
   }
 };
 
-const makeVariables = ({ source, header, description }: WholeCheckpoint, { constraints = {}, onlyInFile = [] }: AsNewOptimizer<AnyOptimizer>): Variable[] => {
+const makeVariables = (
+  { source, header, description }: WholeCheckpoint,
+  { constraints = {}, onlyInFile = [] }: AsNewOptimizer<AnyOptimizer>,
+): Variable[] => {
   const places = new Map(header.tensors.map((tensor) => [tensor.name, tensor]));
   const unknown = Object.keys(constraints).filter((name) => !description.variables.some((variable) => variable.name === name));
-  refuseDifferences(source, unknown.map((name) => `constraint of ${name}: no such variable in the file`));
+  refuseDifferences(
+    source,
+    unknown.map((name) => `constraint of ${name}: no such variable in the file`),
+  );
   return description.variables.flatMap(({ name }) => {
     if (isNamed(onlyInFile, name, `variables/${name}`)) return [];
     const place = places.get(`variables/${name}`);
     if (!place || !(place.dtype === "F32" || place.dtype === "F64"))
-      throw new CheckpointError(`${source.name} contradicts itself`, `variable ${show(name)}, whose tensor is ${place ? place.dtype : "missing"}`, "Use another copy.");
-    const value = new ARRAYS[place.dtype === "F32" ? "float32" : "float64"]((place.end - place.begin) / (place.dtype === "F32" ? 4 : 8));
+      throw new CheckpointError(
+        `${source.name} contradicts itself`,
+        `variable ${show(name)}, whose tensor is ${place ? place.dtype : "missing"}`,
+        "Use another copy.",
+      );
+    const value = new ARRAYS[place.dtype === "F32" ? "float32" : "float64"](
+      (place.end - place.begin) / (place.dtype === "F32" ? 4 : 8),
+    );
     const constraint = Object.hasOwn(constraints, name) ? constraints[name] : undefined;
     return [new Variable(value, { shape: place.shape, name, ...(constraint ? { constraint } : {}) })];
   });
@@ -221,10 +265,17 @@ const fill = async <T extends AnyOptimizer>(
       throw brokeOff(source, error);
     });
     for (const tensor of wanted) clearSignsOfNaN(tensor);
-    if (!isBuilt) for (const tensor of tensorsHere) if (tensor.array === "average" && !targets.has(tensor.name)) beginAverage(tensor, tensorsHere);
+    if (!isBuilt)
+      for (const tensor of tensorsHere)
+        if (tensor.array === "average" && !targets.has(tensor.name)) beginAverage(tensor, tensorsHere);
     restoreCounters(description, optimizer, model, keepsRate);
   });
-  return { optimizer, variables: new Map(model.map(({ name, variable }) => [name, variable])), user: description.user, metrics: description.metrics };
+  return {
+    optimizer,
+    variables: new Map(model.map(({ name, variable }) => [name, variable])),
+    user: description.user,
+    metrics: description.metrics,
+  };
 };
 
 /** The model as the optimizer will be built for it: what the file trains, in its order, and what is new. */
@@ -254,14 +305,27 @@ const beginAverage = ({ of, values }: StateTensor, tensors: readonly StateTensor
   values().set(tensors.find((other) => other.array === "w" && other.of === of)!.values());
 };
 
-const restoreCounters = ({ optimizer: saved, variables }: Description, optimizer: AnyOptimizer, model: readonly NamedVariable[], keepsRate: boolean): void => {
+const restoreCounters = (
+  { optimizer: saved, variables }: Description,
+  optimizer: AnyOptimizer,
+  model: readonly NamedVariable[],
+  keepsRate: boolean,
+): void => {
   const { state } = optimizer.live("load");
   const sameWindow = windowOf(saved.config) === windowOf(optimizer.getConfig());
   state.calls = sameWindow ? saved.calls : saved.iterations * windowOf(optimizer.getConfig());
   const { learning_rate: rate } = saved.config;
   if (!keepsRate && typeof rate === "number" && typeof state.learningRate === "number") state.learningRate = rate;
   const accumulating = new Set(sameWindow ? variables.filter((variable) => variable.accumulating).map(({ name }) => name) : []);
-  const names = new Map(model.flatMap(({ name, given, variable }) => [[given, name], [variable, name]] as const));
+  const names = new Map(
+    model.flatMap(
+      ({ name, given, variable }) =>
+        [
+          [given, name],
+          [variable, name],
+        ] as const,
+    ),
+  );
   for (const trained of state.trained) {
     const name = names.get(trained.variable) ?? names.get(trained.variable.target());
     trained.accumulated = name !== undefined && accumulating.has(name);
@@ -280,7 +344,9 @@ const windowDifferences = ({ optimizer: { config, calls } }: Description, optimi
 
 /** A name that names nothing is a slip. */
 const unusedNames = (option: string, names: Names, candidates: readonly string[]): string[] =>
-  names.filter((name) => !isNamed([name], ...candidates)).map((name) => `${option}: nothing is called ${show(name instanceof RegExp ? `${name}` : name)}`);
+  names
+    .filter((name) => !isNamed([name], ...candidates))
+    .map((name) => `${option}: nothing is called ${show(name instanceof RegExp ? `${name}` : name)}`);
 
 const MOST_LINES = 30;
 
@@ -290,12 +356,16 @@ const refuseDifferences = ({ name }: Source, differences: readonly string[]): vo
   if (differences.length > MOST_LINES) lines.push(`\n- and ${differences.length - MOST_LINES} more`);
   throw new CheckpointError(
     `${name} does not fit, and nothing was loaded:${lines.join("")}\n` +
-      "Make variables and optimizer as they were when it was saved. To load a part, name the rest in onlyHere and onlyInFile; to keep other settings, pass settings: \"mine\".",
+      'Make variables and optimizer as they were when it was saved. To load a part, name the rest in onlyHere and onlyInFile; to keep other settings, pass settings: "mine".',
   );
 };
 
 const brokeOff = ({ name }: Source, error: Error): CheckpointError =>
   Object.assign(
-    new CheckpointError(`Loading ${name} broke off, and left variables and state neither old nor new`, error.message, "Load again, from this file or another."),
+    new CheckpointError(
+      `Loading ${name} broke off, and left variables and state neither old nor new`,
+      error.message,
+      "Load again, from this file or another.",
+    ),
     { cause: error },
   );

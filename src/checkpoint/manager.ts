@@ -4,8 +4,16 @@ import { CheckpointError, OptionError } from "../errors.js";
 import { checkKinds, integerFrom, type Kind, oneOf, optional, text } from "../kinds.js";
 import { type BrowserFolder, type Folder, folderOf } from "./folder.js";
 import { inspectCheckpoint } from "./inspect.js";
-import { type AsNewOptimizer, checkLoadOptions, checkWhole, type IntoOptimizer, type Loaded, type LoadOptions, loadWhole } from "./load.js";
-import { saveCheckpoint, type SaveOptions } from "./save.js";
+import {
+  type AsNewOptimizer,
+  checkLoadOptions,
+  checkWhole,
+  type IntoOptimizer,
+  type Loaded,
+  type LoadOptions,
+  loadWhole,
+} from "./load.js";
+import { type SaveOptions, saveCheckpoint } from "./save.js";
 import { openSource } from "./source.js";
 import type { AnyOptimizer, Metrics } from "./state.js";
 
@@ -43,7 +51,12 @@ const SUFFIX = ".safetensors";
 /** Saves under new names, deletes what need not be kept, and finds the newest that is whole. One manager writes a folder at a time. */
 export class CheckpointManager {
   readonly #folder: Folder;
-  readonly #settings: { readonly keep: number; readonly best: string | null; readonly mode: "min" | "max"; readonly prefix: string };
+  readonly #settings: {
+    readonly keep: number;
+    readonly best: string | null;
+    readonly mode: "min" | "max";
+    readonly prefix: string;
+  };
 
   /** `folder` is a path (Node; made when the first checkpoint is saved) or a folder of OPFS.
    *  @throws OptionError for an option that is unknown or out of range. */
@@ -53,7 +66,10 @@ export class CheckpointManager {
       keep: optional(integerFrom(1), 3),
       best: optional(text, null),
       mode: optional(oneOf("min", "max"), "min"),
-      prefix: optional({ wanted: "letters, digits, - and _", holds: (value) => /^[\w-]+$/.test(value as string) } as Kind<string>, "checkpoint"),
+      prefix: optional(
+        { wanted: "letters, digits, - and _", holds: (value) => /^[\w-]+$/.test(value as string) } as Kind<string>,
+        "checkpoint",
+      ),
     });
   }
 
@@ -62,7 +78,11 @@ export class CheckpointManager {
   async save(options: SaveOptions): Promise<string> {
     const { best, prefix } = this.#settings;
     if (best !== null && typeof options.metrics?.[best] !== "number")
-      throw new OptionError(`A manager that keeps the best by ${best} needs it with each checkpoint`, `metrics: ${Object.keys(options.metrics ?? {}).join(", ") || "none"}`, `Pass metrics: { ${best} }.`);
+      throw new OptionError(
+        `A manager that keeps the best by ${best} needs it with each checkpoint`,
+        `metrics: ${Object.keys(options.metrics ?? {}).join(", ") || "none"}`,
+        `Pass metrics: { ${best} }.`,
+      );
     const number = Math.max(0, ...(await this.#files()).map((file) => file.number)) + 1;
     const name = `${prefix}-${`${number}`.padStart(6, "0")}${SUFFIX}`;
     await saveCheckpoint(await this.#folder.target(name), options).catch(async (error) => {
@@ -92,7 +112,10 @@ export class CheckpointManager {
   loadNewest<T extends AnyOptimizer>(options: IntoOptimizer<T>): Promise<LoadedFromFolder<T> | null>;
   loadNewest<T extends AnyOptimizer>(options: AsNewOptimizer<T>): Promise<LoadedFromFolder<T> | null>;
   async loadNewest<T extends AnyOptimizer>(options: LoadOptions<T>): Promise<LoadedFromFolder<T> | null> {
-    return this.#loadFirst((await this.#files()).map(({ name }) => name), options);
+    return this.#loadFirst(
+      (await this.#files()).map(({ name }) => name),
+      options,
+    );
   }
 
   /** Loads the best checkpoint that is whole, by the metric that the manager was made with. null when the folder has none.
@@ -100,11 +123,22 @@ export class CheckpointManager {
   loadBest<T extends AnyOptimizer>(options: IntoOptimizer<T>): Promise<LoadedFromFolder<T> | null>;
   loadBest<T extends AnyOptimizer>(options: AsNewOptimizer<T>): Promise<LoadedFromFolder<T> | null>;
   async loadBest<T extends AnyOptimizer>(options: LoadOptions<T>): Promise<LoadedFromFolder<T> | null> {
-    if (this.#settings.best === null) throw new OptionError("This manager has no metric to choose by", "best=null", 'Make it with best: "valLoss", or another metric.');
-    return this.#loadFirst(this.#byMetric(await this.list()).map(({ name }) => name), options);
+    if (this.#settings.best === null)
+      throw new OptionError(
+        "This manager has no metric to choose by",
+        "best=null",
+        'Make it with best: "valLoss", or another metric.',
+      );
+    return this.#loadFirst(
+      this.#byMetric(await this.list()).map(({ name }) => name),
+      options,
+    );
   }
 
-  async #loadFirst<T extends AnyOptimizer>(names: readonly string[], options: LoadOptions<T>): Promise<LoadedFromFolder<T> | null> {
+  async #loadFirst<T extends AnyOptimizer>(
+    names: readonly string[],
+    options: LoadOptions<T>,
+  ): Promise<LoadedFromFolder<T> | null> {
     const checked = checkLoadOptions(options);
     const skipped: { name: string; error: CheckpointError }[] = [];
     for (const name of names) {
@@ -120,7 +154,11 @@ export class CheckpointManager {
       }
     }
     if (skipped.length === 0) return null;
-    throw new CheckpointError("Every checkpoint of the folder is damaged", skipped.map(({ name, error }) => `${name}: ${error.message}`).join("; "), "Use a copy of the folder.");
+    throw new CheckpointError(
+      "Every checkpoint of the folder is damaged",
+      skipped.map(({ name, error }) => `${name}: ${error.message}`).join("; "),
+      "Use a copy of the folder.",
+    );
   }
 
   /** Names that this manager gives, newest first. */
@@ -142,7 +180,7 @@ export class CheckpointManager {
     const list = await this.list();
     const oldest = list[Math.min(list.length, this.#settings.keep) - 1]?.number ?? 0;
     const best = this.#settings.best === null ? undefined : this.#byMetric(list)[0];
-    for (const { name, number } of await this.#files()) if (number < oldest && name !== best?.name) await this.#folder.remove(name);
+    for (const { name, number } of await this.#files())
+      if (number < oldest && name !== best?.name) await this.#folder.remove(name);
   }
 }
-

@@ -4,7 +4,11 @@ import { OptionError, show } from "../errors.js";
 
 const builtin = async <Module>(name: string): Promise<Module> => {
   if (!(globalThis as { process?: { versions?: { node?: string } } }).process?.versions?.node)
-    throw new OptionError("A path can be used only where there is a file system, in Node", "a path in a browser", "Pass a file of OPFS, a Blob or a stream.");
+    throw new OptionError(
+      "A path can be used only where there is a file system, in Node",
+      "a path in a browser",
+      "Pass a file of OPFS, a Blob or a stream.",
+    );
   return import(/* @vite-ignore */ /* webpackIgnore: true */ `node:${name}`) as Promise<Module>;
 };
 
@@ -17,7 +21,12 @@ export const pathOf = (path: string | URL): string => {
     if (path === "") throw new OptionError("A path cannot be empty", '""', "Name a file.");
     return path;
   }
-  if (path.protocol !== "file:") throw new OptionError("A URL of a checkpoint must be that of a file", show(path.href), "Fetch it, and pass the Blob: await response.blob().");
+  if (path.protocol !== "file:")
+    throw new OptionError(
+      "A URL of a checkpoint must be that of a file",
+      show(path.href),
+      "Fetch it, and pass the Blob: await response.blob().",
+    );
   const text = decodeURIComponent(path.pathname);
   return /^\/[A-Za-z]:\//.test(text) ? text.slice(1) : text; // a drive of Windows
 };

@@ -43,7 +43,10 @@ export const byteLength = ({ dtype, shape }: Omit<TensorShape, "name">): number 
 
 /** The first bytes of a file that holds these tensors, in this order.
  *  @throws CheckpointError when they need more than 16 MiB. */
-export const encodeHeader = (tensors: readonly TensorShape[], metadata: Readonly<Record<string, string>>): Uint8Array => {
+export const encodeHeader = (
+  tensors: readonly TensorShape[],
+  metadata: Readonly<Record<string, string>>,
+): Uint8Array<ArrayBuffer> => {
   let end = 0;
   const entries = tensors.map(({ name, dtype, shape }) => {
     const begin = end;
@@ -55,7 +58,11 @@ export const encodeHeader = (tensors: readonly TensorShape[], metadata: Readonly
   const json = new TextEncoder().encode(text);
   const length = Math.ceil(json.length / LENGTH_BYTES) * LENGTH_BYTES; // spaces at the end: tensors begin at a multiple of 8
   if (length > MOST_HEADER_BYTES)
-    throw new CheckpointError("Names, configuration and your own JSON must fit into 16 MiB", `${length} bytes`, "Keep large data in files of its own.");
+    throw new CheckpointError(
+      "Names, configuration and your own JSON must fit into 16 MiB",
+      `${length} bytes`,
+      "Keep large data in files of its own.",
+    );
   const bytes = new Uint8Array(LENGTH_BYTES + length).fill(0x20);
   new DataView(bytes.buffer).setBigUint64(0, BigInt(length), true);
   bytes.set(json, LENGTH_BYTES);
@@ -80,7 +87,12 @@ const decodeHeader = (bytes: Uint8Array, { name, size }: Source, refuse: Refuse)
   if (!isObject(header)) return refuse(`a header that is ${show(header)}`);
   const { [METADATA]: given = {}, ...entries } = header;
   if (!isObject(given)) return refuse(`__metadata__=${show(given)}`);
-  const metadata = new Map(Object.entries(given).map(([key, text]) => [key, typeof text === "string" ? text : refuse(`${key}=${show(text)} in __metadata__`)]));
+  const metadata = new Map(
+    Object.entries(given).map(([key, text]) => [
+      key,
+      typeof text === "string" ? text : refuse(`${key}=${show(text)} in __metadata__`),
+    ]),
+  );
   const places = Object.entries(entries).map(([name, entry]) => placeOf(name, entry, bytes.length, refuse));
   places.sort((a, b) => a.begin - b.begin || a.end - b.end);
   let end = bytes.length;
@@ -94,9 +106,12 @@ const decodeHeader = (bytes: Uint8Array, { name, size }: Source, refuse: Refuse)
 
 const placeOf = (name: string, entry: unknown, dataBegin: number, refuse: Refuse): TensorPlace => {
   const { dtype, shape, data_offsets: offsets, ...unknown } = isObject(entry) ? entry : {};
-  const counts = (value: unknown): value is number[] => Array.isArray(value) && value.every((item) => Number.isSafeInteger(item) && item >= 0);
-  if (!counts(shape) || !counts(offsets) || offsets.length !== 2 || Object.keys(unknown).length > 0) return refuse(`tensor ${show(name)}: ${JSON.stringify(entry).slice(0, 200)}`);
-  if (typeof dtype !== "string" || !Object.hasOwn(ELEMENT_BYTES, dtype)) return refuse(`tensor ${show(name)} of dtype ${show(dtype)}`);
+  const counts = (value: unknown): value is number[] =>
+    Array.isArray(value) && value.every((item) => Number.isSafeInteger(item) && item >= 0);
+  if (!counts(shape) || !counts(offsets) || offsets.length !== 2 || Object.keys(unknown).length > 0)
+    return refuse(`tensor ${show(name)}: ${JSON.stringify(entry).slice(0, 200)}`);
+  if (typeof dtype !== "string" || !Object.hasOwn(ELEMENT_BYTES, dtype))
+    return refuse(`tensor ${show(name)} of dtype ${show(dtype)}`);
   const [begin, end] = offsets as [number, number];
   const wanted = byteLength({ dtype: dtype as TensorType, shape });
   if (end - begin !== wanted) return refuse(`tensor ${show(name)} of shape [${shape}] (${wanted} bytes) in ${end - begin} bytes`);
@@ -115,7 +130,12 @@ type Refuse = (received: string) => never;
 const refuseFor =
   ({ name }: Source): Refuse =>
   (received) => {
-    throw new CheckpointError(`${name} is not a whole safetensors file`, received, "It is damaged or of another format: use another copy.");
+    throw new CheckpointError(
+      `${name} is not a whole safetensors file`,
+      received,
+      "It is damaged or of another format: use another copy.",
+    );
   };
 
-const isObject = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null && !Array.isArray(value);
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);

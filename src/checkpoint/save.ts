@@ -24,7 +24,7 @@ export const saveCheckpoint = async (target: CheckpointTarget, options: SaveOpti
 /** The bytes of a checkpoint as a Blob, for a download: the browser may keep it on disk. */
 export const checkpointBlob = async (options: SaveOptions): Promise<Blob> => {
   const parts: Blob[] = [];
-  for await (const piece of checkpointPieces(options).pieces) parts.push(new Blob([piece as Uint8Array<ArrayBuffer>]));
+  for await (const piece of checkpointPieces(options).pieces) parts.push(new Blob([piece]));
   return new Blob(parts, { type: "application/octet-stream" });
 };
 
@@ -33,7 +33,10 @@ const object = (wanted: string): Kind<unknown> => ({ wanted, holds: (value) => t
 const checkSaveOptions = (options: SaveOptions): SaveOptions =>
   checkKinds<object>("saveCheckpoint", options, {
     optimizer: { wanted: "an optimizer of this library", holds: (value: unknown) => value instanceof Optimizer },
-    variables: optional({ wanted: "variables", holds: (value) => typeof (value as Iterable<unknown>)?.[Symbol.iterator] === "function" }, []),
+    variables: optional(
+      { wanted: "variables", holds: (value) => typeof (value as Iterable<unknown>)?.[Symbol.iterator] === "function" },
+      [],
+    ),
     user: optional({ wanted: "JSON", holds: () => true }, null),
     metrics: optional(object("an object of numbers"), {}),
     onProgress: optional({ wanted: "a function", holds: (value) => typeof value === "function" }, undefined),
@@ -41,7 +44,7 @@ const checkSaveOptions = (options: SaveOptions): SaveOptions =>
   } as never) as SaveOptions;
 
 /** The size of the file, and its bytes while the optimizer stands still. */
-export const checkpointPieces = (options: SaveOptions): { total: number; pieces: AsyncIterable<Uint8Array> } => {
+export const checkpointPieces = (options: SaveOptions): { total: number; pieces: AsyncIterable<Uint8Array<ArrayBuffer>> } => {
   const { onProgress, signal, ...content } = checkSaveOptions(options);
   const { tensors, metadata } = describe(content);
   const { total, pieces } = encodeTensors(tensors, metadata);

@@ -20,11 +20,12 @@ export interface BrowserFile {
   createWritable(options?: { mode?: string; keepExistingData?: boolean }): Promise<BrowserFileWriter>;
 }
 export interface BrowserFileWriter {
-  write(bytes: Uint8Array): Promise<void>;
+  write(bytes: Uint8Array<ArrayBuffer>): Promise<void>;
   close(): Promise<void>;
   abort(reason?: unknown): Promise<void>;
 }
-export const isBrowserFile = (value: unknown): value is BrowserFile => typeof (value as BrowserFile | null)?.createWritable === "function";
+export const isBrowserFile = (value: unknown): value is BrowserFile =>
+  typeof (value as BrowserFile | null)?.createWritable === "function";
 
 /** A path (Node), a File or another Blob (an upload, a downloaded response), a file of OPFS, or the bytes themselves. */
 export type CheckpointSource = string | URL | Blob | BrowserFile | Uint8Array | ArrayBuffer;
@@ -36,7 +37,11 @@ export const openSource = async (given: CheckpointSource): Promise<Source> => {
   if (given instanceof Blob) return blobSource(given, (given as Partial<File>).name ?? "the blob");
   if (given instanceof ArrayBuffer) return bytesSource(new Uint8Array(given));
   if (given instanceof Uint8Array) return bytesSource(new Uint8Array(given.buffer, given.byteOffset, given.length)); // no Buffer: its slice copies nothing
-  throw new OptionError("A checkpoint is read from a path, a File or Blob, a file of OPFS, or a Uint8Array", show(given), "Pass one of them.");
+  throw new OptionError(
+    "A checkpoint is read from a path, a File or Blob, a file of OPFS, or a Uint8Array",
+    show(given),
+    "Pass one of them.",
+  );
 };
 
 const bytesSource = (bytes: Uint8Array): Source => ({
@@ -56,7 +61,9 @@ const blobSource = (blob: Blob, name: string): Source => ({
 const openPath = async (path: string): Promise<Source> => {
   const { open } = await nodeFiles();
   const failed = (error: unknown): never => {
-    throw Object.assign(new CheckpointError(`${path} cannot be read`, (error as Error).message, "Check the path."), { cause: error });
+    throw Object.assign(new CheckpointError(`${path} cannot be read`, (error as Error).message, "Check the path."), {
+      cause: error,
+    });
   };
   const file = await open(path, "r").catch(failed);
   const { size } = await file.stat().catch(failed);

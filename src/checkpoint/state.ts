@@ -133,7 +133,9 @@ export const tensorsOf = ({ trained, arrays, added }: OptimizerState, model: rea
   const ofEach = (chosen: readonly string[]) =>
     model
       .filter((one) => one.trained)
-      .flatMap(({ name, variable, given }) => chosen.map((array) => tensor(array, name, variable, () => rowOf(given).array(array))));
+      .flatMap(({ name, variable, given }) =>
+        chosen.map((array) => tensor(array, name, variable, () => rowOf(given).array(array))),
+      );
   const shared = arrays.filter((array) => ["average", "accumulator"].includes(array));
   const addedNames = namesOf(added);
   return [
@@ -148,7 +150,12 @@ export const ruleName = (optimizer: AnyOptimizer): string => (optimizer.construc
 
 /** The tensors and the metadata of a checkpoint.
  *  @throws OptionError for `user` or `metrics` that are not JSON; BackendError after a step that broke off. */
-export const describe = ({ optimizer, variables = [], user = null, metrics = {} }: Content): { tensors: StateTensor[]; metadata: Record<string, string> } => {
+export const describe = ({
+  optimizer,
+  variables = [],
+  user = null,
+  metrics = {},
+}: Content): { tensors: StateTensor[]; metadata: Record<string, string> } => {
   const { state, classes } = optimizer.live("save");
   const model = modelOf(state, variables);
   const accumulating = new Set(state.trained.filter(({ accumulated }) => accumulated).map(({ variable }) => variable));
@@ -157,14 +164,23 @@ export const describe = ({ optimizer, variables = [], user = null, metrics = {} 
     config: optimizer.getConfig(),
     calls: state.calls,
     iterations: optimizer.iterations,
-    excluded: classes.excluded.flatMap(({ names, variables }) => [
-      ...(names ?? []).map((pattern) => new RegExp(pattern)),
-      ...(variables ?? []).map((one) => new RegExp(`^${escape(savedNameOf(one, model))}$`)),
-    ]).map(({ source, flags }) => ({ source, flags })),
+    excluded: classes.excluded
+      .flatMap(({ names, variables }) => [
+        ...(names ?? []).map((pattern) => new RegExp(pattern)),
+        ...(variables ?? []).map((one) => new RegExp(`^${escapePattern(savedNameOf(one, model))}$`)),
+      ])
+      .map(({ source, flags }) => ({ source, flags })),
   };
   const list = model.map(({ name, variable, trained }): SavedVariable => {
     const { learningRateMultiplier, weightDecay } = classes.settingsOf(variable);
-    return { name, trained, constraint: variable.constraint !== undefined, accumulating: accumulating.has(variable), learningRateMultiplier, weightDecay };
+    return {
+      name,
+      trained,
+      constraint: variable.constraint !== undefined,
+      accumulating: accumulating.has(variable),
+      learningRateMultiplier,
+      weightDecay,
+    };
   });
   return {
     tensors: tensorsOf(state, model),
@@ -182,10 +198,11 @@ export const describe = ({ optimizer, variables = [], user = null, metrics = {} 
 const finiteOrNull = (metrics: Metrics): Record<string, number | null> =>
   Object.fromEntries(Object.entries(metrics).map(([name, value]) => [name, Number.isFinite(value) ? value : null]));
 
-const escape = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&");
+const escapePattern = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&");
 
 const savedNameOf = (one: Variable | Values, model: readonly NamedVariable[]): string =>
-  model.find(({ variable }) => variable === one || variable.target() === one)?.variable.name ?? (one instanceof Variable ? one.name : nameOf(one));
+  model.find(({ variable }) => variable === one || variable.target() === one)?.variable.name ??
+  (one instanceof Variable ? one.name : nameOf(one));
 
 /** The metadata of a checkpoint, checked.
  *  @throws CheckpointError for another file, a newer version, or metadata that was tampered with. */
@@ -193,8 +210,10 @@ export const readDescription = ({ metadata }: Header, { name }: Source): Descrip
   const refuse = (received: string, remedy = "It is damaged, or another program wrote it."): never => {
     throw new CheckpointError(`${name} is not a checkpoint of this library`, received, remedy);
   };
-  if (metadata.get("format") !== FORMAT) refuse(`format=${show(metadata.get("format"))}`, "saveCheckpoint writes the format that this reads.");
-  if (metadata.get("version") !== VERSION) refuse(`version=${show(metadata.get("version"))}`, "A newer version of this library may read it.");
+  if (metadata.get("format") !== FORMAT)
+    refuse(`format=${show(metadata.get("format"))}`, "saveCheckpoint writes the format that this reads.");
+  if (metadata.get("version") !== VERSION)
+    refuse(`version=${show(metadata.get("version"))}`, "A newer version of this library may read it.");
   const part = <Value extends JsonValue>(key: string, holds: (value: JsonValue) => boolean): Value => {
     const value = parsePlainJson(metadata.get(key) ?? "", `${key} in the metadata of ${name}`);
     return holds(value) ? (value as Value) : refuse(`${key}=${JSON.stringify(value).slice(0, 200)}`);
@@ -203,29 +222,48 @@ export const readDescription = ({ metadata }: Header, { name }: Source): Descrip
     optimizer: part("optimizer", isSavedOptimizer) as unknown as SavedOptimizer,
     variables: part("variables", (value) => Array.isArray(value) && value.every(isSavedVariable)) as unknown as SavedVariable[],
     user: part("user", () => true),
-    metrics: metricsFrom(part("metrics", (value) => isObject(value) && Object.values(value).every((one) => one === null || typeof one === "number"))),
+    metrics: metricsFrom(
+      part("metrics", (value) => isObject(value) && Object.values(value).every((one) => one === null || typeof one === "number")),
+    ),
   };
 };
 
-const metricsFrom = (metrics: Readonly<Record<string, number | null>>): Metrics => Object.fromEntries(Object.entries(metrics).map(([name, value]) => [name, value ?? NaN]));
+const metricsFrom = (metrics: Readonly<Record<string, number | null>>): Metrics =>
+  Object.fromEntries(Object.entries(metrics).map(([name, value]) => [name, value ?? NaN]));
 
-const isObject = (value: JsonValue): value is { readonly [key: string]: JsonValue } => typeof value === "object" && value !== null && !Array.isArray(value);
+const isObject = (value: JsonValue): value is { readonly [key: string]: JsonValue } =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
 const isCount = (value: JsonValue | undefined): boolean => Number.isSafeInteger(value) && (value as number) >= 0;
 const isFlag = (value: JsonValue | undefined): boolean => typeof value === "boolean";
 const isAmount = (value: JsonValue | undefined): boolean => typeof value === "number" && value >= 0;
 const isPattern = (value: JsonValue): boolean => {
   try {
-    return isObject(value) && typeof value.source === "string" && typeof value.flags === "string" && Boolean(new RegExp(value.source, value.flags));
+    return (
+      isObject(value) &&
+      typeof value.source === "string" &&
+      typeof value.flags === "string" &&
+      Boolean(new RegExp(value.source, value.flags))
+    );
   } catch {
     return false;
   }
 };
 const isSavedOptimizer = (value: JsonValue): boolean =>
-  isObject(value) && typeof value.className === "string" && isObject(value.config ?? null) && isCount(value.calls) && isCount(value.iterations) &&
-  Array.isArray(value.excluded) && value.excluded.every(isPattern);
+  isObject(value) &&
+  typeof value.className === "string" &&
+  isObject(value.config ?? null) &&
+  isCount(value.calls) &&
+  isCount(value.iterations) &&
+  Array.isArray(value.excluded) &&
+  value.excluded.every(isPattern);
 const isSavedVariable = (value: JsonValue): boolean =>
-  isObject(value) && typeof value.name === "string" && isFlag(value.trained) && isFlag(value.constraint) && isFlag(value.accumulating) &&
-  isAmount(value.learningRateMultiplier) && isAmount(value.weightDecay);
+  isObject(value) &&
+  typeof value.name === "string" &&
+  isFlag(value.trained) &&
+  isFlag(value.constraint) &&
+  isFlag(value.accumulating) &&
+  isAmount(value.learningRateMultiplier) &&
+  isAmount(value.weightDecay);
 
 /** Shapes as they stand in errors. */
 export const showShape = ({ dtype, shape }: Pick<TensorShape, "dtype" | "shape">): string => `${dtype} [${shape}]`;

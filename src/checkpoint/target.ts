@@ -7,20 +7,31 @@ import { type BrowserFile, isBrowserFile } from "./source.js";
 
 /** A path (Node), a file of OPFS, or a stream of bytes: a download, a request's body. A path and a file of OPFS are replaced as a whole
  *  or not at all; what a stream does with half a checkpoint when saving fails (it is aborted) is the stream's matter. */
-export type CheckpointTarget = string | URL | BrowserFile | WritableStream<Uint8Array>;
+export type CheckpointTarget = string | URL | BrowserFile | WritableStream<Uint8Array<ArrayBuffer>>;
 
 /** Writes the chunks one after the other. A chunk may be reused once the next is asked for. */
-export const writeTo = async (target: CheckpointTarget, chunks: AsyncIterable<Uint8Array>): Promise<void> => {
+export const writeTo = async (target: CheckpointTarget, chunks: AsyncIterable<Uint8Array<ArrayBuffer>>): Promise<void> => {
   if (typeof target === "string" || target instanceof URL) return atomicWrite(pathOf(target), chunks);
   if (isBrowserFile(target)) return writeBrowserFile(target, chunks);
   if (target instanceof WritableStream) return writeStream(target, chunks);
-  throw new OptionError("A checkpoint is written to a path, a file of OPFS, or a WritableStream", show(target), "Pass one of them.");
+  throw new OptionError(
+    "A checkpoint is written to a path, a file of OPFS, or a WritableStream",
+    show(target),
+    "Pass one of them.",
+  );
 };
 
 /** OPFS writes to a copy, which takes the file's place when it is closed. */
-const writeBrowserFile = async (target: BrowserFile, chunks: AsyncIterable<Uint8Array>): Promise<void> => {
+const writeBrowserFile = async (target: BrowserFile, chunks: AsyncIterable<Uint8Array<ArrayBuffer>>): Promise<void> => {
   const refused = (error: unknown): never => {
-    throw Object.assign(new CheckpointError(`${target.name} cannot be written`, `${error}`, "Is another saver at it? An older checkpoint there is as it was."), { cause: error });
+    throw Object.assign(
+      new CheckpointError(
+        `${target.name} cannot be written`,
+        `${error}`,
+        "Is another saver at it? An older checkpoint there is as it was.",
+      ),
+      { cause: error },
+    );
   };
   const writer = await target.createWritable({ mode: "exclusive", keepExistingData: false }).catch(refused);
   try {
@@ -32,7 +43,10 @@ const writeBrowserFile = async (target: BrowserFile, chunks: AsyncIterable<Uint8
   }
 };
 
-const writeStream = async (target: WritableStream<Uint8Array>, chunks: AsyncIterable<Uint8Array>): Promise<void> => {
+const writeStream = async (
+  target: WritableStream<Uint8Array<ArrayBuffer>>,
+  chunks: AsyncIterable<Uint8Array<ArrayBuffer>>,
+): Promise<void> => {
   const writer = target.getWriter();
   try {
     for await (const chunk of chunks) {

@@ -24,14 +24,17 @@ export type OnProgress = (progress: { readonly bytes: number; readonly total: nu
 const bytesOf = ({ buffer, byteOffset, byteLength }: Values): Uint8Array => new Uint8Array(buffer, byteOffset, byteLength);
 
 /** The file that holds these tensors. Each piece is overwritten by the next. */
-export const encodeTensors = (tensors: readonly Tensor[], metadata: Readonly<Record<string, string>>): { total: number; pieces: Iterable<Uint8Array> } => {
+export const encodeTensors = (
+  tensors: readonly Tensor[],
+  metadata: Readonly<Record<string, string>>,
+): { total: number; pieces: Iterable<Uint8Array<ArrayBuffer>> } => {
   const checksums: TensorShape = { name: CHECKSUMS, dtype: "U32", shape: [tensors.length + 1] };
   const header = encodeHeader([...tensors, checksums], metadata);
   const total = tensors.reduce((sum, { values }) => sum + values().byteLength, header.length + 4 * (tensors.length + 1));
   return { total, pieces: piecesOf(header, tensors) };
 };
 
-function* piecesOf(header: Uint8Array, tensors: readonly Tensor[]): Generator<Uint8Array> {
+function* piecesOf(header: Uint8Array<ArrayBuffer>, tensors: readonly Tensor[]): Generator<Uint8Array<ArrayBuffer>> {
   const sums = new Uint32Array(tensors.length + 1);
   sums[0] = crc32(header);
   yield header;
@@ -57,8 +60,13 @@ function* piecesOf(header: Uint8Array, tensors: readonly Tensor[]): Generator<Ui
  *  @throws CheckpointError when there are no checksums. */
 export const namedTensors = ({ tensors }: Header, { name }: Source): readonly TensorPlace[] => {
   const last = tensors.at(-1);
-  if (last?.name === CHECKSUMS && last.dtype === "U32" && last.shape.length === 1 && last.shape[0] === tensors.length) return tensors.slice(0, -1);
-  throw new CheckpointError(`${name} is not a checkpoint of this library`, `a safetensors file without ${CHECKSUMS} at its end`, "Read it with the tool that wrote it.");
+  if (last?.name === CHECKSUMS && last.dtype === "U32" && last.shape.length === 1 && last.shape[0] === tensors.length)
+    return tensors.slice(0, -1);
+  throw new CheckpointError(
+    `${name} is not a checkpoint of this library`,
+    `a safetensors file without ${CHECKSUMS} at its end`,
+    "Read it with the tool that wrote it.",
+  );
 };
 
 /** Reads every tensor, in pieces that `take` is given with their place in the tensor, and compares all checksums.

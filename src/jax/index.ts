@@ -16,6 +16,7 @@ export const transformation =
   (options: TransformationOptions<NonNullable<ConstructorParameters<Core>[0]>> = {} as never): Transformation =>
     new Transformation(core.rule, options);
 
+/** Options of `adamax`. */
 export type AdamaxOptions = TransformationOptions<CoreOptions>;
 
 /** The optimizer that `tf.keras.optimizers.Adamax` documents, for jax-js. */

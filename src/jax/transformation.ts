@@ -104,6 +104,13 @@ export class Transformation {
 
   /** Takes the learning rate alone. */
   #advance(params: Tree, grads: Tree, state: State, learningRate: Rate | undefined): [values: np.Array[], state: State] {
+    const missing = stateNames(this.#rule.slots, this.#stepSettings).filter((name) => !(name in state.arrays));
+    if (missing.length > 0)
+      throw new ShapeError(
+        `The state must also have ${missing.join(", ")}`,
+        Object.keys(state.arrays).join(", ") || "no arrays",
+        "Pass what init or the step before returned, of an optimizer with the same options.",
+      );
     checkLike(params, grads, "Gradients");
     for (const [name, array] of Object.entries(state.arrays)) checkLike(params, array, `State ${show(name)}`);
     const classes = this.#classesOf(params);

@@ -16,7 +16,10 @@ class FitWatcher extends Callback {
 
   /** Also when training was stopped; not when it threw. */
   override async onTrainEnd(): Promise<void> {
-    this.#optimizer?.finalizeVariableValues();
+    const optimizer = this.#optimizer;
+    if (!optimizer?.useEma) return;
+    await optimizer.download();
+    optimizer.finalizeVariableValues();
   }
 }
 

@@ -24,6 +24,7 @@ class ModelOptimizer extends TensorOptimizer {
 /** A class of tf.Optimizers from a class of the core's: `const TfLion = tfOptimizer(Lion)`. */
 export const tfOptimizer = adapter(ModelOptimizer);
 
+/** Options of this Adamax. */
 export type AdamaxOptions = TensorOptions<CoreOptions>;
 
 /** The optimizer that `tf.keras.optimizers.Adamax` documents, as a tf.Optimizer. */

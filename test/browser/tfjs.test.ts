@@ -1,46 +1,132 @@
-/** Tensors on a GPU: TensorFlow.js' webgl backend, as Chromium runs it in software. */
+/** Tensors on a GPU: TensorFlow.js' webgl and webgpu backends, as Chromium runs them in software; and what only a browser can save to. */
 
 import * as tf from "@tensorflow/tfjs";
-import { Adamax as CoreAdamax, schedules, Variable } from "adamax";
-import { Adamax, registerAdamax } from "adamax/tfjs";
-import { describe, expect, test, vi } from "vitest";
+import "@tensorflow/tfjs-backend-webgpu";
+import { Adamax as CoreAdamax, type AdamaxOptions as CoreOptions, schedules, Variable } from "adamax";
+import { Adamax, type AdamaxOptions, registerAdamax } from "adamax/tfjs";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
 const wave = (length: number, phase: number): Float32Array =>
   Float32Array.from({ length }, (_, i) => Math.sin(i * 12.9898 + phase) * 2);
 
-test("on webgl: the same bits as the core, and no tensor left behind", async () => {
-  expect(await tf.setBackend("webgl")).toBe(true);
-  const options = { learningRate: 0.1, epsilon: 1e-7, useEma: true, globalClipnorm: 1, weightDecay: 0.1 };
-  const adamax = new Adamax(options);
-  const core = new CoreAdamax(options);
-  const tensor = tf.variable(tf.tensor(wave(600, 0), [20, 30]), true, "w");
-  const variable = new Variable(wave(600, 0), { shape: [20, 30] });
-  const snapshot = tensor.clone();
-  const { numTensors } = tf.memory();
-  for (let step = 1; step < 5; step++) {
-    tf.tidy(() => adamax.applyGradients({ w: tf.tensor(wave(600, step), [20, 30]) }));
-    core.applyGradients([[wave(600, step), variable]]);
-    expect(tensor.dataSync()).toEqual(variable.value);
-  }
-  expect(tf.memory().numTensors).toBe(numTensors);
-  expect(snapshot.dataSync()).toEqual(wave(600, 0));
-  adamax.finalizeVariableValues();
-  core.finalizeVariableValues();
-  expect(tensor.dataSync()).toEqual(variable.value);
+const options: [string, AdamaxOptions][] = [
+  ["no option", {}],
+  ["a schedule", { learningRate: new schedules.ExponentialDecay({ initialLearningRate: 0.1, decaySteps: 2, decayRate: 0.5 }) }],
+  ["betas", { learningRate: 0.1, beta1: 0.5, beta2: 0.5 }],
+  ["an epsilon of 1e-30", { learningRate: 0.1, epsilon: 1e-30 }],
+  ["weightDecay", { learningRate: 0.1, weightDecay: 0.5 }],
+  ["clipnorm", { learningRate: 0.1, clipnorm: 0.5 }],
+  ["clipvalue", { learningRate: 0.1, clipvalue: 0.5 }],
+  ["globalClipnorm", { learningRate: 0.1, globalClipnorm: 0.5 }],
+  ["an average", { learningRate: 0.1, useEma: true, emaMomentum: 0.5, emaOverwriteFrequency: 2 }],
+  ["an average from the first step", { learningRate: 0.1, useEma: true, emaStart: "firstStep" }],
+  ["accumulation", { learningRate: 0.1, gradientAccumulationSteps: 2, lossScaleFactor: 3 }],
+  ["groups", { groups: [{ names: ["^w$"], learningRateMultiplier: 0.5, weightDecay: 0.1 }], learningRate: 0.1 }],
+];
+
+describe.each(["webgl", "webgpu"])("on %s", (backend) => {
+  beforeEach(async () => {
+    expect(await tf.setBackend(backend)).toBe(true);
+  });
+  afterEach(() => tf.disposeVariables());
+
+  const shapes: Record<string, number[]> = { w: [20, 30], b: [5000], s: [] };
+  const names = Object.keys(shapes);
+  const gradient = (name: string, step: number) => wave(tf.util.sizeFromShape(shapes[name]!), step + name.charCodeAt(0));
+
+  test.each(options)("%s: the core's steps, and no tensor but the state is left behind", async (_, given) => {
+    const adamax = new Adamax(given);
+    expect(adamax.backend.name).toBe(backend);
+    const core = new CoreAdamax(given as unknown as CoreOptions);
+    const tensors = names.map((name) => tf.variable(tf.tensor(gradient(name, 0), shapes[name]), true, name));
+    const variables = names.map((name) => new Variable(gradient(name, 0), { shape: shapes[name]!, name }));
+    const snapshot = tensors[0]!.clone();
+    const counts: number[] = [];
+    let worst = 0; // in ulps of values between 1 and 2
+    const compare = async () => {
+      for (const [i, { value }] of variables.entries())
+        for (const [e, reached] of (await tensors[i]!.data()).entries())
+          worst = Math.max(worst, Math.abs(reached - value[e]!) / 2 ** -23);
+    };
+    for (let step = 1; step < 7; step++) {
+      tf.tidy(() =>
+        adamax.applyGradients(Object.fromEntries(names.map((name) => [name, tf.tensor(gradient(name, step), shapes[name])]))),
+      );
+      core.applyGradients(names.map((name, i) => [gradient(name, step), variables[i]!]));
+      counts.push(tf.memory().numTensors);
+      await compare();
+    }
+    await adamax.download();
+    adamax.finalizeVariableValues();
+    core.finalizeVariableValues();
+    await compare();
+    // The same operations, each rounded once. Norms are summed in float32 here and in float64 there.
+    const hasNorm = "clipnorm" in given || "globalClipnorm" in given;
+    expect(worst).toBeLessThanOrEqual(hasNorm ? 4 : 0);
+    expect(new Set(counts.slice(1)).size).toBe(1);
+    expect(await snapshot.data()).toEqual(gradient("w", 0));
+    const { numTensors } = tf.memory();
+    adamax.dispose();
+    expect(tf.memory().numTensors).toBeLessThan(numTensors);
+  });
+
+  test("fit trains a model, and ends with its averages", async () => {
+    const model = tf.sequential({ layers: [tf.layers.dense({ units: 1, inputShape: [1], kernelInitializer: "zeros" })] });
+    const optimizer = new Adamax({ learningRate: 0.2, useEma: true, emaMomentum: 0.8 });
+    model.compile({ optimizer, loss: "meanSquaredError" });
+    const xs = tf.linspace(-1, 1, 16).reshape([16, 1]);
+    await model.fit(xs, xs.mul(3).add(1), { epochs: 100, batchSize: 16, verbose: 0 });
+    const [kernel, bias] = await Promise.all(model.getWeights().map(async (weight) => (await weight.data())[0]));
+    expect(kernel).toBeCloseTo(3, 1);
+    expect(bias).toBeCloseTo(1, 1);
+    const averages = (await optimizer.getWeights()).filter(({ name }) => name.endsWith("/average"));
+    expect(await Promise.all(averages.map(async ({ tensor }) => (await tensor.data())[0]))).toEqual([kernel, bias]);
+  });
+
+  test("state saved after three steps makes the fourth", async () => {
+    const step = (adamax: Adamax, i: number) =>
+      tf.tidy(() => adamax.applyGradients({ w: tf.tensor(gradient("w", i), shapes.w) }));
+    const w = tf.variable(tf.tensor(gradient("w", 0), shapes.w), true, "w");
+    const first = new Adamax({ learningRate: 0.1, useEma: true });
+    for (let i = 1; i < 4; i++) step(first, i);
+    const saved = await first.getWeights();
+    const before = await w.data();
+    step(first, 4);
+    const wanted = await w.data();
+    const second = new Adamax({ learningRate: 0.1, useEma: true });
+    await second.setWeights(saved);
+    tf.tidy(() => w.assign(tf.tensor(before, shapes.w)));
+    step(second, 4);
+    expect(await w.data()).toEqual(wanted);
+    expect(second.iterations).toBe(4);
+  });
+
+  test("a NaN gradient poisons its own element and no other", async () => {
+    const w = tf.variable(tf.ones([5]), true, "w");
+    const adamax = new Adamax({ learningRate: 0.1, clipvalue: 1 });
+    for (const nan of [Number.NaN, 0]) tf.tidy(() => adamax.applyGradients({ w: tf.tensor1d([0, 1, nan, 2, 3]) }));
+    expect([...(await w.data())].map(Number.isNaN)).toEqual([false, false, true, false, false]);
+  });
+
+  test("with a backend of one's own the step runs there, with the core's bits", async () => {
+    const adamax = new Adamax({ learningRate: 0.1, globalClipnorm: 1, backend: "wasm" });
+    const core = new CoreAdamax({ learningRate: 0.1, globalClipnorm: 1 });
+    const tensor = tf.variable(tf.tensor(gradient("w", 0), shapes.w), true, "w");
+    const variable = new Variable(gradient("w", 0), { shape: shapes.w! });
+    for (let i = 1; i < 4; i++) {
+      tf.tidy(() => adamax.applyGradients({ w: tf.tensor(gradient("w", i), shapes.w) }));
+      core.applyGradients([[gradient("w", i), variable]]);
+    }
+    expect(await tensor.data()).toEqual(variable.value);
+  });
 });
 
-test("on webgl: fit trains a model, and ends with its averages", async () => {
+test("where webgl has 16-bit floats only, the step runs in float32 elsewhere", async () => {
   await tf.setBackend("webgl");
-  const model = tf.sequential({ layers: [tf.layers.dense({ units: 1, inputShape: [1], kernelInitializer: "zeros" })] });
-  const optimizer = new Adamax({ learningRate: 0.2, useEma: true, emaMomentum: 0.8 });
-  model.compile({ optimizer, loss: "meanSquaredError" });
-  const xs = tf.linspace(-1, 1, 16).reshape([16, 1]);
-  await model.fit(xs, xs.mul(3).add(1), { epochs: 100, batchSize: 16, verbose: 0 });
-  const [kernel, bias] = model.getWeights().map((weight) => weight.dataSync()[0]);
-  expect(kernel).toBeCloseTo(3, 1);
-  expect(bias).toBeCloseTo(1, 1);
-  const averages = (await optimizer.getWeights()).filter(({ name }) => name.endsWith("/average"));
-  expect(averages.map(({ tensor }) => tensor.dataSync()[0])).toEqual([kernel, bias]);
+  const has = tf.env().getBool("WEBGL_RENDER_FLOAT32_ENABLED");
+  tf.env().set("WEBGL_RENDER_FLOAT32_ENABLED", false);
+  expect(new Adamax().backend.name).toBe("wasm");
+  tf.env().set("WEBGL_RENDER_FLOAT32_ENABLED", has);
 });
 
 describe("saving in a browser", () => {

@@ -86,9 +86,13 @@ describe("a file system that fails", () => {
     ["renaming", "rename", "EPERM", 1],
   ] as const)("while %s (%s, %s, call %i): the old file stays", async (phase, call, code, nth) => {
     const { file, expectOld } = await withCheckpoint();
-    const error = await rejection(atomicWrite(file, [new Uint8Array(500_000), new Uint8Array(500_000)], { files: failing(call, code, nth) }));
+    const error = await rejection(
+      atomicWrite(file, [new Uint8Array(500_000), new Uint8Array(500_000)], { files: failing(call, code, nth) }),
+    );
     expect(error).toBeInstanceOf(CheckpointError);
-    expect(error.message).toMatch(new RegExp(`Saving .* failed while ${phase}\\. Received: ${code}.*An older checkpoint there is as it was`));
+    expect(error.message).toMatch(
+      new RegExp(`Saving .* failed while ${phase}\\. Received: ${code}.*An older checkpoint there is as it was`),
+    );
     expectOld();
   });
 
@@ -135,7 +139,9 @@ test("a folder that is read-only", async () => {
   const { path, file, expectOld } = await withCheckpoint();
   chmodSync(path, 0o555);
   onTestFinished(() => chmodSync(path, 0o755));
-  expect(saveAsNobody(file)).toMatch(/CheckpointError Saving .* failed while opening\. Received: EACCES.*Choose a folder that you may write to/);
+  expect(saveAsNobody(file)).toMatch(
+    /CheckpointError Saving .* failed while opening\. Received: EACCES.*Choose a folder that you may write to/,
+  );
   expectOld();
 });
 
@@ -150,7 +156,9 @@ test("a folder that is removed while saving: an error, and nothing comes back", 
   mkdirSync(path);
   const { file } = await withCheckpoint(path);
   const { optimizer } = trained({}, 1, BIG);
-  const error = await rejection(saveCheckpoint(file, { optimizer, onProgress: ({ bytes }) => bytes > 1e7 && rmSync(path, { recursive: true, force: true }) }));
+  const error = await rejection(
+    saveCheckpoint(file, { optimizer, onProgress: ({ bytes }) => bytes > 1e7 && rmSync(path, { recursive: true, force: true }) }),
+  );
   expect(error.message).toMatch(/failed while renaming\. Received: ENOENT/);
   expect(() => readdirSync(path)).toThrow("ENOENT");
 });
@@ -159,7 +167,11 @@ describe("two savers at once", () => {
   test("in one process: one at least is refused, and what is there is whole", async () => {
     const { path, file, optimizer } = await withCheckpoint();
     const { optimizer: other } = trained({}, 1, BIG);
-    const results = await Promise.allSettled([saveCheckpoint(file, { optimizer: other }), saveCheckpoint(file, { optimizer }), saveCheckpoint(file, { optimizer })]);
+    const results = await Promise.allSettled([
+      saveCheckpoint(file, { optimizer: other }),
+      saveCheckpoint(file, { optimizer }),
+      saveCheckpoint(file, { optimizer }),
+    ]);
     const refused = results.filter((result) => result.status === "rejected");
     expect(refused.length).toBeGreaterThanOrEqual(2);
     for (const { reason } of refused) expect(reason.message).toContain("Another saver is writing model.safetensors");
@@ -208,6 +220,8 @@ test("a file that is cut while it is loaded: no step until a load succeeds", asy
   const cut = ({ bytes, total }: { bytes: number; total: number }) => {
     if (bytes === total && ++rounds === 1) writeFileSync(file, readFileSync(file).subarray(0, 10e6)); // after the checks
   };
-  expect((await rejection(loadCheckpoint(file, { optimizer, onProgress: cut }))).message).toContain("broke off, and left variables and state neither old nor new");
+  expect((await rejection(loadCheckpoint(file, { optimizer, onProgress: cut }))).message).toContain(
+    "broke off, and left variables and state neither old nor new",
+  );
   expect(() => train(optimizer, variables, 1, 2)).toThrow("Variables and state are neither old nor new");
 });

@@ -21,7 +21,8 @@ const headerOnly = (text: string): Uint8Array => {
   bytes.set(header, 8);
   return bytes;
 };
-const full = (unit: string, begin: string, end: string) => begin + unit.repeat(Math.floor((2 ** 24 - begin.length - end.length - 20) / unit.length)) + end;
+const full = (unit: string, begin: string, end: string) =>
+  begin + unit.repeat(Math.floor((2 ** 24 - begin.length - end.length - 20) / unit.length)) + end;
 
 test.each([
   ["empty arrays", full("[],", '{"a":{"shape":[', "0]}}")],

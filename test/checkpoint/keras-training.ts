@@ -17,7 +17,9 @@ export const FOLDER = "fixtures/keras-files";
 const golden = JSON.parse(readFileSync("fixtures/keras-files.json", "utf8")) as { calls: number; trainings: Training[] };
 export const { calls, trainings } = golden;
 /** Those whose course in Python is known, with each of their files. */
-export const continued = trainings.flatMap((training) => (training.after ? training.files.map((file) => [file, training] as const) : []));
+export const continued = trainings.flatMap((training) =>
+  training.after ? training.files.map((file) => [file, training] as const) : [],
+);
 
 export const decode = (text: string): Float32Array => {
   const bytes = Buffer.from(text, "base64");
@@ -27,7 +29,14 @@ export const decode = (text: string): Float32Array => {
 /** A .weights.h5 file holds no configuration: this is how the Python script made its optimizer. */
 export const optionsOf = (name: string): AdamaxOptions => {
   const learningRate = new schedules.CosineDecay({ initialLearningRate: 0.1, decaySteps: 100, alpha: 0.1 });
-  const average = { learningRate, weightDecay: 0.01, globalClipnorm: 1, useEma: true, emaMomentum: 0.9, emaOverwriteFrequency: 6 };
+  const average = {
+    learningRate,
+    weightDecay: 0.01,
+    globalClipnorm: 1,
+    useEma: true,
+    emaMomentum: 0.9,
+    emaOverwriteFrequency: 6,
+  };
   return name === "keras-average" ? average : { learningRate: 0.01 };
 };
 export const givenFor = (file: string, { name }: Training): Adamax | AdamaxOptions =>
@@ -36,14 +45,21 @@ export const givenFor = (file: string, { name }: Training): Adamax | AdamaxOptio
 const f = Math.fround;
 
 /** The gradient that the Python script says in words: element i of trained variable v. */
-const gradientOf = (w: Float32Array, v: number): Float32Array => w.map((value, i) => f(f(value - (((7 * i + 3 * v) % 11) - 5) / 8) * 0.5));
+const gradientOf = (w: Float32Array, v: number): Float32Array =>
+  w.map((value, i) => f(f(value - (((7 * i + 3 * v) % 11) - 5) / 8) * 0.5));
 
 /** Goes on for `steps`. Where the optimizer divides gradients by a loss scale, they are given multiplied by it, as a scaled loss gives them. */
-export const train = (optimizer: Optimizer<never>, steps: number, afterStep: (step: number, variables: Variable[]) => void = () => {}): void => {
+export const train = (
+  optimizer: Optimizer<never>,
+  steps: number,
+  afterStep: (step: number, variables: Variable[]) => void = () => {},
+): void => {
   const scale = optimizer.settings.lossScaleFactor ?? 1;
   const variables = optimizer.trainableVariables;
   for (let step = 1; step <= steps; step++) {
-    optimizer.applyGradients(variables.map((one, v) => [gradientOf(one.value as Float32Array, v).map((value) => value * scale), one]));
+    optimizer.applyGradients(
+      variables.map((one, v) => [gradientOf(one.value as Float32Array, v).map((value) => value * scale), one]),
+    );
     afterStep(step, variables);
   }
 };

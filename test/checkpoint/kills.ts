@@ -29,7 +29,14 @@ export const killSavers = async (count: number, seed = 1): Promise<Kills> => {
   const folder = mkdtempSync(join(tmpdir(), "adamax-kills-"));
   const file = join(folder, "model.safetensors");
   const saver = join(folder, "saver.mjs"); // in one file, so that it starts fast
-  await build({ entryPoints: [fileURLToPath(new URL("killed-saver.ts", import.meta.url))], outfile: saver, bundle: true, format: "esm", platform: "node", logLevel: "error" });
+  await build({
+    entryPoints: [fileURLToPath(new URL("killed-saver.ts", import.meta.url))],
+    outfile: saver,
+    bundle: true,
+    format: "esm",
+    platform: "node",
+    logLevel: "error",
+  });
   const next = random(seed);
   const phases: Kills["phases"] = {};
   const broken: string[] = [];
@@ -39,14 +46,16 @@ export const killSavers = async (count: number, seed = 1): Promise<Kills> => {
       rmSync(file, { force: true });
       const aimed = i % 2 === 0 ? PHASES[(i / 2) % PHASES.length]! : null;
       const { phase, saved, saving } = await killOne(saver, file, aimed, next);
-      const entry = (phases[phase] ??= { kills: 0, newer: 0 });
+      phases[phase] ??= { kills: 0, newer: 0 };
+      const entry = phases[phase];
       entry.kills++;
       try {
         const { user } = await inspectCheckpoint(file, { verify: true });
         const { generation } = user as { generation: number };
         if (generation % 3 === 2) broken.push(`kill ${i} in ${phase}: generation ${generation}, whose saving broke off`);
         else if (generation === saving && saving !== saved) entry.newer++;
-        else if (generation !== saved) broken.push(`kill ${i} in ${phase}: generation ${generation}, after ${saved} was saved and ${saving} begun`);
+        else if (generation !== saved)
+          broken.push(`kill ${i} in ${phase}: generation ${generation}, after ${saved} was saved and ${saving} begun`);
       } catch (error) {
         broken.push(`kill ${i} in ${phase}: ${(error as Error).message}`);
       }
@@ -63,7 +72,12 @@ export const killSavers = async (count: number, seed = 1): Promise<Kills> => {
 };
 
 /** Starts a saver, waits until it has saved once, and kills it. */
-const killOne = (program: string, file: string, aimed: string | null, next: () => number): Promise<{ phase: string; saved: number; saving: number }> => {
+const killOne = (
+  program: string,
+  file: string,
+  aimed: string | null,
+  next: () => number,
+): Promise<{ phase: string; saved: number; saving: number }> => {
   const saver: ChildProcess = spawn(process.execPath, [program, file], {
     stdio: ["ignore", "pipe", "inherit"],
   });
@@ -94,7 +108,9 @@ const killOne = (program: string, file: string, aimed: string | null, next: () =
   });
   return new Promise((resolve, reject) => {
     saver.on("error", reject);
-    saver.on("close", (code, signal) => (signal === "SIGKILL" ? resolve(state) : reject(new Error(`The saver ended by itself: ${code}`))));
+    saver.on("close", (code, signal) =>
+      signal === "SIGKILL" ? resolve(state) : reject(new Error(`The saver ended by itself: ${code}`)),
+    );
   });
 };
 
@@ -102,7 +118,8 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const count = Number(process.argv[2] ?? 100);
   const { phases, broken, leftBehind } = await killSavers(count);
   console.log(`${count} savers killed. By the phase that had begun last:`);
-  for (const [phase, { kills, newer }] of Object.entries(phases)) console.log(`  ${phase}: ${kills}, of which ${newer} left the new checkpoint`);
+  for (const [phase, { kills, newer }] of Object.entries(phases))
+    console.log(`  ${phase}: ${kills}, of which ${newer} left the new checkpoint`);
   console.log(`temporary files: ${leftBehind.afterKills} after the kills, ${leftBehind.afterSaving} after one more saving`);
   console.log(broken.length === 0 ? "always the old or the new checkpoint, whole" : broken.join("\n"));
   if (broken.length > 0 || leftBehind.afterSaving > 0) process.exitCode = 1;

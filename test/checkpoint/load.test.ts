@@ -2,7 +2,7 @@
 
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Adamax, type AdamaxOptions, CheckpointError, defineRule, OptionError, Optimizer, schedules, Variable } from "adamax";
+import { Adamax, type AdamaxOptions, CheckpointError, defineRule, Optimizer, OptionError, schedules, Variable } from "adamax";
 import { checkpointBlob, inspectCheckpoint, loadCheckpoint, saveCheckpoint } from "adamax/checkpoint";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { folder, rejection, trained } from "./helpers.js";
@@ -26,7 +26,11 @@ const refusal = async (blob: Blob, options: AdamaxOptions, shapes: Shapes = SHAP
 
 describe("a mismatch leaves the optimizer as it was, and lists what differs", () => {
   test("shape, dtype, a missing and an additional variable", async () => {
-    const message = await refusal(await saved(), {}, { "dense/kernel": { shape: [5, 3] }, "dense/bias": { shape: [5], dtype: "float64" }, other: { shape: [2] } });
+    const message = await refusal(
+      await saved(),
+      {},
+      { "dense/kernel": { shape: [5, 3] }, "dense/bias": { shape: [5], dtype: "float64" }, other: { shape: [2] } },
+    );
     expect(message).toContain("variables/dense/kernel: F32 [3,5] in the file, F32 [5,3] here");
     expect(message).toContain("optimizer/norm/dense/bias: F32 [5] in the file, F64 [5] here");
     expect(message).toContain("variables/other: F32 [2] here, missing in the file");
@@ -48,9 +52,17 @@ describe("a mismatch leaves the optimizer as it was, and lists what differs", ()
     ["emaStart", { emaStart: "firstStep" }, 'ema_start: null in the file, "firstStep" here'],
     ["lossScaleFactor", { lossScaleFactor: 2 }, "loss_scale_factor: null in the file, 2 here"],
     ["gradientAccumulationSteps", { gradientAccumulationSteps: 2 }, "gradient_accumulation_steps: null in the file, 2 here"],
-    ["groups", { groups: [{ names: ["bias"], learningRateMultiplier: 2 }] }, "learning rate multiplier of dense/bias: 1 in the file, 2 here"],
+    [
+      "groups",
+      { groups: [{ names: ["bias"], learningRateMultiplier: 2 }] },
+      "learning rate multiplier of dense/bias: 1 in the file, 2 here",
+    ],
     ["a group's decay", { groups: [{ names: ["bias"], weightDecay: 2 }] }, "weight decay of dense/bias: 0 in the file, 2 here"],
-    ["a schedule", { learningRate: new schedules.CosineDecay({ initialLearningRate: 1, decaySteps: 9 }) }, "learning_rate: 0.001 in the file, CosineDecay"],
+    [
+      "a schedule",
+      { learningRate: new schedules.CosineDecay({ initialLearningRate: 1, decaySteps: 9 }) },
+      "learning_rate: 0.001 in the file, CosineDecay",
+    ],
     ["a function", { learningRate: () => 0.1 }, "learning_rate: 0.001 in the file, a function here"],
   ])("%s", async (_, options, expected) => {
     expect(await refusal(await saved(base), { ...base, ...options })).toContain(expected);
@@ -60,12 +72,16 @@ describe("a mismatch leaves the optimizer as it was, and lists what differs", ()
     const optimizer = new Adamax({ weightDecay: 0.1 });
     optimizer.excludeFromWeightDecay({ names: ["bias"] });
     optimizer.build(makeVariables());
-    expect(await refusal(await checkpointBlob({ optimizer }), { weightDecay: 0.1 })).toContain("weight decay of dense/bias: 0 in the file, 0.1 here");
+    expect(await refusal(await checkpointBlob({ optimizer }), { weightDecay: 0.1 })).toContain(
+      "weight decay of dense/bias: 0 in the file, 0.1 here",
+    );
   });
 
   test("the order of variables, in which norms are summed", async () => {
     const { scale, ...others } = SHAPES;
-    expect(await refusal(await saved(), {}, { scale: scale!, ...others })).toContain("build order: dense/kernel in the file, scale here, at place 1");
+    expect(await refusal(await saved(), {}, { scale: scale!, ...others })).toContain(
+      "build order: dense/kernel in the file, scale here, at place 1",
+    );
   });
 
   test("another class of optimizers", async () => {
@@ -94,8 +110,9 @@ describe("what a file cannot hold must be supplied again", () => {
   });
 
   test("constraints, each by the name of its variable", async () => {
-    const nonNegative = (value: Float32Array | Float64Array) => value.forEach((one, i) => void (value[i] = Math.max(0, one)));
-    const make = (constraint?: typeof nonNegative) => new Variable(Float32Array.of(1, 2), { name: "w", ...(constraint ? { constraint } : {}) });
+    const nonNegative = (value: Float32Array | Float64Array) => value.map((one) => Math.max(0, one));
+    const make = (constraint?: typeof nonNegative) =>
+      new Variable(Float32Array.of(1, 2), { name: "w", ...(constraint ? { constraint } : {}) });
     using optimizer = new Adamax();
     optimizer.build([make(nonNegative)]);
     const blob = await checkpointBlob({ optimizer });
@@ -103,7 +120,9 @@ describe("what a file cannot hold must be supplied again", () => {
     const error = await rejection(loadCheckpoint(blob, { optimizer: other, variables: [make()] }));
     expect(error.message).toContain("constraint of w: one in the file");
     expect((await rejection(loadCheckpoint(blob, { optimizer: Adamax }))).message).toContain("constraint of w: one in the file");
-    expect((await rejection(loadCheckpoint(blob, { optimizer: Adamax, constraints: { v: nonNegative } }))).message).toContain("constraint of v: no such variable");
+    expect((await rejection(loadCheckpoint(blob, { optimizer: Adamax, constraints: { v: nonNegative } }))).message).toContain(
+      "constraint of v: no such variable",
+    );
     using loaded = (await loadCheckpoint(blob, { optimizer: Adamax, constraints: { w: nonNegative } })).optimizer;
     expect(loaded.trainableVariables[0]!.constraint).toBe(nonNegative);
   });
@@ -149,7 +168,9 @@ describe("a part is loaded when it is asked for by name", () => {
   });
 
   test("a name that names nothing is an error", async () => {
-    expect(await refusal(await saved(), {}, SHAPES, { onlyHere: ["hed/kernel"] })).toContain('onlyHere: nothing is called "hed/kernel"');
+    expect(await refusal(await saved(), {}, SHAPES, { onlyHere: ["hed/kernel"] })).toContain(
+      'onlyHere: nothing is called "hed/kernel"',
+    );
     expect(await refusal(await saved(), {}, SHAPES, { onlyInFile: [/nothing/] })).toContain("onlyInFile: nothing is called");
   });
 
@@ -163,7 +184,9 @@ describe("a part is loaded when it is asked for by name", () => {
     const { optimizer } = trained({ gradientAccumulationSteps: 3 }, 0);
     await loadCheckpoint(await saved({}, 4), { optimizer, settings: "mine", onlyHere: [/^optimizer\/accumulator\//] });
     expect(optimizer.iterations).toBe(4);
-    const message = await refusal(await saved({ gradientAccumulationSteps: 2 }, 3), { gradientAccumulationSteps: 3 }, SHAPES, { settings: "mine" });
+    const message = await refusal(await saved({ gradientAccumulationSteps: 2 }, 3), { gradientAccumulationSteps: 3 }, SHAPES, {
+      settings: "mine",
+    });
     expect(message).toContain("gradient_accumulation_steps: 2 in the file, saved after 1 of them; 3 here");
   });
 });
@@ -177,17 +200,29 @@ test("a learning rate that was set by hand is restored", async () => {
 });
 
 test("variables that are not trained, arrays, and variables of one name are saved and found again", async () => {
-  const make = () => [new Variable(Float32Array.of(1, 2)), new Variable(Float32Array.of(3)), Float32Array.of(4, 5), new Variable(Float32Array.of(6), { name: "statistics" })] as const;
+  const make = () =>
+    [
+      new Variable(Float32Array.of(1, 2)),
+      new Variable(Float32Array.of(3)),
+      Float32Array.of(4, 5),
+      new Variable(Float32Array.of(6), { name: "statistics" }),
+    ] as const;
   const [a, b, array, statistics] = make();
   using optimizer = new Adamax({ learningRate: 0.5 });
-  optimizer.applyGradients([[Float32Array.of(1, 1), a], [Float32Array.of(1), b], [Float32Array.of(1, 1), array]]);
+  optimizer.applyGradients([
+    [Float32Array.of(1, 1), a],
+    [Float32Array.of(1), b],
+    [Float32Array.of(1, 1), array],
+  ]);
   const blob = await checkpointBlob({ optimizer, variables: [statistics, array] });
   const fresh = [...make()];
   for (const one of fresh) (one instanceof Variable ? one.value : one).fill(0);
   using other = new Adamax({ learningRate: 0.5 });
   const { variables } = await loadCheckpoint(blob, { optimizer: other, variables: fresh });
   expect([...variables.keys()]).toEqual(["variable", "variable#2", "variable_2", "statistics"]);
-  expect(fresh.map((one) => [...(one instanceof Variable ? one.value : one)])).toEqual([a, b, array, statistics].map((one) => [...(one instanceof Variable ? one.value : one)]));
+  expect(fresh.map((one) => [...(one instanceof Variable ? one.value : one)])).toEqual(
+    [a, b, array, statistics].map((one) => [...(one instanceof Variable ? one.value : one)]),
+  );
   other.applyGradients([[Float32Array.of(1, 1), fresh[2]!]]); // the array itself is trained
 });
 
@@ -207,7 +242,13 @@ describe("saving", () => {
     const { optimizer } = trained({}, 1);
     const user = { epoch: 3, random: [1, 2, { state: "a" }], done: false, nothing: null };
     expect((await loadCheckpoint(await checkpointBlob({ optimizer, user }), { optimizer })).user).toEqual(user);
-    for (const [value, place] of [[{ a: [1, NaN] }, "user.a[1]"], [{ f: () => 0 }, "user.f"], [{ d: new Date() }, "user.d"], [{ u: undefined }, "user.u"], [JSON.parse('{"__proto__":1}'), "user"]] as const)
+    for (const [value, place] of [
+      [{ a: [1, NaN] }, "user.a[1]"],
+      [{ f: () => 0 }, "user.f"],
+      [{ d: new Date() }, "user.d"],
+      [{ u: undefined }, "user.u"],
+      [JSON.parse('{"__proto__":1}'), "user"],
+    ] as const)
       expect((await rejection(checkpointBlob({ optimizer, user: value }))).message).toContain(`${place} must be JSON`);
     const circle: unknown[] = [];
     circle.push(circle);
@@ -260,7 +301,9 @@ describe("files", () => {
     const { tensors } = await inspectCheckpoint(bytes);
     const norm = tensors.find(({ name }) => name === "optimizer/norm/dense/bias")!;
     bytes[norm.begin + 3]! ^= 0x10;
-    expect(await refusal(new Blob([bytes]), {})).toContain("is damaged. Received: other checksums for optimizer/norm/dense/bias. Use another copy");
+    expect(await refusal(new Blob([bytes]), {})).toContain(
+      "is damaged. Received: other checksums for optimizer/norm/dense/bias. Use another copy",
+    );
     expect((await rejection(inspectCheckpoint(bytes, { verify: true }))).message).toContain("is damaged");
   });
 
@@ -269,13 +312,21 @@ describe("files", () => {
     const header = Buffer.from('{"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'.padEnd(56));
     const plain = Buffer.concat([Buffer.from([header.length, 0, 0, 0, 0, 0, 0, 0]), header, Buffer.alloc(4)]);
     expect((await rejection(loadCheckpoint(plain, { optimizer }))).message).toContain("is not a checkpoint of this library");
-    expect((await rejection(loadCheckpoint(Buffer.from("hello, world"), { optimizer }))).message).toContain("is not a whole safetensors file");
-    expect((await rejection(loadCheckpoint("/nowhere/at.all", { optimizer }))).message).toContain("/nowhere/at.all cannot be read");
+    expect((await rejection(loadCheckpoint(Buffer.from("hello, world"), { optimizer }))).message).toContain(
+      "is not a whole safetensors file",
+    );
+    expect((await rejection(loadCheckpoint("/nowhere/at.all", { optimizer }))).message).toContain(
+      "/nowhere/at.all cannot be read",
+    );
   });
 
   test("inspecting tells what is in it", async () => {
     const file = join(folder(), "model.safetensors");
-    await saveCheckpoint(file, { optimizer: trained({ gradientAccumulationSteps: 2 }, 5).optimizer, user: "note", metrics: { valLoss: 0.5, loss: NaN } });
+    await saveCheckpoint(file, {
+      optimizer: trained({ gradientAccumulationSteps: 2 }, 5).optimizer,
+      user: "note",
+      metrics: { valLoss: 0.5, loss: NaN },
+    });
     const { optimizer, variables, tensors, user, metrics, bytes } = await inspectCheckpoint(file);
     expect([optimizer.className, optimizer.calls, optimizer.iterations, optimizer.config.beta_1]).toEqual(["Adamax", 5, 2, 0.9]);
     expect(variables.map(({ name }) => name)).toEqual(["dense/kernel", "dense/bias", "scale"]);

@@ -2,11 +2,17 @@ import { readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs"
 import { join } from "node:path";
 import { Adamax, earlyStopping, fit, schedules, Variable } from "adamax";
 import { CheckpointManager, checkpoints, type TrainingPlace } from "adamax/checkpoint";
-import { describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { folder, rejection, trained } from "./helpers.js";
 import { everything } from "./steps.js";
 
-const numbers = (path: string) => readdirSync(path).map((name) => Number(/-0*(\d+)\.safetensors$/.exec(name)?.[1])).sort((a, b) => a - b);
+beforeEach(() => void vi.spyOn(console, "warn").mockImplementation(() => {}));
+afterEach(() => vi.restoreAllMocks());
+
+const numbers = (path: string) =>
+  readdirSync(path)
+    .map((name) => Number(/-0*(\d+)\.safetensors$/.exec(name)?.[1]))
+    .sort((a, b) => a - b);
 const damage = (file: string) => truncateSync(file, readFileSync(file).length - 1);
 
 describe("CheckpointManager", () => {
@@ -16,7 +22,11 @@ describe("CheckpointManager", () => {
     const { optimizer } = trained({}, 1);
     for (const valLoss of [0.9, 0.2, 0.5, NaN, 0.4, 0.3]) await manager.save({ optimizer, metrics: { valLoss } });
     expect(numbers(path)).toEqual([2, 5, 6]);
-    expect((await manager.list()).map(({ number, metrics }) => [number, metrics.valLoss])).toEqual([[6, 0.3], [5, 0.4], [2, 0.2]]);
+    expect((await manager.list()).map(({ number, metrics }) => [number, metrics.valLoss])).toEqual([
+      [6, 0.3],
+      [5, 0.4],
+      [2, 0.2],
+    ]);
     expect((await manager.loadBest({ optimizer }))?.name).toBe("checkpoint-000002.safetensors");
     await manager.save({ optimizer, metrics: { valLoss: 0.1 } });
     expect(numbers(path)).toEqual([6, 7]);
@@ -46,14 +56,18 @@ describe("CheckpointManager", () => {
     expect([found?.name, found?.user, found?.skipped.map(({ name }) => name)]).toEqual([names[0], 0, [names[2], names[1]]]);
     expect(everything(other, others)).toEqual(everything(optimizer, variables));
     damage(join(path, names[0]!));
-    expect((await rejection(manager.loadNewest({ optimizer: other }))).message).toContain("Every checkpoint of the folder is damaged");
+    expect((await rejection(manager.loadNewest({ optimizer: other }))).message).toContain(
+      "Every checkpoint of the folder is damaged",
+    );
   });
 
   test("the newest that is whole and does not fit is an error, not an older one", async () => {
     const manager = new CheckpointManager(folder());
     await manager.save({ optimizer: trained({}, 1).optimizer });
     await manager.save({ optimizer: trained({ beta1: 0.5 }, 1).optimizer });
-    expect((await rejection(manager.loadNewest({ optimizer: trained({}, 0).optimizer }))).message).toContain("beta_1: 0.5 in the file");
+    expect((await rejection(manager.loadNewest({ optimizer: trained({}, 0).optimizer }))).message).toContain(
+      "beta_1: 0.5 in the file",
+    );
   });
 
   test("damaged files do not count among those that are kept, and go when they are old", async () => {
@@ -81,8 +95,12 @@ describe("CheckpointManager", () => {
     expect(() => new CheckpointManager("x", { keep: 0 })).toThrow("keep of CheckpointManager");
     expect(() => new CheckpointManager("x", { prefix: "../x" })).toThrow("prefix of CheckpointManager");
     const { optimizer } = trained({}, 1);
-    expect((await rejection(new CheckpointManager(folder(), { best: "loss" }).save({ optimizer }))).message).toContain("Pass metrics: { loss }");
-    expect((await rejection(new CheckpointManager(folder()).loadBest({ optimizer }))).message).toContain("has no metric to choose by");
+    expect((await rejection(new CheckpointManager(folder(), { best: "loss" }).save({ optimizer }))).message).toContain(
+      "Pass metrics: { loss }",
+    );
+    expect((await rejection(new CheckpointManager(folder()).loadBest({ optimizer }))).message).toContain(
+      "has no metric to choose by",
+    );
   });
 });
 
@@ -92,7 +110,10 @@ describe("checkpoints, the callback of fit", () => {
     fit({
       optimizer,
       data: batches,
-      loss: (x: number) => ({ loss: (w.value[0]! * x - 3) ** 2, gradients: [[Float32Array.of(2 * x * (w.value[0]! * x - 3)), w]] as const }),
+      loss: (x: number) => ({
+        loss: (w.value[0]! * x - 3) ** 2,
+        gradients: [[Float32Array.of(2 * x * (w.value[0]! * x - 3)), w]] as const,
+      }),
       validation: { data: batches, loss: (x) => (w.value[0]! * x - 3) ** 2 },
       epochs,
       callbacks: [...callbacks],
@@ -100,7 +121,9 @@ describe("checkpoints, the callback of fit", () => {
     });
   const make = () => ({
     w: new Variable(Float32Array.of(0), { name: "w" }),
-    optimizer: new Adamax({ learningRate: new schedules.ExponentialDecay({ initialLearningRate: 0.1, decaySteps: 5, decayRate: 0.9 }) }),
+    optimizer: new Adamax({
+      learningRate: new schedules.ExponentialDecay({ initialLearningRate: 0.1, decaySteps: 5, decayRate: 0.9 }),
+    }),
   });
 
   test("a training that is resumed from an epoch's checkpoint ends with the bits of one that never stopped", async () => {
@@ -128,6 +151,8 @@ describe("checkpoints, the callback of fit", () => {
 
   test("an optimizer of another library is refused", async () => {
     const callback = checkpoints(new CheckpointManager(folder()));
-    expect((await rejection(callback.onEpochEnd({ epoch: 1, loss: 0 }, { optimizer: {} }))).message).toContain("Checkpoints are made of optimizers of this library");
+    expect((await rejection(callback.onEpochEnd({ epoch: 1, loss: 0 }, { optimizer: {} }))).message).toContain(
+      "Checkpoints are made of optimizers of this library",
+    );
   });
 });

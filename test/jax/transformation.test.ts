@@ -111,7 +111,7 @@ describe("references", () => {
   test.each([
     ["eagerly", false],
     ["under jit", true],
-  ])("%s, 40 steps need no more memory than 10", (_, compiled) => {
+  ])("%s, 40 steps need no more memory than 10", { timeout: 60_000 }, (_, compiled) => {
     const optimizer = adamax(options);
     const plain = (w: np.Array, g: np.Array, state: State) => {
       const [updates, next] = optimizer.update(g, state, w.ref);
@@ -276,6 +276,9 @@ describe("what is refused", () => {
     expect(thrown(() => optimizer.update(treeOf(1), state)).message).toMatch("Call update(grads, state, params)");
     expect(thrown(() => adamax().init(np.array([1, 2], { dtype: np.int32 }))).message).toMatch(
       "Parameter params must be float32 or float64. Received: int32.",
+    );
+    expect(thrown(() => adamax({ useEma: true }).step(treeOf(0), treeOf(1), state)).message).toMatch(
+      "The state must also have average",
     );
     expect(thrown(() => adamax().averages(state)).message).toMatch("useEma: true");
   });

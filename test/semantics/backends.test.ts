@@ -130,9 +130,12 @@ test("equal bits are told from unequal ones: -0 from 0, and a NaN only from a nu
   expect(differ(f32(Number.NaN, -0, 1e-45), f32(Number.NaN, -0, 1e-45))).toBe(false);
 });
 
-test.each(["wasm", "interpreter"] as const)("clipping each gradient leaves the first micro-batch its loss scale: %s", (backend) => {
-  using optimizer = new Adamax({ clipnorm: 1, lossScaleFactor: 0.5, gradientAccumulationSteps: 2, backend });
-  const w = new Variable(f32(0, 0), { name: "w" });
-  optimizer.applyGradients([[f32(1, 2), w]]);
-  expect([...state(optimizer, "accumulator")]).toEqual([2, 4]);
-});
+test.each(["wasm", "interpreter"] as const)(
+  "clipping each gradient leaves the first micro-batch its loss scale: %s",
+  (backend) => {
+    using optimizer = new Adamax({ clipnorm: 1, lossScaleFactor: 0.5, gradientAccumulationSteps: 2, backend });
+    const w = new Variable(f32(0, 0), { name: "w" });
+    optimizer.applyGradients([[f32(1, 2), w]]);
+    expect([...state(optimizer, "accumulator")]).toEqual([2, 4]);
+  },
+);

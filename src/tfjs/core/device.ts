@@ -51,6 +51,7 @@ export class DeviceBackend implements Backend {
   place(requests: readonly RowRequest[], _programs: readonly Program[], firstIndex: number): Row[] {
     const rows = requests.map((request, i) => new DeviceRow(request, firstIndex + i));
     this.#rows.push(...rows);
+    for (const { variable } of rows) variable.locate();
     return rows;
   }
 
@@ -72,6 +73,11 @@ export class DeviceBackend implements Backend {
         }
       });
     return { run: run as CompiledStep["run"] };
+  }
+
+  /** Reads everything without blocking. TensorFlow.js keeps what it has read until the next step, so that reading it again need not wait. */
+  async download(): Promise<void> {
+    await Promise.all(this.#rows.flatMap((row) => row.tensors.map((tensor) => tensor.data())));
   }
 
   /** Nothing moves here. */
@@ -98,6 +104,12 @@ class DeviceRow implements Row {
     return this.request.foreign as TensorVariable;
   }
 
+  /** Its value and its state, as far as there is any. */
+  get tensors(): tf.Tensor[] {
+    const { tensor } = this.variable;
+    return [...(tensor.isDisposed ? [] : [tensor]), ...this.#tensors.values()];
+  }
+
   /** A copy, read from the GPU. What is written to it counts from the next step on, for which a new copy must be asked. */
   array(name: string): Values {
     let copy = this.#copies.get(name);
@@ -115,10 +127,7 @@ class DeviceRow implements Row {
     if (name === "w") return tensor.isDisposed ? tf.zeros(tensor.shape) : tensor;
     if (name === "g") return (this.gradient && gradientTensor) ?? tf.zeros(tensor.shape);
     const copy = this.#copies.get(name);
-    if (copy) {
-      this.store(name, tf.tensor(copy, tensor.shape));
-      this.#copies.delete(name);
-    }
+    if (copy) this.store(name, tf.tensor(copy, tensor.shape));
     if (!this.#tensors.has(name)) this.store(name, tf.zeros(tensor.shape));
     return this.#tensors.get(name)!;
   }
@@ -126,6 +135,7 @@ class DeviceRow implements Row {
   store(name: string, value: tf.Tensor): void {
     if (name === "w") this.variable.assign(value);
     else {
+      this.#copies.delete(name);
       this.#tensors.get(name)?.dispose();
       this.#tensors.set(name, tf.keep(value));
     }

@@ -13,6 +13,7 @@ export type { NamedTensor } from "./weights.js";
 /** A class of tf.Optimizers from a class of the core's: `const TfLion = tfOptimizer(Lion)`. */
 export const tfOptimizer = adapter(TensorOptimizer);
 
+/** Options of this Adamax. */
 export type AdamaxOptions = TensorOptions<CoreOptions>;
 
 /** The optimizer that `tf.keras.optimizers.Adamax` documents, as a tf.Optimizer. */

@@ -86,7 +86,7 @@ export class TensorOptimizer extends tf.Optimizer {
     const variables = named.map(({ name }) => this.#variableOf(registered(name)));
     this.#train(variables);
     this.#core.applyGradients(this.#pairs(named, variables));
-    for (const variable of this.#trained) if (variable.settle()) variable.constrain();
+    for (const variable of this.#trained) if (variable.settle()) variable.constrainTensor();
   }
 
   #pairs(named: readonly NamedGradient[], variables: readonly TensorVariable[]): Iterable<GradientAndVariable> {
@@ -204,6 +204,12 @@ export class TensorOptimizer extends tf.Optimizer {
     this.#core.excludeFromWeightDecay({ variables: variables.map((variable) => this.#variableOf(variable)), names });
   }
 
+  /** Reads variables and state from a GPU without blocking the thread, for a call of finalizeVariableValues or swapAverages right after this. On
+   *  cpu and wasm, nothing. */
+  async download(): Promise<void> {
+    if (this.#near instanceof DeviceBackend) await this.#near.download();
+  }
+
   /** Writes the moving averages into the variables: the end of a training with useEma. Without useEma, nothing. */
   finalizeVariableValues(): void {
     if (this.useEma) this.#rewrite(() => this.#core.finalizeVariableValues());
@@ -255,6 +261,7 @@ export class TensorOptimizer extends tf.Optimizer {
   /** The state as TensorFlow.js saves it with a model. The tensors are this optimizer's: it frees them at the next call and in `dispose`. */
   override async getWeights(): Promise<NamedTensor[]> {
     tf.dispose(this.#handedOut.map(({ tensor }) => tensor));
+    await this.download();
     this.#near?.refresh();
     this.#handedOut = toWeights(this.#core.variables, this.#core.settings.name, this.#saved);
     return this.#handedOut;

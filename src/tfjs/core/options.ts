@@ -11,6 +11,7 @@ export interface LayerWeight {
   readonly constraint?: TensorConstraint | null;
 }
 
+/** What can be trained. */
 export type TrainableTensor = tf.Variable | LayerWeight;
 
 /** Variables that get settings of their own. A variable takes the first group that names it. */

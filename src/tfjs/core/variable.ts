@@ -81,7 +81,7 @@ export class TensorVariable extends Variable {
     return written;
   }
 
-  constrain(): void {
+  constrainTensor(): void {
     const { tensor, tensorConstraint } = this;
     if (tensorConstraint && !tensor.isDisposed) tf.tidy(() => tensor.assign(tensorConstraint.apply(tensor)));
   }

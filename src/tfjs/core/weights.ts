@@ -6,6 +6,7 @@ import type { Values } from "../../backends/backend.js";
 import { CheckpointError, show } from "../../errors.js";
 import type { StateVariable } from "../../state.js";
 
+/** A part of the saved state. */
 export interface NamedTensor {
   readonly name: string;
   readonly tensor: tf.Tensor;

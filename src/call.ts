@@ -1,0 +1,93 @@
+/** Which variables a call of applyGradients moves, and in which order. Its lists are kept from call to call: a step allocates nothing. */
+
+import type { Row, Values } from "./backends/backend.js";
+import { OptionError, ShapeError, show } from "./errors.js";
+import { checkGradient, type GradientAndVariable, nameOf } from "./gradients.js";
+import type { Trained } from "./state.js";
+import type { Variable } from "./variable.js";
+
+export class Call {
+  /** Those that get a gradient, in the order of the pairs. */
+  readonly trained: Trained[] = [];
+  /** Their rows in build order, which is the order in which norms are summed. */
+  readonly rows: Row[] = [];
+  #number = 0;
+
+  /** Checks every pair, and lists the variables that have a gradient.
+   *  @throws ShapeError for a gradient that does not fit, an unknown variable, or one named twice; OptionError when all gradients are null. */
+  collect(pairs: readonly GradientAndVariable[], known: ReadonlyMap<Variable | Values, Trained>): void {
+    const number = ++this.#number;
+    const list = this.trained;
+    let count = 0;
+    let missing: Trained[] | undefined;
+    for (let i = 0; i < pairs.length; i++) {
+      const pair = pairs[i]!;
+      const gradient = pair[0];
+      const variable = pair[1];
+      const trained = known.get(variable);
+      if (trained === undefined)
+        throw new ShapeError(
+          `This optimizer was built for ${known.size} other variables`,
+          `${nameOf(variable)}, which is not one of them`,
+          "Call optimizer.extend([variable]) first.",
+        );
+      if (trained.call === number)
+        throw new ShapeError(
+          "Each variable can stand only once in a call of applyGradients",
+          `${nameOf(variable)} twice`,
+          "Add its gradients up.",
+        );
+      trained.call = number;
+      if (gradient === null || gradient === undefined) {
+        missing = [...(missing ?? []), trained];
+        continue;
+      }
+      checkGradient(gradient, trained.variable);
+      trained.row.gradient = gradient;
+      list[count++] = trained;
+    }
+    if (list.length !== count) list.length = count;
+    if (count === 0)
+      throw new OptionError(
+        "No gradients provided for any variable",
+        "only null",
+        "Check that the loss depends on the variables.",
+      );
+    if (missing) warnMissing(missing);
+  }
+
+  /** What was accumulated is applied, also where this call brings no gradient: that counts as zero. */
+  addAccumulated(all: readonly Trained[]): void {
+    for (const trained of this.trained) trained.accumulated = false;
+    for (const trained of all)
+      if (trained.accumulated) {
+        trained.row.gradient = null;
+        this.trained.push(trained);
+      }
+  }
+
+  takeRows(): void {
+    const { rows, trained } = this;
+    let sorted = true;
+    for (let i = 0; i < trained.length; i++) {
+      rows[i] = trained[i]!.row;
+      sorted &&= i === 0 || rows[i - 1]!.index < rows[i]!.index;
+    }
+    if (rows.length !== trained.length) rows.length = trained.length;
+    if (!sorted) rows.sort((a, b) => a.index - b.index);
+  }
+
+  clear(): void {
+    this.trained.length = this.rows.length = 0;
+  }
+}
+
+/** Once for each variable: a frozen layer has no gradient in any step. */
+const warnMissing = (missing: readonly Trained[]): void => {
+  const fresh = missing.filter((trained) => !trained.warned);
+  if (fresh.length === 0) return;
+  for (const trained of fresh) trained.warned = true;
+  console.warn(
+    `adamax: no gradient for ${fresh.map(({ variable }) => `variable ${show(variable.name)}`).join(", ")}; left as they are. (Said once for each.)`,
+  );
+};

@@ -1,0 +1,90 @@
+#!/usr/bin/env node
+/** The command `adamax`. Exit codes: 0, 1 for a difference or a failure, 2 for wrong use. */
+
+import { Command, CommanderError, InvalidArgumentError } from "commander";
+import { convert, diff, inspect } from "./commands.js";
+
+const print = (line: string): void => void process.stdout.write(`${line}\n`);
+const complain = (line: string): void => void process.stderr.write(`${line}\n`);
+
+// Who reads only the beginning (| head) closes the pipe: that is no failure.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
+
+const count = (text: string): number => {
+  const value = Number(text);
+  if (Number.isInteger(value) && value >= 0) return value;
+  throw new InvalidArgumentError("It must be an integer of 0 or more.");
+};
+
+const program = new Command("adamax")
+  .description("Looks into, converts and compares checkpoints and files of Keras.")
+  .option("--debug", "show where an error came from")
+  .exitOverride()
+  .showHelpAfterError("(adamax --help shows how it is used)")
+  .addHelpText(
+    "after",
+    `
+Files: .safetensors (checkpoints of this library), .keras, .weights.h5, .h5, TensorFlow.js' model.json.
+Those of Keras need the packages h5wasm and fflate: npx -p adamax -p h5wasm -p fflate adamax inspect model.keras
+
+Exit codes: 0; 1 for a difference or a failure; 2 for wrong use.`,
+  );
+
+let code = 0;
+const examples = (...lines: string[]): string => `\nExamples:\n${lines.map((line) => `  $ adamax ${line}`).join("\n")}`;
+
+program
+  .command("inspect")
+  .description("what a file holds: optimizer, configuration, steps, and figures of every array")
+  .argument("<file>")
+  .option("--json", "as JSON")
+  .addHelpText("after", examples("inspect model.keras", "inspect run.safetensors --json | jq .steps"))
+  .action(async (file: string, options: { json?: boolean }) => {
+    code = await inspect(file, options, print);
+  });
+
+program
+  .command("convert")
+  .description("any readable format to any writable one")
+  .argument("<in>")
+  .argument("<out>", "its end tells the format")
+  .option("--force", "replace <out>")
+  .option("--into <file>", "take the architecture from this file of the format of <out>, and replace its weights and optimizer")
+  .option("--options <json>", "the optimizer's options, for files that do not hold them")
+  .addHelpText(
+    "after",
+    examples(
+      "convert model.keras model.weights.h5",
+      "convert model.keras run.safetensors",
+      "convert run.safetensors trained.keras --into model.keras",
+      `convert model.weights.h5 run.safetensors --options '{"learning_rate": 0.01}'`,
+    ),
+  )
+  .action(async (from: string, to: string, options: { force?: boolean; into?: string; options?: string }) => {
+    code = await convert(from, to, options, complain);
+  });
+
+program
+  .command("diff")
+  .description("which variables and settings differ, and by how many ulps; exits with 1 if any does")
+  .argument("<a>")
+  .argument("<b>")
+  .option("--ulps <n>", "differences up to so many ulps count as none", count)
+  .addHelpText("after", examples("diff before.keras after.keras", "diff ours.weights.h5 theirs.weights.h5 --ulps 4"))
+  .action(async (a: string, b: string, options: { ulps?: number }) => {
+    code = await diff(a, b, options, print);
+  });
+
+for (const command of program.commands) command.exitOverride().copyInheritedSettings(program);
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError) code = error.exitCode === 0 ? 0 : 2;
+  else {
+    const { debug } = program.opts<{ debug?: boolean }>();
+    complain(debug && error instanceof Error ? (error.stack ?? error.message) : `adamax: ${(error as Error)?.message ?? error}`);
+    code = 1;
+  }
+}
+process.exitCode = code;

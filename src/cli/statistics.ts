@@ -1,0 +1,48 @@
+/** Figures about arrays. Pure. */
+
+import { isFloating, type Numbers } from "../checkpoint/keras-arrays.js";
+
+export interface Statistics {
+  /** Of the finite numbers; null when there are none. */
+  readonly min: number | null;
+  readonly max: number | null;
+  readonly zeros: number;
+  readonly nonFinite: number;
+}
+
+export const statisticsOf = (values: Numbers): Statistics => {
+  let [min, max, zeros, nonFinite] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 0, 0];
+  for (let i = 0; i < values.length; i++) {
+    const value = Number(values[i]);
+    if (value === 0) zeros++;
+    if (!Number.isFinite(value)) nonFinite++;
+    else {
+      if (value < min) min = value;
+      if (value > max) max = value;
+    }
+  }
+  return min > max ? { min: null, max: null, zeros, nonFinite } : { min, max, zeros, nonFinite };
+};
+
+/** Elements that differ, and the largest distance in ulps: how many numbers of the type lie between. Two NaNs are the same. */
+export const distance = (a: Numbers, b: Numbers): { elements: number; ulps: number } => {
+  let [elements, ulps] = [0, 0];
+  const double = a instanceof Float64Array || b instanceof Float64Array;
+  for (let i = 0; i < a.length; i++) {
+    const [x, y] = [Number(a[i]), Number(b[i])];
+    if (x === y || (Number.isNaN(x) && Number.isNaN(y))) continue;
+    elements++;
+    const between = !isFloating(a) ? Math.abs(x - y) : Math.abs(Number(ordinal(x, double) - ordinal(y, double)));
+    ulps = Math.max(ulps, Number.isNaN(x) || Number.isNaN(y) ? Number.POSITIVE_INFINITY : between);
+  }
+  return { elements, ulps };
+};
+
+const view = new DataView(new ArrayBuffer(8));
+/** The place of a number among all of its type, in order. */
+const ordinal = (value: number, double: boolean): bigint => {
+  if (double) view.setFloat64(0, value);
+  else view.setFloat32(0, value);
+  const bits = double ? view.getBigInt64(0) : BigInt(view.getInt32(0));
+  return bits >= 0n ? bits : (double ? -(2n ** 63n) : -(2n ** 31n)) - bits;
+};

@@ -1,0 +1,68 @@
+/** The compiled steps of an optimizer: one for each thing that a call can do. */
+
+import type { Backend, CompiledStep } from "./backends/backend.js";
+import { clippingOf, type Settings } from "./options.js";
+import type { ClassSettings, RowClasses } from "./row-classes.js";
+import type { Program } from "./rule/program.js";
+import { composeStep, type StepSettings, type StepVariant, stateNames } from "./rule/step-program.js";
+import { bindRule, flushPeriod, type UpdateRule } from "./rule/update-rule.js";
+
+/** What a call does; which variables it does it to is another matter. */
+type Variant = Omit<StepVariant, "dtype" | "decays">;
+
+/** Every other variant of a step needs at most the scalars and arrays of this one. */
+const FULLEST: Variant = { accumulatesOnly: false, flushesSlots: true, startsAverage: false, overwrites: true };
+
+export class StepVariants {
+  /** The arrays that the step keeps for each variable. */
+  readonly arrays: readonly string[];
+  readonly #compose: (rowClass: ClassSettings, variant: Variant) => Program;
+  readonly #flushPeriod: number;
+  #compiled: (CompiledStep | undefined)[] = [];
+
+  constructor(
+    rule: UpdateRule,
+    hyperparameters: Readonly<Record<string, number>>,
+    readonly settings: Settings,
+    readonly classes: RowClasses,
+    readonly backend: Backend,
+  ) {
+    const stepSettings: StepSettings = {
+      clipping: clippingOf(settings),
+      lossScale: settings.lossScaleFactor ?? 1,
+      accumulationSteps: settings.gradientAccumulationSteps ?? 1,
+      emaMomentum: settings.useEma ? settings.emaMomentum : null,
+    };
+    const bound = bindRule(rule, hyperparameters);
+    this.#compose = ({ dtype, decays }, variant) => composeStep(rule.slots, bound, stepSettings, { dtype, decays, ...variant });
+    this.#flushPeriod = flushPeriod(rule, hyperparameters);
+    this.arrays = stateNames(rule.slots, stepSettings);
+  }
+
+  /** For each class, the program that needs most room. */
+  fullest(): Program[] {
+    return this.classes.list.map((rowClass) => this.#compose(rowClass, FULLEST));
+  }
+
+  /** There are classes that the compiled steps do not know. */
+  forget(): void {
+    this.#compiled = [];
+  }
+
+  /** The step of a call after `iterations` updates; `updates`: whether it makes one itself. Compiled when first needed. */
+  at(iterations: number, updates: boolean): CompiledStep {
+    const { emaOverwriteFrequency, emaStart, useEma } = this.settings;
+    const flushesSlots = iterations % this.#flushPeriod === 0;
+    const overwrites = useEma && emaOverwriteFrequency !== null && (iterations + 1) % emaOverwriteFrequency === 0;
+    const startsAverage = useEma && emaStart === "firstStep" && iterations === 0;
+    const key = updates ? 1 + (flushesSlots ? 1 : 0) + (overwrites ? 2 : 0) + (startsAverage ? 4 : 0) : 0;
+    let step = this.#compiled[key];
+    if (!step) {
+      const variant = { accumulatesOnly: !updates, flushesSlots, overwrites, startsAverage };
+      const programs = this.classes.list.map((rowClass) => this.#compose(rowClass, variant));
+      step = this.backend.compile(programs, this.classes.list);
+      this.#compiled[key] = step;
+    }
+    return step;
+  }
+}
