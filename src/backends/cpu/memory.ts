@@ -28,6 +28,8 @@ export interface Engine {
   readonly maxBytes: number;
   /** Threads that share a dispatch. */
   readonly threads: number;
+  /** Threads that are there for a step over so many elements; 1 where it is faster alone. */
+  threadsFor(elements: number): number;
   /** `bytes` zero bytes. */
   allocate(bytes: number): Memory;
   /** Compiles every pass of every program, and binds them to a segment: the result runs its pending jobs. The function of a job is

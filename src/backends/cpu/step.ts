@@ -124,10 +124,11 @@ class CpuStep implements CompiledStep {
 
   /** Whole blocks, so that norms are summed alike on any number of threads. */
   #partLength(rows: readonly CpuRow[], count: number): number {
-    const { threads } = this.#engine;
-    if (threads === 1) return Number.POSITIVE_INFINITY;
+    if (this.#engine.threads === 1) return Number.POSITIVE_INFINITY;
     let elements = 0;
     for (let i = 0; i < count; i++) elements += rows[i]!.request.length;
+    const threads = this.#engine.threadsFor(elements);
+    if (threads === 1) return Number.POSITIVE_INFINITY;
     return Math.max(LEAST_BLOCKS, Math.ceil(elements / threads / PARTS_PER_THREAD / BLOCK)) * BLOCK;
   }
 

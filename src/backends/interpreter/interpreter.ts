@@ -14,7 +14,16 @@ const CHUNK = 1024;
 export class InterpreterBackend extends CpuBackend {
   /** `why`: the reason for not running something faster. */
   constructor(why = "asked for") {
-    super({ name: "interpreter", why, maxBytes: 2 ** 32, threads: 1, allocate, compile, dispose() {} } satisfies Engine);
+    super({
+      name: "interpreter",
+      why,
+      maxBytes: 2 ** 32,
+      threads: 1,
+      threadsFor: () => 1,
+      allocate,
+      compile,
+      dispose() {},
+    } satisfies Engine);
   }
 }
 

@@ -90,13 +90,21 @@ export class ThreadPool {
     return instance;
   }
 
-  /** Whether sharing a dispatch would be faster than running it alone. */
+  /** Whether a step over so many elements should be cut into parts. */
+  attends(elements: number): boolean {
+    if (this.#isReadyFor(elements)) return true;
+    if (elements >= WORTH_SHARING && this.#alive > 0) this.#wakeForNext(elements);
+    return false;
+  }
+
+  #isReadyFor(elements: number): boolean {
+    if (elements < WORTH_SHARING || this.#alive === 0) return false;
+    return elements >= WORTH_WAKING || Atomics.load(this.#control, WORD.sleepers) < this.#alive;
+  }
+
+  /** Whether sharing a dispatch is faster than running it alone, and every worker has what it needs. */
   isWorth(instance: number, { elements, pending }: Dispatch): boolean {
-    if (elements < WORTH_SHARING || pending < 2 || this.#alive === 0) return false;
-    if (elements < WORTH_WAKING && Atomics.load(this.#control, WORD.sleepers) >= this.#alive) {
-      this.#wakeForNext(elements);
-      return false;
-    }
+    if (pending < 2 || !this.#isReadyFor(elements)) return false;
     for (const thread in this.#workers) if (!isLoaded(this.#control, Number(thread) + 1, instance)) return false;
     return true;
   }

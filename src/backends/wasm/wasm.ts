@@ -108,6 +108,10 @@ class WasmEngine implements Engine {
     return `${speed}; one thread${this.#options.threads === "auto" ? ": no model so far was large enough for more" : ""}`;
   }
 
+  threadsFor(elements: number): number {
+    return this.#pool?.attends(elements) ? this.threads : 1;
+  }
+
   allocate(bytes: number): Memory {
     if (this.threads === 1) this.#startThreads(bytes);
     const pages = Math.ceil(bytes / PAGE);
