@@ -11,7 +11,10 @@ export type Pointer = number;
 
 /** A job tells a pass where to work. Its words (32 bits each), followed by one pointer per array of the program: */
 export const JOB = { function: 0, length: 1, constants: 2, sums: 3, arrays: 4 } as const;
-export const JOBS = 1024;
+/** Jobs that a segment has room for: one for each variable, so that a pass is one dispatch, and some to cut large variables into. The most is what
+ *  threads can deal out at once: half of what fits 16 bits, because threads that claim in vain count on (wasm/claims.ts). */
+const LEAST_JOBS = 1024;
+const MOST_JOBS = 0x7fff;
 /** A scalar stands ready for vector loads: repeated over 16 bytes. */
 export const UNIFORM_BYTES = 16;
 /** Foreign arrays pass through memory in chunks of this many elements: large enough to amortise a call, small enough for the cache. */
@@ -145,7 +148,8 @@ const layOut = (requests: readonly RowRequest[], sizes: TableSizes, base: Pointe
     return pointer;
   };
   const jobBytes = (JOB.arrays + sizes.arrays) * 4;
-  const jobs = take(JOBS * jobBytes);
+  const capacity = Math.min(MOST_JOBS, Math.max(LEAST_JOBS, requests.length));
+  const jobs = take(capacity * jobBytes);
   const classConstants = Array.from({ length: sizes.classes }, () => take(sizes.uniforms * UNIFORM_BYTES));
   const staging = take(STAGING_BYTES);
   const zeros = take(BLOCK * 8);
@@ -157,7 +161,7 @@ const layOut = (requests: readonly RowRequest[], sizes: TableSizes, base: Pointe
     const constants = sizes.constantsPerRow ? take(sizes.uniforms * UNIFORM_BYTES) : classConstants[request.class]!;
     return { pointers, constants, sums: take(Math.ceil(request.length / BLOCK) * sizes.sums * 8) };
   });
-  return { jobBytes, jobs, classConstants, staging, zeros, scratchBytes, scratch, rows, end };
+  return { capacity, jobBytes, jobs, classConstants, staging, zeros, scratchBytes, scratch, rows, end };
 };
 
 export class Segment {
@@ -166,6 +170,8 @@ export class Segment {
   float64!: Float64Array;
   readonly rows: CpuRow[];
   readonly jobs: Pointer;
+  /** Jobs that can be pending. */
+  readonly capacity: number;
   readonly jobBytes: number;
   readonly classConstants: Pointer[];
   readonly staging: Pointer;
@@ -188,6 +194,7 @@ export class Segment {
   constructor(requests: readonly RowRequest[], firstIndex: number, sizes: TableSizes, engine: Engine) {
     this.memory = engine.allocate(layOut(requests, sizes, 0).end);
     const { rows, ...places } = layOut(requests, sizes, this.memory.base ?? 0);
+    this.capacity = places.capacity;
     this.jobBytes = places.jobBytes;
     this.jobs = places.jobs;
     this.classConstants = places.classConstants;
@@ -217,7 +224,8 @@ const rowBytes = (request: RowRequest, sizes: TableSizes): number => {
   const element = request.dtype === "float32" ? 4 : 8;
   const arrays = 2 + request.state.length;
   const sums = Math.ceil(request.length / BLOCK) * sizes.sums * 8;
-  return request.length * element * arrays + sums + sizes.uniforms * UNIFORM_BYTES + (arrays + 2) * ALIGNMENT;
+  const tables = sizes.uniforms * UNIFORM_BYTES + (JOB.arrays + sizes.arrays) * 4;
+  return request.length * element * arrays + sums + tables + (arrays + 2) * ALIGNMENT;
 };
 const TABLES_BYTES = 2 ** 20;
 

@@ -10,7 +10,6 @@ import {
   type Engine,
   hasVariableNorm,
   JOB,
-  JOBS,
   type Pointer,
   placeRows,
   type Segment,
@@ -229,7 +228,7 @@ class CpuStep implements CompiledStep {
       const count = Math.min(chunk, length - begin);
       const bytes = count * bytesPerElement;
       // Before anything is staged: a flush frees the staging area.
-      if (segment.pending === JOBS || segment.staged + 2 * (bytes + 64) > STAGING_BYTES) this.#flush(segment);
+      if (segment.pending === segment.capacity || segment.staged + 2 * (bytes + 64) > STAGING_BYTES) this.#flush(segment);
 
       let w = row.pointers[0]! + begin * bytesPerElement;
       let g = row.pointers[1]! + begin * bytesPerElement;
@@ -281,7 +280,7 @@ class CpuStep implements CompiledStep {
     const { segment, names, pointers, bytesPerElement } = row;
     const { words } = segment;
     const { buffers, passes } = plan.program;
-    if (segment.pending === JOBS) this.#flush(segment);
+    if (segment.pending === segment.capacity) this.#flush(segment);
     if (plan.arrays.length < buffers.length) plan.arrays.push(...buffers.map((name) => names.indexOf(name)));
     const job = jobAt(segment);
     words[job + JOB.function] = this.#functionOf(row, pass);
