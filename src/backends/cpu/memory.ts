@@ -206,6 +206,12 @@ export class Segment {
     this.refresh();
   }
 
+  /** No jobs are pending: they have run, or their step broke off. */
+  clear(): void {
+    this.returns.length = 0;
+    this.pending = this.elements = this.staged = 0;
+  }
+
   /** Makes the views anew: a memory that has grown has detached the old ones. */
   refresh(): void {
     const { buffer } = this.memory;

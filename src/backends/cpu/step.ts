@@ -111,14 +111,22 @@ class CpuStep implements CompiledStep {
   run(rows: readonly CpuRow[], count: number, parameters: StepParameters): void {
     for (const plan of this.#plans) this.#evaluate(plan, 0, parameters);
     this.#jobLength = this.#partLength(rows, count);
-    for (let pass = 0; pass < this.#passes; pass++) {
-      if (this.#constantsPerRow) this.#writeConstantsPerRow(rows, count, pass, parameters);
-      else this.#writeConstantsPerClass(rows, count, pass, parameters);
-      for (let i = 0; i < count; i++) this.#enqueue(rows[i]!, pass);
-      for (const segment of this.#open) this.#flush(segment);
+    try {
+      for (let pass = 0; pass < this.#passes; pass++) this.#runPass(rows, count, pass, parameters);
+    } finally {
+      // Where the step broke off, jobs are left. The next step must not run them.
+      for (const segment of this.#open) segment.clear();
       this.#open.length = 0;
-      if (pass + 1 < this.#passes) this.#joinSums(rows, count, pass);
     }
+  }
+
+  #runPass(rows: readonly CpuRow[], count: number, pass: number, parameters: StepParameters): void {
+    if (this.#constantsPerRow) this.#writeConstantsPerRow(rows, count, pass, parameters);
+    else this.#writeConstantsPerClass(rows, count, pass, parameters);
+    for (let i = 0; i < count; i++) this.#enqueue(rows[i]!, pass);
+    for (const segment of this.#open) this.#flush(segment);
+    this.#open.length = 0;
+    if (pass + 1 < this.#passes) this.#joinSums(rows, count, pass);
   }
 
   /** Whole blocks, so that norms are summed alike on any number of threads. */
@@ -307,8 +315,7 @@ class CpuStep implements CompiledStep {
       const from = pointer / row.bytesPerElement;
       row.request.foreign!.target().set(elementsOf(row).subarray(from, from + length), begin);
     }
-    segment.returns.length = 0;
-    segment.pending = segment.elements = segment.staged = 0;
+    segment.clear();
   }
 }
 

@@ -167,12 +167,16 @@ class WasmEngine implements Engine {
         if (!pool?.isWorth(instance, segment)) return alone();
         this.sharedPasses++;
         const done = pool.run(instance, segment);
-        if (done < segment.pending)
+        if (done < segment.pending) {
+          // One that is only slow would still write later, and count itself done in another step.
+          pool.dispose();
+          this.#lost = " less all of them, since one died in the middle of a step";
           throw new BackendError(
             "A worker thread died in the middle of a step, and left variables and state neither old nor new",
             `${done} of ${segment.pending} parts done`,
             "Load the last checkpoint into the variables and the optimizer.",
           );
+        }
       };
     };
   }
