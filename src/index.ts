@@ -1,14 +1,24 @@
 /** The public names of the core. */
 
 export { Adamax, type AdamaxOptions } from "./adamax.js";
-export type { Backend, CompiledStep, Gradient, Row, RowClass, RowRequest, StepParameters, Values } from "./backends/backend.js";
+export type {
+  Backend,
+  CompiledStep,
+  Gradient,
+  OnProgress,
+  Row,
+  RowClass,
+  RowRequest,
+  StepParameters,
+  Values,
+} from "./backends/backend.js";
 export { InterpreterBackend } from "./backends/interpreter/interpreter.js";
 export { WasmBackend } from "./backends/wasm/wasm.js";
 export type { Config, Dialect } from "./configuration.js";
 export { BackendError, CheckpointError, OptionError, ShapeError } from "./errors.js";
 export type { GradientAndVariable, LossAndGradients } from "./gradients.js";
 export { Optimizer } from "./optimizer.js";
-export type { Group, LearningRate, OptimizerOptions, Selection, Settings } from "./options.js";
+export type { BuildOptions, Group, LearningRate, OptimizerOptions, Selection, Settings } from "./options.js";
 export { abs, constant, Expression, globalNorm, ifPositive, max, min, norm, type Operand, sign } from "./rule/expression.js";
 export type { DType, Node, Pass, Program, Scalar } from "./rule/program.js";
 export {

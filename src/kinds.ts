@@ -80,6 +80,11 @@ export const text: Kind<string> = {
   wanted: "a string that is not empty",
   holds: (value) => typeof value === "string" && value !== "",
 };
+/** A function; of which parameters, only types say. */
+export const callable: Kind<(...args: never[]) => unknown> = {
+  wanted: "a function",
+  holds: (value) => typeof value === "function",
+};
 export const oneOf = <Value extends string>(...values: Value[]): Kind<Value> => ({
   wanted: values.map(show).join(" or "),
   holds: (value) => values.includes(value as Value),

@@ -8,6 +8,8 @@ import { BackendError, OptionError, ShapeError, show } from "./errors.js";
 import { checkGradient, checkLoss, type GradientAndVariable, type LossAndGradients, nameOf, variableOf } from "./gradients.js";
 import { check } from "./kinds.js";
 import {
+  type BuildOptions,
+  checkBuildOptions,
   checkOptions,
   checkSelection,
   learningRate,
@@ -126,15 +128,16 @@ export class Optimizer<Hyper extends string = never> {
 
   /** Takes the variables' values into the backend's memory and makes their state. Happens in the first applyGradients by itself.
    *  @throws OptionError when built already, BackendError when there is no memory or a variable belongs to another optimizer. */
-  build(variables: Iterable<Variable | Values>): void {
+  build(variables: Iterable<Variable | Values>, options: BuildOptions = {}): void {
     this.#assertUsable();
     this.#assertNotBuilt("build", "To add variables, call extend.");
-    this.extend(variables);
+    this.extend(variables, options);
   }
 
   /** More variables, after build. Their state begins as that of a new optimizer; the step count goes on. */
-  extend(variables: Iterable<Variable | Values>): void {
+  extend(variables: Iterable<Variable | Values>, options: BuildOptions = {}): void {
     this.#assertUsable();
+    const { onProgress } = checkBuildOptions(options);
     const added = new Map<Variable | Values, Variable>();
     for (const given of variables) {
       if (this.#byVariable.has(given) || added.has(given))
@@ -147,7 +150,7 @@ export class Optimizer<Hyper extends string = never> {
     const classes = this.#classes.list.length;
     const requests = list.map((variable) => this.#request(variable));
     if (this.#classes.list.length > classes) this.#steps.forget();
-    const rows = this.backend.place(requests, this.#steps.fullest(), this.#trained.length);
+    const rows = this.backend.place(requests, this.#steps.fullest(), this.#trained.length, onProgress);
     [...added.entries()].forEach(([given, variable], i) => {
       const row = rows[i]!;
       variable.adopt({ owner: this.settings.name, array: (name) => row.array(name) });

@@ -1,10 +1,11 @@
 /** Every option of an optimizer: its default, its range, and its name in Keras. Checked once, at the door. */
 
-import type { Backend, Values } from "./backends/backend.js";
+import type { Backend, OnProgress, Values } from "./backends/backend.js";
 import { OptionError, show } from "./errors.js";
 import {
   arrayOf,
   type Checked,
+  callable,
   checkKinds,
   either,
   flag,
@@ -80,6 +81,14 @@ export interface OptimizerOptions {
   threads?: number | "auto";
 }
 
+export interface BuildOptions {
+  /** Told, for large models, how much of the state's memory is ready. The first touch of fresh memory is slow: about 1 s per 3 GB. */
+  onProgress?: OnProgress;
+}
+
+export const checkBuildOptions = (options: BuildOptions): { onProgress: OnProgress | undefined } =>
+  checkKinds("build", options, { onProgress: optional(callable as Kind<OnProgress>, undefined) } as never);
+
 /** Every option with its value. Nothing is optional behind the door. */
 export interface Settings extends Checked<Omit<OptimizerOptions, "learningRate" | "backend" | "groups">> {
   readonly learningRate: number | LearningRateSchedule | (() => number);
@@ -89,7 +98,7 @@ export interface Settings extends Checked<Omit<OptimizerOptions, "learningRate" 
 
 export const learningRate: Kind<Settings["learningRate"]> = {
   wanted: `${nonNegative.wanted}, a schedule or a function`,
-  holds: (value) => nonNegative.holds(value) || value instanceof LearningRateSchedule || typeof value === "function",
+  holds: (value) => nonNegative.holds(value) || value instanceof LearningRateSchedule || callable.holds(value),
 };
 
 const isObject = (value: unknown): value is object => typeof value === "object" && value !== null;

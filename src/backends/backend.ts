@@ -70,13 +70,17 @@ export interface CompiledStep {
   run(rows: readonly Row[], count: number, parameters: StepParameters): void;
 }
 
+/** Told now and then how far something long has come. */
+export type OnProgress = (progress: { readonly bytes: number; readonly total: number }) => void;
+
 /** What makes steps. Two come with this package; yours may be a third. */
 export interface Backend {
   readonly name: string;
   /** What runs and, if something better exists, why not that; in words. */
   readonly why: string;
-  /** Makes room for variables; all or nothing. `programs` (one per class) are the fullest that will run on them, for sizing. */
-  place(requests: readonly RowRequest[], programs: readonly Program[], firstIndex: number): Row[];
+  /** Makes room for variables; all or nothing. `programs` (one per class) are the fullest that will run on them, for sizing.
+   *  `onProgress`: how much of the state's memory is ready. */
+  place(requests: readonly RowRequest[], programs: readonly Program[], firstIndex: number, onProgress?: OnProgress): Row[];
   /** A step of `programs`, of which `classes` says the scalars. */
   compile(programs: readonly Program[], classes: readonly RowClass[]): CompiledStep;
   /** Ends what runs beside the calling thread. Whoever made the backend calls it. Twice is harmless. */

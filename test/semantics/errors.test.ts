@@ -120,6 +120,16 @@ describe("options", () => {
     expectError(() => new Adamax(options), OptionError, [`${owner} has no such option`, arrived, `Did you mean ${near}?`]);
   });
 
+  test("an option of build that is not a function, or not known", () => {
+    const build = (options: object) => () => new Adamax().build([variable([1])], options);
+    expectError(build({ onProgress: 1 }), OptionError, [
+      "onProgress of build must be a function",
+      "onProgress=1",
+      "leave it out",
+    ]);
+    expectError(build({ progress: 1 }), OptionError, ["build has no such option", "progress=1", "Did you mean onProgress?"]);
+  });
+
   test("an unknown option that is like no other lists what there is", () => {
     expectError(() => new Adamax({ zigzag: 1 } as object), OptionError, [
       "Adamax has no such option",

@@ -260,6 +260,19 @@ describe("build and extend", () => {
     );
   });
 
+  test.each(["wasm", "interpreter"] as const)("%s: onProgress is told how much of the state's memory is ready", (backend) => {
+    const optimizer = new Adamax({ backend, useEma: true, threads: 1 });
+    const told: { bytes: number; total: number }[] = [];
+    optimizer.build([variable([1, 2]), new Variable(new Float64Array(3), { name: "b" })], {
+      onProgress: (now) => told.push(now),
+    });
+    const total = 3 * (2 * 4 + 3 * 8); // average, momentum and norm
+    expect(told.map((now) => now.total)).toEqual(told.map(() => total));
+    expect(told.map(({ bytes }) => bytes)).toEqual([8, 16, 24, 48, 72, total]);
+    optimizer.extend([variable([1], "late")], { onProgress: (now) => told.push(now) });
+    expect(told.at(-1)).toEqual({ bytes: 12, total: 12 });
+  });
+
   test("extend adds variables with a fresh state; the older ones and the step count go on", () => {
     using optimizer = new Adamax({ globalClipnorm: 100, weightDecay: 0.1 });
     using alone = new Adamax({ globalClipnorm: 100, weightDecay: 0.1 });

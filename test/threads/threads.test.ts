@@ -36,44 +36,63 @@ const untilShared = async (backend: WasmBackend, step: () => void) => {
   expect(backend.sharedPasses).toBeGreaterThan(0);
 };
 
-const trainingOf = (backend: WasmBackend, options: object) => {
-  const variables = SIZES.map((length, i) => new Variable(noise(length, i + 1), { shape: [length], name: `v${i}` }));
+/** Where the arrays of a training lie. */
+interface Places {
+  /** Gradients in arrays of the caller's, or only some of their rows. Default: in the backend's memory. */
+  readonly gradients?: "own" | "foreign" | "sparse";
+  /** Whether the backend adopts the variables. Default: yes. */
+  readonly adopt?: boolean;
+}
+
+const trainingOf = (backend: WasmBackend, options: object, { gradients = "own", adopt = true }: Places = {}) => {
+  const variables = SIZES.map((length, i) => new Variable(noise(length, i + 1), { shape: [length], name: `v${i}`, adopt }));
   const optimizer = new Adamax({ backend, ...options });
   let step = 0;
+  const gradientOf = (values: Float32Array, variable: Variable) => {
+    if (gradients === "foreign") return values;
+    if (gradients === "sparse") return new IndexedSlices(values.subarray(0, variable.length >> 1), everyOther(variable.length));
+    variable.gradient.set(values);
+    return variable.gradient;
+  };
   return {
     optimizer,
     variables,
-    /** With gradients in the backend's memory: only these steps are shared. */
     step() {
-      const gradients = GRADIENTS[step++ % GRADIENTS.length]!;
-      for (const [i, variable] of variables.entries()) variable.gradient.set(gradients[i]!);
-      optimizer.applyGradients(variables.map((variable) => [variable.gradient, variable]));
+      const values = GRADIENTS[step++ % GRADIENTS.length]!;
+      optimizer.applyGradients(variables.map((variable, i) => [gradientOf(values[i]!, variable), variable]));
     },
   };
 };
+
+/** Half of the rows, the later ones first. */
+const everyOther = (length: number): Int32Array => Int32Array.from({ length: length >> 1 }, (_, i) => length - 1 - 2 * i);
 
 afterEach(() => {
   vi.restoreAllMocks();
 });
 
 describe("the bits do not depend on the number of threads", () => {
-  test.each([
+  test.each<[string, object, Places?]>([
     ["plain", {}],
     ["norms of each variable", { clipnorm: 0.5 }],
     ["a norm of all, decay, average", { globalClipnorm: 1, weightDecay: 0.01, useEma: true, emaOverwriteFrequency: 3 }],
     ["accumulation", { gradientAccumulationSteps: 2, clipvalue: 0.5 }],
+    ["foreign gradients", {}, { gradients: "foreign" }],
+    ["foreign variables", { useEma: true }, { adopt: false }],
+    ["foreign variables and gradients, norms", { clipnorm: 0.5 }, { gradients: "foreign", adopt: false }],
+    ["listed rows, a norm of all", { globalClipnorm: 1 }, { gradients: "sparse" }],
   ])(
     "%s",
-    async (_, options) => {
+    async (_, options, places) => {
       const results: string[] = [];
       for (const threads of [1, 2, 3, 4, 7]) {
         const backend = new WasmBackend({ threads });
         // Workers start while a throw-away training runs; then the measured one is shared from its first steps on.
         if (threads > 1) {
-          const warmup = trainingOf(backend, options);
+          const warmup = trainingOf(backend, options, places);
           await untilShared(backend, () => warmup.step());
         }
-        const training = trainingOf(backend, options);
+        const training = trainingOf(backend, options, places);
         const before = backend.sharedPasses;
         for (let step = 0; step < 6; step++) {
           training.step();
@@ -88,18 +107,6 @@ describe("the bits do not depend on the number of threads", () => {
     },
     60_000,
   );
-});
-
-test("foreign and sparse gradients train beside shared steps", async () => {
-  const backend = new WasmBackend({ threads: 2 });
-  const table = new Variable(new Float32Array(1_200_000), { shape: [12_000, 100] });
-  using optimizer = new Adamax({ backend });
-  optimizer.build([table]);
-  await untilShared(backend, () => optimizer.applyGradients([[table.gradient, table]]));
-  optimizer.applyGradients([[new IndexedSlices(new Float32Array(200).fill(1), [3, 7]), table]]);
-  optimizer.applyGradients([[new Float32Array(1_200_000).fill(1), table]]);
-  expect(table.value[300]).toBeLessThan(0);
-  backend.dispose();
 });
 
 test("a worker that cannot start leaves a usable optimizer, and that is said once", async () => {

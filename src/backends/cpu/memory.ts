@@ -19,9 +19,19 @@ const MOST_JOBS = 0x7fff;
 export const UNIFORM_BYTES = 16;
 /** Foreign arrays pass through memory in chunks of this many elements: large enough to amortise a call, small enough for the cache. */
 export const CHUNK = 4 * BLOCK;
+const MOST_SLOTS = 16;
 export const MAX_THREADS = 256;
 /** Arrays begin on cache lines. */
 const ALIGNMENT = 64;
+
+/** Brings arrays that lie elsewhere to the jobs that need them. Both are called on the thread that runs the step, for each job in order:
+ *  `prepare` before it runs, `complete` after. A slot is free again when its job is complete. */
+export interface Stager {
+  prepare(job: number, slot: number): void;
+  complete(job: number, slot: number): void;
+}
+/** Runs the pending jobs of a segment. */
+export type SegmentRunner = (stager?: Stager) => void;
 
 /** What a CPU backend provides: memory, and a way to run programs over jobs in it. */
 export interface Engine {
@@ -37,7 +47,7 @@ export interface Engine {
   allocate(bytes: number): Memory;
   /** Compiles every pass of every program, and binds them to a segment: the result runs its pending jobs. The function of a job is
    *  class * passes + pass. */
-  compile(programs: readonly Program[]): (segment: Segment) => () => void;
+  compile(programs: readonly Program[]): (segment: Segment) => SegmentRunner;
   dispose(): void;
 }
 export interface Memory {
@@ -139,6 +149,13 @@ interface RowPlaces {
 const namesOf = (request: RowRequest): string[] => ["w", "g", ...request.state];
 const bytesPerElement = ({ dtype }: RowRequest): 4 | 8 => (dtype === "float32" ? 4 : 8);
 
+/** Slots for staging: one is enough for one thread; threads that share a step want several, half of them to work on while the others are
+ *  filled. They take a sixteenth of what the variables do, at most. */
+const slotsFor = (requests: readonly RowRequest[], slotBytes: number): number => {
+  const bytes = requests.reduce((sum, one) => sum + one.length * bytesPerElement(one) * namesOf(one).length, 0);
+  return Math.min(MOST_SLOTS, Math.max(1, Math.floor(bytes / 16 / slotBytes)));
+};
+
 /** The plan of a segment that begins at `base`: first the tables, then the variables one after the other. */
 const layOut = (requests: readonly RowRequest[], sizes: TableSizes, base: Pointer) => {
   let end = base;
@@ -151,7 +168,9 @@ const layOut = (requests: readonly RowRequest[], sizes: TableSizes, base: Pointe
   const capacity = Math.min(MOST_JOBS, Math.max(LEAST_JOBS, requests.length));
   const jobs = take(capacity * jobBytes);
   const classConstants = Array.from({ length: sizes.classes }, () => take(sizes.uniforms * UNIFORM_BYTES));
-  const staging = take(STAGING_BYTES);
+  const slotBytes = 2 * CHUNK * Math.max(...requests.map(bytesPerElement));
+  const slots = slotsFor(requests, slotBytes);
+  const staging = take(slots * slotBytes);
   const zeros = take(BLOCK * 8);
   const scratchBytes = sizes.sums * LANES * 8;
   const scratch = take(scratchBytes * MAX_THREADS);
@@ -161,7 +180,7 @@ const layOut = (requests: readonly RowRequest[], sizes: TableSizes, base: Pointe
     const constants = sizes.constantsPerRow ? take(sizes.uniforms * UNIFORM_BYTES) : classConstants[request.class]!;
     return { pointers, constants, sums: take(Math.ceil(request.length / BLOCK) * sizes.sums * 8) };
   });
-  return { capacity, jobBytes, jobs, classConstants, staging, zeros, scratchBytes, scratch, rows, end };
+  return { capacity, jobBytes, jobs, classConstants, staging, slotBytes, slots, zeros, scratchBytes, scratch, rows, end };
 };
 
 export class Segment {
@@ -174,22 +193,21 @@ export class Segment {
   readonly capacity: number;
   readonly jobBytes: number;
   readonly classConstants: Pointer[];
+  /** `slots` slots, each with room for a chunk of w and of g. */
   readonly staging: Pointer;
+  readonly slots: number;
+  readonly slotBytes: number;
   readonly zeros: Pointer;
   /** Room for the partial sums of a block, for each thread. */
   readonly scratch: Pointer;
   readonly scratchBytes: number;
   readonly memory: Memory;
-  /** Jobs written and not yet run, and staging memory in use by them. */
+  /** Jobs written and not yet run, and the elements in them. */
   pending = 0;
-  /** Elements in the pending jobs. */
   elements = 0;
-  staged = 0;
   /** Which row's whole job stands in each place of the table, and for which plan, so that a step like the last one writes none again. */
   readonly writtenRows: (CpuRow | undefined)[] = [];
   readonly writtenPlans: unknown[] = [];
-  /** Where staged values go back to after the jobs have run: row, first element, pointer, length. */
-  readonly returns: { row: CpuRow; begin: number; pointer: Pointer; length: number }[] = [];
 
   constructor(requests: readonly RowRequest[], firstIndex: number, sizes: TableSizes, engine: Engine) {
     this.memory = engine.allocate(layOut(requests, sizes, 0).end);
@@ -199,6 +217,8 @@ export class Segment {
     this.jobs = places.jobs;
     this.classConstants = places.classConstants;
     this.staging = places.staging;
+    this.slots = places.slots;
+    this.slotBytes = places.slotBytes;
     this.zeros = places.zeros;
     this.scratchBytes = places.scratchBytes;
     this.scratch = places.scratch;
@@ -206,10 +226,9 @@ export class Segment {
     this.refresh();
   }
 
-  /** No jobs are pending: they have run, or their step broke off. */
-  clear(): void {
-    this.returns.length = 0;
-    this.pending = this.elements = this.staged = 0;
+  /** Where in `words` the job at a place of the table begins. */
+  wordOf(place: number): number {
+    return (this.jobs + place * this.jobBytes) / 4;
   }
 
   /** Makes the views anew: a memory that has grown has detached the old ones. */
@@ -222,9 +241,6 @@ export class Segment {
   }
 }
 
-/** Room for a chunk of w and of g, in float64. */
-export const STAGING_BYTES = 2 * CHUNK * 8;
-
 /** Bytes that `request` takes in a segment, and what a segment takes before its first row: upper bounds, for splitting. */
 const rowBytes = (request: RowRequest, sizes: TableSizes): number => {
   const element = request.dtype === "float32" ? 4 : 8;
@@ -233,7 +249,7 @@ const rowBytes = (request: RowRequest, sizes: TableSizes): number => {
   const tables = sizes.uniforms * UNIFORM_BYTES + (JOB.arrays + sizes.arrays) * 4;
   return request.length * element * arrays + sums + tables + (arrays + 2) * ALIGNMENT;
 };
-const TABLES_BYTES = 2 ** 20;
+const TABLES_BYTES = 2 ** 20 + MOST_SLOTS * 2 * CHUNK * 8;
 
 /** Lays variables into as few segments as hold them, in order. All or nothing. */
 export const placeRows = (

@@ -4,7 +4,7 @@
 import type { Operation } from "../../rule/expression.js";
 import { BLOCK, LANES, type Pass, type Program } from "../../rule/program.js";
 import type { Values } from "../backend.js";
-import { type Engine, JOB, type Segment, UNIFORM_BYTES } from "../cpu/memory.js";
+import { type Engine, JOB, type Segment, type SegmentRunner, UNIFORM_BYTES } from "../cpu/memory.js";
 import { CpuBackend } from "../cpu/step.js";
 
 /** Elements whose intermediate values fit the first-level cache; divides BLOCK. */
@@ -29,12 +29,15 @@ export class InterpreterBackend extends CpuBackend {
 
 const allocate = (bytes: number) => ({ buffer: new ArrayBuffer(Math.ceil(bytes / 8) * 8) });
 
-const compile = (programs: readonly Program[]): ((segment: Segment) => () => void) => {
+const compile = (programs: readonly Program[]): ((segment: Segment) => SegmentRunner) => {
   const passes = programs.flatMap((program) => program.passes.map((pass) => new ChunkedPass(program, pass)));
-  return (segment) => () => {
-    const wordsPerJob = segment.jobBytes / 4;
-    for (let i = 0, job = segment.jobs / 4; i < segment.pending; i++, job += wordsPerJob)
-      passes[segment.words[job + JOB.function]!]!.run(segment.words, job, segment);
+  return (segment) => (stager) => {
+    for (let job = 0; job < segment.pending; job++) {
+      const word = segment.wordOf(job);
+      stager?.prepare(job, 0);
+      passes[segment.words[word + JOB.function]!]!.run(segment.words, word, segment);
+      stager?.complete(job, 0);
+    }
   };
 };
 

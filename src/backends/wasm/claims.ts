@@ -35,15 +35,16 @@ const threadWord = (thread: number): number => WORD.threads + thread * WORDS_PER
 /** Runs one job: where it is, and the scratch memory of the thread. */
 export type RunJob = (job: number, scratch: number) => void;
 
-/** Deals jobs [0, count) out in contiguous ranges. Everything else of the dispatch must be written before. */
-export const deal = (control: Int32Array, threads: number, count: number): void => {
+/** Deals jobs [begin, end) out in contiguous ranges. Everything else of the dispatch must be written before. */
+export const deal = (control: Int32Array, threads: number, begin: number, end: number): void => {
+  const count = end - begin;
   Atomics.store(control, WORD.done, 0);
   // One word holds where a range ends (upper half) and what is claimed next, so that both change at once.
   for (let thread = 0; thread < threads; thread++)
     Atomics.store(
       control,
       threadWord(thread),
-      (Math.floor((count * (thread + 1)) / threads) << 16) | Math.floor((count * thread) / threads),
+      ((begin + Math.floor((count * (thread + 1)) / threads)) << 16) | (begin + Math.floor((count * thread) / threads)),
     );
 };
 

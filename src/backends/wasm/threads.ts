@@ -1,5 +1,6 @@
 /** The calling thread's side of a pool of workers. */
 
+import type { Stager } from "../cpu/memory.js";
 import { controlBytes, deal, drain, isLoaded, type RunJob, WORD } from "./claims.js";
 import type { Message } from "./worker.js";
 
@@ -12,6 +13,8 @@ export interface Dispatch {
   readonly scratchBytes: number;
   /** Elements in all the jobs. */
   readonly elements: number;
+  /** Slots for arrays that lie elsewhere. */
+  readonly slots: number;
 }
 
 /** Elements from which a dispatch is shared with workers that spin, and from which sleeping ones are woken for it. Measured
@@ -103,8 +106,8 @@ export class ThreadPool {
   }
 
   /** Whether sharing a dispatch is faster than running it alone, and every worker has what it needs. */
-  isWorth(instance: number, { elements, pending }: Dispatch): boolean {
-    if (pending < 2 || !this.#isReadyFor(elements)) return false;
+  isWorth(instance: number, { elements, pending, slots }: Dispatch, isStaged: boolean): boolean {
+    if (pending < 2 || (isStaged && slots < 2) || !this.#isReadyFor(elements)) return false;
     for (const thread in this.#workers) if (!isLoaded(this.#control, Number(thread) + 1, instance)) return false;
     return true;
   }
@@ -117,31 +120,53 @@ export class ThreadPool {
     this.#foundAsleep = now;
   }
 
-  /** Runs the jobs on all threads. Returns how many are done: all, unless a worker died inside of one; what that was writing is
-   *  neither old nor new. */
-  run(instance: number, dispatch: Dispatch): number {
+  /** Runs the jobs on all threads. Returns whether all are done; if not, a worker died inside of one, and what that was writing is neither
+   *  old nor new. */
+  run(instance: number, dispatch: Dispatch, stager?: Stager): boolean {
     const control = this.#control;
     control[WORD.jobs] = dispatch.jobs;
     control[WORD.jobBytes] = dispatch.jobBytes;
     control[WORD.scratch] = dispatch.scratch;
     control[WORD.scratchBytes] = dispatch.scratchBytes;
     Atomics.store(control, WORD.instance, instance);
-    deal(control, this.threads, dispatch.pending);
-    Atomics.add(control, WORD.generation, 1);
-    if (Atomics.load(control, WORD.sleepers) > 0) Atomics.notify(control, WORD.generation);
-    drain(control, this.threads, 0, (number) => this.#runners[number]!);
+    if (stager) return this.#runStaged(dispatch, stager);
+    this.#begin(0, dispatch.pending);
     return this.#finish(dispatch.pending);
   }
 
-  /** Waits for the jobs that workers have claimed. */
-  #finish(jobs: number): number {
+  /** In batches: while workers run one, this thread fills the slots of the next. */
+  #runStaged({ pending, slots }: Dispatch, stager: Stager): boolean {
+    const batch = Math.floor(slots / 2);
+    for (let begin = 0, before = 0; before < pending; before = begin, begin = Math.min(begin + batch, pending)) {
+      const end = Math.min(begin + batch, pending);
+      for (let job = begin; job < end; job++) stager.prepare(job, job % (2 * batch));
+      if (before < begin && !this.#finish(begin - before)) return false;
+      if (begin < end) this.#begin(begin, end);
+      for (let job = before; job < begin; job++) stager.complete(job, job % (2 * batch));
+    }
+    return true;
+  }
+
+  /** Offers jobs [begin, end) to the workers. */
+  #begin(begin: number, end: number): void {
     const control = this.#control;
-    for (let i = 0; i < 1000; i++) if (Atomics.load(control, WORD.done) === jobs) return jobs;
+    deal(control, this.threads, begin, end);
+    Atomics.add(control, WORD.generation, 1);
+    if (Atomics.load(control, WORD.sleepers) > 0) Atomics.notify(control, WORD.generation);
+  }
+
+  /** Takes part in the `jobs` jobs that were begun until all are claimed, and waits for those that workers have claimed. Returns whether
+   *  all are done. */
+  #finish(jobs: number): boolean {
+    const control = this.#control;
+    drain(control, this.threads, 0, (number) => this.#runners[number]!);
+    for (let i = 0; i < 1000; i++) if (Atomics.load(control, WORD.done) === jobs) return true;
     const begin = performance.now();
     for (;;) {
       const done = Atomics.load(control, WORD.done);
       const waited = performance.now() - begin;
-      if (done === jobs || Atomics.load(control, WORD.failed) === 1 || waited > PATIENCE_MILLISECONDS) return done;
+      if (done === jobs) return true;
+      if (Atomics.load(control, WORD.failed) === 1 || waited > PATIENCE_MILLISECONDS) return false;
       // The worker has lost its core for a while: give it ours.
       if (waited > 0.5 && this.#mayWait) Atomics.wait(control, WORD.done, done, 0.2);
     }

@@ -3,7 +3,7 @@
 import { BackendError } from "../../errors.js";
 import { type Checked, checkKinds, threadCount } from "../../kinds.js";
 import type { Program } from "../../rule/program.js";
-import type { Engine, Memory, Segment } from "../cpu/memory.js";
+import type { Engine, Memory, Segment, SegmentRunner } from "../cpu/memory.js";
 import { CpuBackend } from "../cpu/step.js";
 import { compileModule } from "./compiler.js";
 import type { ThreadPool } from "./threads.js";
@@ -145,7 +145,7 @@ class WasmEngine implements Engine {
     this.#starting = starting;
   }
 
-  compile(programs: readonly Program[]): (segment: Segment) => () => void {
+  compile(programs: readonly Program[]): (segment: Segment) => SegmentRunner {
     const modules: { own?: WebAssembly.Module; shared?: WebAssembly.Module } = {};
     return (segment) => {
       const memory = segment.memory as WebAssembly.Memory;
@@ -155,28 +155,34 @@ class WasmEngine implements Engine {
       const module = modules[kind];
       const exports = new WebAssembly.Instance(module, { memory: { memory } }).exports;
       const run = exports.run as (jobs: number, count: number, jobBytes: number, scratch: number) => void;
-      const alone = () => run(segment.jobs, segment.pending, segment.jobBytes, segment.scratch);
+      const alone: SegmentRunner = (stager) => {
+        const { jobs, pending, jobBytes, scratch } = segment;
+        if (!stager) return run(jobs, pending, jobBytes, scratch);
+        for (let job = 0; job < pending; job++) {
+          stager.prepare(job, 0);
+          run(jobs + job * jobBytes, 1, jobBytes, scratch);
+          stager.complete(job, 0);
+        }
+      };
       if (!isShared) return alone;
       let pool: ThreadPool | undefined;
       let instance = 0;
-      return () => {
+      return (stager) => {
         if (!pool && this.#pool) {
           pool = this.#pool;
           instance = pool.load(module, memory, (job, scratch) => run(job, 1, 0, scratch));
         }
-        if (!pool?.isWorth(instance, segment)) return alone();
+        if (!pool?.isWorth(instance, segment, stager !== undefined)) return alone(stager);
         this.sharedPasses++;
-        const done = pool.run(instance, segment);
-        if (done < segment.pending) {
-          // One that is only slow would still write later, and count itself done in another step.
-          pool.dispose();
-          this.#lost = " less all of them, since one died in the middle of a step";
-          throw new BackendError(
-            "A worker thread died in the middle of a step, and left variables and state neither old nor new",
-            `${done} of ${segment.pending} parts done`,
-            "Load the last checkpoint into the variables and the optimizer.",
-          );
-        }
+        if (pool.run(instance, segment, stager)) return;
+        // One that is only slow would still write later, and count itself done in another step.
+        pool.dispose();
+        this.#lost = " less all of them, since one died in the middle of a step";
+        throw new BackendError(
+          "A worker thread died in the middle of a step, and left variables and state neither old nor new",
+          "a step that is not done",
+          "Load the last checkpoint into the variables and the optimizer.",
+        );
       };
     };
   }

@@ -1,7 +1,7 @@
 /** Our compiled step in the memory of TensorFlow.js' wasm backend: gradients are read where they lie, and values are copied once inside it. */
 
 import * as tf from "@tensorflow/tfjs-core";
-import type { CompiledStep, Row, RowClass, RowRequest, StepParameters } from "../../backends/backend.js";
+import type { CompiledStep, OnProgress, Row, RowClass, RowRequest, StepParameters } from "../../backends/backend.js";
 import type { CpuRow, Engine, Memory, Pointer, Segment } from "../../backends/cpu/memory.js";
 import { CpuBackend } from "../../backends/cpu/step.js";
 import { compileModule } from "../../backends/wasm/compiler.js";
@@ -37,8 +37,8 @@ export class HeapBackend extends CpuBackend {
     return module && memory && WasmBackend.refusal() === null ? new HeapBackend(new HeapEngine(module, memory)) : null;
   }
 
-  override place(requests: readonly RowRequest[], programs: readonly Program[], firstIndex: number): Row[] {
-    const rows = super.place(requests, programs, firstIndex) as CpuRow[];
+  override place(requests: readonly RowRequest[], programs: readonly Program[], firstIndex: number, told?: OnProgress): Row[] {
+    const rows = super.place(requests, programs, firstIndex, told) as CpuRow[];
     for (const { segment } of rows) this.#segments.add(segment);
     // Making room may have moved the heap.
     this.refresh();

@@ -1,0 +1,38 @@
+/** What a class of variables needs in each step: its program, and the scalars of the running step. */
+
+import type { Program } from "../../rule/program.js";
+import type { RowClass } from "../backend.js";
+import { type Pointer, type Segment, UNIFORM_BYTES } from "./memory.js";
+
+export interface ClassPlan {
+  readonly program: Program;
+  readonly class: RowClass;
+  readonly scalars: Float64Array;
+  /** Per pass: whether it touches w and g, and whether it stores w. */
+  readonly uses: readonly { readonly w: boolean; readonly g: boolean; readonly storesW: boolean }[];
+  /** For each array of the program, its place among the arrays of a row; filled at the first run. */
+  readonly arrays: number[];
+}
+
+export const planOf = (program: Program, rowClass: RowClass): ClassPlan => {
+  const w = program.buffers.indexOf("w");
+  const g = program.buffers.indexOf("g");
+  const uses = program.passes.map(({ nodes, stores }) => {
+    const loads = (buffer: number) => nodes.some((node) => node.kind === "load" && node.buffer === buffer);
+    const storesW = stores.some((store) => store.buffer === w);
+    return { w: loads(w) || storesW, g: loads(g), storesW };
+  });
+  return { program, class: rowClass, scalars: new Float64Array(program.scalars.length), uses, arrays: [] };
+};
+
+/** Lays the scalars that elements meet out for the passes, each repeated over a vector. */
+export const writeConstants = (segment: Segment, constants: Pointer, { program, scalars }: ClassPlan): void => {
+  const { uniforms, dtype } = program;
+  const lanes = dtype === "float32" ? 4 : 2;
+  const target = dtype === "float32" ? segment.float32 : segment.float64;
+  let k = (constants / UNIFORM_BYTES) * lanes;
+  for (let i = 0; i < uniforms.length; i++) {
+    const value = scalars[uniforms[i]!]!;
+    for (let lane = 0; lane < lanes; lane++) target[k++] = value;
+  }
+};

@@ -1,0 +1,95 @@
+/** Brings arrays that lie elsewhere to a pass, a chunk at a time: through slots of memory that are few enough to stay in the cache. */
+
+import type { Gradient, Values } from "../backend.js";
+import { CHUNK, type CpuRow, JOB, type Pointer, type Segment, type Stager } from "./memory.js";
+import type { ClassPlan } from "./plan.js";
+
+/** A job that works on elements from `begin` on, and which of its arrays lie elsewhere. */
+interface StagedJob {
+  readonly row: CpuRow;
+  readonly plan: ClassPlan;
+  readonly begin: number;
+  readonly stagesW: boolean;
+  readonly stagesG: boolean;
+  readonly storesW: boolean;
+}
+
+export const isDense = (gradient: Gradient): gradient is Values => gradient !== null && !("indices" in gradient);
+
+export class Staging implements Stager {
+  readonly #segment: Segment;
+  /** By job; those that are missing here need nothing. */
+  readonly #planned: (StagedJob | undefined)[] = [];
+
+  constructor(segment: Segment) {
+    this.#segment = segment;
+  }
+
+  get isNeeded(): boolean {
+    return this.#planned.length > 0;
+  }
+
+  /** The job that was written last needs this. */
+  plan(job: StagedJob): void {
+    this.#planned[this.#segment.pending - 1] = job;
+  }
+
+  clear(): void {
+    this.#planned.length = 0;
+  }
+
+  prepare(job: number, slot: number): void {
+    const planned = this.#planned[job];
+    if (!planned) return;
+    const { row, plan, begin, stagesW, stagesG } = planned;
+    const { words } = this.#segment;
+    const word = this.#segment.wordOf(job);
+    const length = words[word + JOB.length]!;
+    const { w, g } = this.#slot(slot, row);
+    if (stagesW) {
+      copy(row.request.foreign!.value, begin, length, elementsOf(row), w / row.bytesPerElement);
+      words[word + JOB.arrays + plan.arrays.indexOf(W)] = w;
+    }
+    if (stagesG) words[word + JOB.arrays + plan.arrays.indexOf(G)] = this.#prepareGradient(row, begin, length, g);
+  }
+
+  /** Elements [begin, begin + length) of the gradient; returns where they are. */
+  #prepareGradient(row: CpuRow, begin: number, length: number, slot: Pointer): Pointer {
+    const { gradient } = row;
+    if (gradient === null) return this.#segment.zeros;
+    if (isDense(gradient)) copy(gradient, begin, length, elementsOf(row), slot / row.bytesPerElement);
+    else {
+      if (begin === 0) row.sparse.rewind();
+      if (!row.sparse.touches(begin, begin + length)) return this.#segment.zeros;
+      row.sparse.write(begin, begin + length, elementsOf(row), slot / row.bytesPerElement);
+    }
+    return slot;
+  }
+
+  complete(job: number, slot: number): void {
+    const planned = this.#planned[job];
+    if (!planned?.stagesW || !planned.storesW) return;
+    const { row, begin } = planned;
+    const length = this.#segment.words[this.#segment.wordOf(job) + JOB.length]!;
+    const from = this.#slot(slot, row).w / row.bytesPerElement;
+    row.request.foreign!.target().set(elementsOf(row).subarray(from, from + length), begin);
+  }
+
+  /** A slot has room for a chunk of w and one of g. */
+  #slot(slot: number, row: CpuRow): { w: Pointer; g: Pointer } {
+    const { staging, slotBytes } = this.#segment;
+    const w = staging + slot * slotBytes;
+    return { w, g: w + CHUNK * row.bytesPerElement };
+  }
+}
+
+/** Places among the arrays of a row. */
+const W = 0;
+const G = 1;
+
+/** The segment's memory in the dtype of a row. */
+const elementsOf = (row: CpuRow): Values => (row.bytesPerElement === 4 ? row.segment.float32 : row.segment.float64);
+
+const copy = (source: Values, begin: number, count: number, target: Values, at: number): void => {
+  target.set(count === source.length ? source : source.subarray(begin, begin + count), at);
+};
