@@ -6,6 +6,7 @@ import type { Program } from "../../rule/program.js";
 import type { Engine, Memory, Segment, SegmentRunner } from "../cpu/memory.js";
 import { CpuBackend } from "../cpu/step.js";
 import { compileModule } from "./compiler.js";
+import { encodeModule, TYPE } from "./encoding.js";
 import type { ThreadPool } from "./threads.js";
 
 const PAGE = 65536;
@@ -41,40 +42,10 @@ export class WasmBackend extends CpuBackend {
   /** Why this machine cannot run the WebAssembly backend, or null when it can. */
   static refusal(): string | null {
     if (typeof WebAssembly !== "object") return "this JavaScript engine has no WebAssembly";
-    // (func (result v128) v128.const 0): the smallest module that needs SIMD.
-    const probe = [
-      0,
-      97,
-      115,
-      109,
-      1,
-      0,
-      0,
-      0,
-      1,
-      5,
-      1,
-      96,
-      0,
-      1,
-      123,
-      3,
-      2,
-      1,
-      0,
-      10,
-      22,
-      1,
-      20,
-      0,
-      253,
-      12,
-      ...new Array<number>(16).fill(0),
-      11,
-    ];
+    const probe = encodeModule([[TYPE.i32]], [{ type: 0, locals: [{ count: 1, type: TYPE.v128 }], code: [] }], null);
     try {
-      if (!WebAssembly.validate(Uint8Array.from(probe))) return "this WebAssembly engine has no SIMD (128-bit vectors)";
-      new WebAssembly.Module(Uint8Array.from(probe)); // a content security policy may forbid this
+      if (!WebAssembly.validate(probe)) return "this WebAssembly engine has no SIMD (128-bit vectors)";
+      new WebAssembly.Module(probe); // a content security policy may forbid this
     } catch (error) {
       return `WebAssembly compilation is refused here (${error instanceof Error ? error.message : String(error)})`;
     }
