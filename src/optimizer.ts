@@ -4,9 +4,10 @@ import type { Backend, RowRequest, StepParameters, Values } from "./backends/bac
 import { chooseBackend } from "./backends/choose.js";
 import { Call } from "./call.js";
 import { type Config, type Dialect, dialects, optionsFromConfig, toConfig } from "./configuration.js";
-import { BackendError, OptionError, ShapeError, show } from "./errors.js";
+import { OptionError, ShapeError, show } from "./errors.js";
 import { checkGradient, checkLoss, type GradientAndVariable, type LossAndGradients, nameOf, variableOf } from "./gradients.js";
 import { check } from "./kinds.js";
+import { Lifecycle } from "./lifecycle.js";
 import {
   type BuildOptions,
   checkBuildOptions,
@@ -55,10 +56,7 @@ export class Optimizer<Hyper extends string = never> {
   /** The running call. */
   readonly #call = new Call();
   readonly #parameters: StepParameters = { learningRate: 0, step: 0 };
-  #swapped = false;
-  /** A step broke off: variables and state are neither old nor new. */
-  #invalid = false;
-  #disposed = false;
+  readonly #life = new Lifecycle();
 
   /** @throws OptionError for an unknown option, a value out of range, or options that exclude each other. */
   constructor(options: OptimizerOptions & Partial<Record<Hyper, number | Values>> = {}) {
@@ -129,14 +127,14 @@ export class Optimizer<Hyper extends string = never> {
   /** Takes the variables' values into the backend's memory and makes their state. Happens in the first applyGradients by itself.
    *  @throws OptionError when built already, BackendError when there is no memory or a variable belongs to another optimizer. */
   build(variables: Iterable<Variable | Values>, options: BuildOptions = {}): void {
-    this.#assertUsable();
+    this.#life.assertUsable();
     this.#assertNotBuilt("build", "To add variables, call extend.");
     this.extend(variables, options);
   }
 
   /** More variables, after build. Their state begins as that of a new optimizer; the step count goes on. */
   extend(variables: Iterable<Variable | Values>, options: BuildOptions = {}): void {
-    this.#assertUsable();
+    this.#life.assertUsable();
     const { onProgress } = checkBuildOptions(options);
     const added = new Map<Variable | Values, Variable>();
     for (const given of variables) {
@@ -181,7 +179,7 @@ export class Optimizer<Hyper extends string = never> {
    *  Gradients are read, never written, and free for reuse when this returns. A gradient must not be the value of a variable in the same call.
    *  @throws ShapeError for a gradient that does not fit, an unknown variable, or one named twice; OptionError when all gradients are null. */
   applyGradients(gradientsAndVariables: Iterable<GradientAndVariable>): number {
-    this.#assertValid();
+    this.#life.assertValid();
     const learningRate = this.#currentLearningRate();
     const pairs = Array.isArray(gradientsAndVariables)
       ? (gradientsAndVariables as readonly GradientAndVariable[])
@@ -196,9 +194,9 @@ export class Optimizer<Hyper extends string = never> {
     this.#parameters.learningRate = learningRate;
     this.#parameters.step = this.iterations + 1;
     const step = this.#steps.at(this.iterations, updates);
-    this.#invalid = true; // unless the step comes to its end
+    this.#life.invalid = true; // unless the step comes to its end
     step.run(call.rows, call.rows.length, this.#parameters);
-    this.#invalid = false;
+    this.#life.invalid = false;
     for (const trained of call.trained) {
       trained.row.gradient = null; // it is the caller's: do not keep it alive
       trained.accumulated = !updates;
@@ -246,7 +244,7 @@ export class Optimizer<Hyper extends string = never> {
   /** Exchanges the variables with their moving averages, for validation; call it again to go back. No step can be made in between.
    *  @throws OptionError unless useEma is on. */
   swapAverages(): void {
-    this.#assertUsable();
+    this.#life.assertUsable();
     if (!this.useEma)
       throw new OptionError("There are no averages to swap", "useEma=false", "Make the optimizer with useEma: true.");
     for (const { variable, row } of this.#trained) {
@@ -258,18 +256,18 @@ export class Optimizer<Hyper extends string = never> {
         average[i] = held;
       }
     }
-    this.#swapped = !this.#swapped;
+    this.#life.swapped = !this.#life.swapped;
   }
 
   /** Writes the moving averages into the variables: the end of a training with useEma. Without useEma, nothing. */
   finalizeVariableValues(): void {
-    this.#assertUsable();
+    this.#life.assertUsable();
     if (!this.useEma) return;
     for (const { variable, row } of this.#trained) {
-      if (this.#swapped) row.array("average").set(variable.value);
+      if (this.#life.swapped) row.array("average").set(variable.value);
       else variable.value.set(row.array("average"));
     }
-    this.#swapped = false;
+    this.#life.swapped = false;
   }
 
   /** A state array of your own, saved and loaded with the optimizer's. */
@@ -305,45 +303,36 @@ export class Optimizer<Hyper extends string = never> {
 
   /** The state as arrays under "0", "1", ..., in the order in which tf_keras or Keras 3 saves it. Copies. */
   saveOwnVariables(store: SavedState = {}, order: StateOrder = "tf_keras"): SavedState {
-    this.#assertValid();
+    this.#life.assertValid();
     return Object.assign(store, saveState(this.#state, check("saveOwnVariables", "order", order, dialects)));
   }
 
   /** Loads what saveOwnVariables, tf_keras or Keras 3 saved, in either order. Build first.
    *  @throws CheckpointError that lists what is missing or does not fit; nothing is changed then. */
   loadOwnVariables(store: Readonly<SavedState>): void {
-    this.#assertNotSwapped();
+    this.#life.assertNotSwapped();
     loadState(this.#state, store);
-    this.#invalid = false;
+    this.#life.invalid = false;
   }
 
   /** @internal What a checkpoint saves and compares: the state itself, not a copy. To be saved, it must be whole. */
   live(purpose: "save" | "load"): { readonly state: OptimizerState; readonly classes: RowClasses } {
-    if (purpose === "save") this.#assertValid();
-    else this.#assertNotSwapped();
+    if (purpose === "save") this.#life.assertValid();
+    else this.#life.assertNotSwapped();
     return { state: this.#state, classes: this.#classes };
   }
 
   /** @internal `write` fills variables and state from a checkpoint. No step can be made meanwhile, nor after it broke off. */
   async rewrite(write: () => Promise<void>): Promise<void> {
-    this.#assertNotSwapped();
-    this.#invalid = true;
+    this.#life.assertNotSwapped();
+    this.#life.invalid = true;
     await write();
-    this.#invalid = false;
+    this.#life.invalid = false;
   }
 
   /** Like loadOwnVariables, from a list. */
   setWeights(weights: readonly SavedState[string][]): void {
     this.loadOwnVariables({ ...weights } as unknown as SavedState);
-  }
-
-  #assertUsable(): void {
-    if (this.#disposed)
-      throw new BackendError(
-        "This optimizer was disposed, and its state is gone",
-        "a call after dispose()",
-        "Make a new optimizer; the variables keep their values.",
-      );
   }
 
   #assertNotBuilt(method: string, remedy: string): void {
@@ -355,33 +344,11 @@ export class Optimizer<Hyper extends string = never> {
       );
   }
 
-  /** Usable, and every variable holds its own value. */
-  #assertNotSwapped(): void {
-    this.#assertUsable();
-    if (this.#swapped)
-      throw new OptionError(
-        "The variables hold their averages",
-        "a call between two of swapAverages",
-        "Call swapAverages again first.",
-      );
-  }
-
-  /** Usable, not swapped, and no step broke off. */
-  #assertValid(): void {
-    this.#assertNotSwapped();
-    if (this.#invalid)
-      throw new BackendError(
-        "Variables and state are neither old nor new",
-        "a call after a step that broke off",
-        "Load both again (loadOwnVariables) first.",
-      );
-  }
-
   /** Frees the state, and hands every variable its values back in an ordinary array. Twice is harmless. */
   dispose(): void {
-    if (this.#disposed) return;
-    if (this.#swapped) this.swapAverages(); // what was trained comes back, not the averages
-    this.#disposed = true;
+    if (this.#life.disposed) return;
+    if (this.#life.swapped) this.swapAverages(); // what was trained comes back, not the averages
+    this.#life.disposed = true;
     for (const { variable } of this.#trained) variable.release();
     this.#trained.length = 0;
     this.#call.clear();
