@@ -1,5 +1,6 @@
 /** The calling thread's side of a pool of workers. */
 
+import { BackendError } from "../../errors.js";
 import type { Stager } from "../cpu/memory.js";
 import { controlBytes, deal, drain, isLoaded, type RunJob, WORD } from "./claims.js";
 import type { Message } from "./worker.js";
@@ -42,12 +43,14 @@ export class ThreadPool {
   #alive = 0;
   /** When a step last found the workers asleep. */
   #foundAsleep = Number.NEGATIVE_INFINITY;
-  readonly #onLoss: (reason: string) => void;
+  readonly #onLoss: (words: string) => void;
+  #hasWarned = false;
   /** Whether this thread may block: a page's main thread may not. */
   readonly #mayWait = typeof window === "undefined";
 
-  /** Starts `threads - 1` workers; until they are ready, the caller works alone. `onLoss` is told of workers that fail. */
-  constructor(threads: number, workerUrl: URL | string | undefined, onLoss: (reason: string) => void) {
+  /** Starts `threads - 1` workers; until they are ready, the caller works alone. `onLoss` gets the words for what there is no more, to stand
+   *  behind the number of threads. */
+  constructor(threads: number, workerUrl: URL | string | undefined, onLoss: (words: string) => void) {
     this.threads = threads;
     this.#onLoss = onLoss;
     this.#control = new Int32Array(new SharedArrayBuffer(controlBytes(threads)));
@@ -60,14 +63,21 @@ export class ThreadPool {
       if (!this.#workers[thread - 1]) return;
       delete this.#workers[thread - 1];
       this.#alive--;
-      this.#onLoss(reason);
+      this.#tellOfLoss(reason);
     };
     try {
       this.#workers[thread - 1] = startWorker(workerUrl, lost);
       this.#alive++;
     } catch (error) {
-      this.#onLoss(String(error));
+      this.#tellOfLoss(String(error));
     }
+  }
+
+  #tellOfLoss(reason: string): void {
+    if (!this.#hasWarned)
+      console.warn(`adamax: a worker thread was lost (${reason}); training goes on with those that are left.`);
+    this.#hasWarned = true;
+    this.#onLoss(` less those that were lost (${reason})`);
   }
 
   /** Posts one message to every worker, and has them return to their event loops for it. */
@@ -84,8 +94,26 @@ export class ThreadPool {
     Atomics.notify(this.#control, WORD.generation);
   }
 
+  /** What runs a segment's jobs on all threads, where that is faster than alone, and returns whether it did.
+   *  It throws a BackendError when a worker died inside of a job: what that was writing is neither old nor new. */
+  sharer(module: WebAssembly.Module, memory: WebAssembly.Memory, run: RunJob, jobs: Dispatch): (stager?: Stager) => boolean {
+    const instance = this.#load(module, memory, run);
+    return (stager) => {
+      if (!this.#isWorth(instance, jobs, stager !== undefined)) return false;
+      if (this.#run(instance, jobs, stager)) return true;
+      // One that is only slow would still write later, and count itself done in another step.
+      this.dispose();
+      this.#onLoss(" less all of them, since one died in the middle of a step");
+      throw new BackendError(
+        "A worker thread died in the middle of a step, and left variables and state neither old nor new",
+        `a step over ${jobs.elements} elements that did not come to its end`,
+        "Load the last checkpoint into the variables and the optimizer.",
+      );
+    };
+  }
+
   /** Gives every worker a compiled instance; returns its number. */
-  load(module: WebAssembly.Module, memory: WebAssembly.Memory, run: RunJob): number {
+  #load(module: WebAssembly.Module, memory: WebAssembly.Memory, run: RunJob): number {
     // Numbers begin at 1: a worker that has loaded nothing says 0.
     const instance = Math.max(1, this.#runners.length);
     this.#runners[instance] = run;
@@ -106,7 +134,7 @@ export class ThreadPool {
   }
 
   /** Whether sharing a dispatch is faster than running it alone, and every worker has what it needs. */
-  isWorth(instance: number, { elements, pending, slots }: Dispatch, isStaged: boolean): boolean {
+  #isWorth(instance: number, { elements, pending, slots }: Dispatch, isStaged: boolean): boolean {
     if (pending < 2 || (isStaged && slots < 2) || !this.#isReadyFor(elements)) return false;
     for (const thread in this.#workers) if (!isLoaded(this.#control, Number(thread) + 1, instance)) return false;
     return true;
@@ -120,9 +148,8 @@ export class ThreadPool {
     this.#foundAsleep = now;
   }
 
-  /** Runs the jobs on all threads. Returns whether all are done; if not, a worker died inside of one, and what that was writing is neither
-   *  old nor new. */
-  run(instance: number, dispatch: Dispatch, stager?: Stager): boolean {
+  /** Returns whether all jobs are done. */
+  #run(instance: number, dispatch: Dispatch, stager?: Stager): boolean {
     const control = this.#control;
     control[WORD.jobs] = dispatch.jobs;
     control[WORD.jobBytes] = dispatch.jobBytes;

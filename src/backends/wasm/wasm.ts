@@ -103,15 +103,17 @@ class WasmEngine implements Engine {
     const auto = bytes < WORTH_THREADS_BYTES ? 1 : Math.min(coreCount(), MAX_AUTO_THREADS);
     this.threads = this.#refusal ? 1 : threads === "auto" ? auto : threads;
     if (this.threads === 1) return;
-    const lost = (reason: string) => {
-      if (!this.#lost) console.warn(`adamax: a worker thread was lost (${reason}); training goes on with those that are left.`);
-      this.#lost = ` less those that were lost (${reason})`;
+    const lost = (words: string) => {
+      this.#lost = words;
     };
     const starting = import("./threads.js").then(
       ({ ThreadPool }) => {
         if (this.#starting === starting) this.#pool = new ThreadPool(this.threads, workerUrl || undefined, lost);
       },
-      (error) => lost(String(error)),
+      (error) => {
+        console.warn(`adamax: worker threads could not be loaded (${error}); training goes on with one.`);
+        lost(` less those that could not be loaded (${error})`);
+      },
     );
     this.#starting = starting;
   }
@@ -136,24 +138,11 @@ class WasmEngine implements Engine {
         }
       };
       if (!isShared) return alone;
-      let pool: ThreadPool | undefined;
-      let instance = 0;
+      let share: ReturnType<ThreadPool["sharer"]> | undefined;
       return (stager) => {
-        if (!pool && this.#pool) {
-          pool = this.#pool;
-          instance = pool.load(module, memory, (job, scratch) => run(job, 1, 0, scratch));
-        }
-        if (!pool?.isWorth(instance, segment, stager !== undefined)) return alone(stager);
-        this.sharedPasses++;
-        if (pool.run(instance, segment, stager)) return;
-        // One that is only slow would still write later, and count itself done in another step.
-        pool.dispose();
-        this.#lost = " less all of them, since one died in the middle of a step";
-        throw new BackendError(
-          "A worker thread died in the middle of a step, and left variables and state neither old nor new",
-          "a step that is not done",
-          "Load the last checkpoint into the variables and the optimizer.",
-        );
+        share ??= this.#pool?.sharer(module, memory, (job, scratch) => run(job, 1, 0, scratch), segment);
+        if (share?.(stager)) this.sharedPasses++;
+        else alone(stager);
       };
     };
   }
