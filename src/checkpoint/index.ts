@@ -1,5 +1,7 @@
 /** The public names of checkpoints: the package's entry adamax/checkpoint. */
 
+export { AdamaxExport, readAdamaxExport } from "./adamax-export.js";
+export type { ExportProblem, ExportSettings } from "./adamax-export-settings.js";
 export { type CheckpointsOptions, checkpoints, type TrainingPlace } from "./callback.js";
 export type { Names } from "./compare.js";
 export type { BrowserFolder } from "./folder.js";

@@ -12,6 +12,15 @@ export const ELEMENT_BYTES = {
 } as const;
 export type TensorType = keyof typeof ELEMENT_BYTES;
 
+/** "float32" for F32, as Keras and NumPy say it. */
+export const typeNameOf = (dtype: TensorType): string =>
+  dtype
+    .replace(/^F/, "float")
+    .replace(/^BF/, "bfloat")
+    .replace(/^U(?=\d)/, "uint")
+    .replace(/^I/, "int")
+    .replace(/^BOOL/, "bool");
+
 /** A tensor as the header names it. */
 export interface TensorShape {
   readonly name: string;
