@@ -1,11 +1,13 @@
 /** What a file holds, whatever its format: named arrays, and the optimizer's configuration. */
 
-import { readFile } from "node:fs/promises";
+import { open } from "node:fs/promises";
+import { readAdamaxExport } from "../checkpoint/adamax-export.js";
 import { inspectCheckpoint } from "../checkpoint/inspect.js";
 import { type KerasOptions, readKeras } from "../checkpoint/keras.js";
 import { decodeNumbers, isTypeName, type Numbers, type StoredArray } from "../checkpoint/keras-arrays.js";
 import { innerConfig, type KerasFormat, type KerasModel } from "../checkpoint/keras-model.js";
-import { readHeader } from "../checkpoint/safetensors.js";
+import { isArchive } from "../checkpoint/keras-zip.js";
+import { readHeader, typeNameOf } from "../checkpoint/safetensors.js";
 import { openSource } from "../checkpoint/source.js";
 import { readTensors } from "../checkpoint/tensors.js";
 import type { Config } from "../configuration.js";
@@ -13,27 +15,78 @@ import { CheckpointError } from "../errors.js";
 
 export interface Contents {
   readonly path: string;
-  readonly format: "checkpoint" | KerasFormat;
+  readonly format: "checkpoint" | "export" | KerasFormat;
   readonly className: string | null;
   /** The optimizer's own keys, in Keras' spelling; null: the file has none. */
   readonly config: Config | null;
   /** Steps made; null: no optimizer. */
   readonly steps: number | null;
+  /** What else a reader should know. */
+  readonly note?: string;
   /** "dense/kernel" for a weight, "momentum/dense/kernel" for the optimizer's. */
   readonly arrays: readonly (StoredArray & { readonly of: "model" | "optimizer" })[];
 }
 
-const KERAS = [[0x89, 0x48, 0x44, 0x46], [0x50, 0x4b], [0x7b]]; // HDF5, an archive, JSON
+const HDF5 = [0x89, 0x48, 0x44, 0x46];
+const JSON_OBJECT = 0x7b; // no safetensors file: those begin with the length of a header, a multiple of 8
 
-export const isKeras = async (path: string): Promise<boolean> => {
-  const bytes = await readFile(path).catch((error: Error) => {
-    throw new CheckpointError(`${path} cannot be read`, error.message, "Check the path.");
-  });
-  return KERAS.some((signature) => signature.every((byte, i) => bytes[i] === byte));
+/** Who reads a file: told from its first bytes, and for a safetensors file from its header.
+ *  @throws CheckpointError when it cannot be read. */
+export const kindOf = async (path: string): Promise<"keras" | "checkpoint" | "export"> => {
+  const bytes = await firstBytes(path);
+  if (isArchive(bytes)) return firstEntry(bytes).endsWith(".npy") ? "export" : "keras";
+  if (HDF5.every((byte, i) => bytes[i] === byte) || bytes[0] === JSON_OBJECT) return "keras";
+  const source = await openSource(path);
+  try {
+    const { metadata } = await readHeader(source);
+    return metadata.has("format") || !metadata.has("optimizer") ? "checkpoint" : "export";
+  } finally {
+    await source.close();
+  }
 };
 
-export const readContents = async (path: string, options: KerasOptions = {}): Promise<Contents> =>
-  (await isKeras(path)) ? ofKeras(path, await readKeras(path, options)) : ofCheckpoint(path);
+const firstBytes = async (path: string): Promise<Uint8Array> => {
+  const failed = (error: Error): never => {
+    throw new CheckpointError(`${path} cannot be read`, error.message, "Check the path.");
+  };
+  const file = await open(path).catch(failed);
+  try {
+    const { buffer, bytesRead } = await file.read(new Uint8Array(300), 0, 300, 0).catch(failed);
+    return buffer.subarray(0, bytesRead);
+  } finally {
+    await file.close();
+  }
+};
+
+/** The name of an archive's first entry. */
+const firstEntry = (bytes: Uint8Array): string => new TextDecoder().decode(bytes.subarray(30, 30 + (bytes[26] ?? 0)));
+
+export const readContents = async (path: string, options: KerasOptions = {}): Promise<Contents> => {
+  const kind = await kindOf(path);
+  if (kind === "keras") return ofKeras(path, await readKeras(path, options));
+  return kind === "export" ? ofExport(path) : ofCheckpoint(path);
+};
+
+const ofExport = async (path: string): Promise<Contents> => {
+  const { className, settings, steps, variables, state } = await readAdamaxExport(path);
+  const { learningRate, beta1, beta2, epsilon, weightDecay, problems } = settings;
+  const config = { learning_rate: learningRate, beta_1: beta1, beta_2: beta2, epsilon, weight_decay: weightDecay };
+  return {
+    path,
+    format: "export",
+    className,
+    config,
+    steps,
+    note: [
+      "Its norm has epsilon inside: max(beta_2 * norm, |g| + epsilon); converting takes epsilon out.",
+      ...problems.map(({ what }) => `Not carried over: ${what}.`),
+    ].join(" "),
+    arrays: [
+      ...variables.map((one) => ({ ...one, of: "model" }) as const),
+      ...state.map((one) => ({ ...one, of: "optimizer" }) as const),
+    ],
+  };
+};
 
 const ofKeras = (path: string, { format, variables, optimizer }: KerasModel): Contents => ({
   path,
@@ -57,11 +110,7 @@ const ofCheckpoint = async (path: string): Promise<Contents> => {
     for (const { name, begin, end } of tensors) bytes.set(name, new Uint8Array(end - begin));
     await readTensors(source, header, ({ name }, at, piece) => bytes.get(name)!.set(piece, at));
     const arrays = tensors.map(({ name, shape, dtype }) => {
-      const type = dtype
-        .replace(/^F/, "float")
-        .replace(/^BF/, "bfloat")
-        .replace(/^U(?=\d)/, "uint")
-        .replace(/^I/, "int");
+      const type = typeNameOf(dtype);
       const value: Numbers = isTypeName(type) ? decodeNumbers(type, bytes.get(name)!) : bytes.get(name)!;
       return {
         name: name.replace(/^(variables|optimizer)\//, ""),

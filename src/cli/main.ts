@@ -2,10 +2,14 @@
 /** The command `adamax`. Exit codes: 0, 1 for a difference or a failure, 2 for wrong use. */
 
 import { Command, CommanderError, InvalidArgumentError } from "commander";
-import { convert, diff, inspect } from "./commands.js";
+import { convert } from "./convert.js";
+import { diff } from "./diff.js";
+import { inspect } from "./inspect.js";
+import { coloursOf, type Print, progressOn } from "./terminal.js";
 
-const print = (line: string): void => void process.stdout.write(`${line}\n`);
-const complain = (line: string): void => void process.stderr.write(`${line}\n`);
+const print: Print = (line) => void process.stdout.write(`${line}\n`);
+const complain: Print = (line) => void process.stderr.write(`${line}\n`);
+const progress = progressOn(process.stderr);
 
 // Who reads only the beginning (| head) closes the pipe: that is no failure.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
@@ -24,7 +28,8 @@ const program = new Command("adamax")
   .addHelpText(
     "after",
     `
-Files: .safetensors (checkpoints of this library), .keras, .weights.h5, .h5, TensorFlow.js' model.json.
+Files: .safetensors (checkpoints of this library), .keras, .weights.h5, .h5, TensorFlow.js' model.json; to read, also exports of
+PyTorch's and Optax's Adamax (docs/other-adamax.md), .safetensors or .npz.
 Those of Keras need the packages h5wasm and fflate: npx -p adamax -p h5wasm -p fflate adamax inspect model.keras
 
 Exit codes: 0; 1 for a difference or a failure; 2 for wrong use.`,
@@ -38,9 +43,14 @@ program
   .description("what a file holds: optimizer, configuration, steps, and figures of every array")
   .argument("<file>")
   .option("--json", "as JSON")
-  .addHelpText("after", examples("inspect model.keras", "inspect run.safetensors --json | jq .steps"))
-  .action(async (file: string, options: { json?: boolean }) => {
-    code = await inspect(file, options, print);
+  .option("--html <page>", "write a page with histograms instead, which needs nothing else")
+  .option("--force", "replace <page>")
+  .addHelpText(
+    "after",
+    examples("inspect model.keras", "inspect run.safetensors --json | jq .steps", "inspect run.safetensors --html run.html"),
+  )
+  .action(async (file: string, options: { json?: boolean; html?: string; force?: boolean }) => {
+    code = await inspect(file, options, print, coloursOf(process.stdout));
   });
 
 program
@@ -58,10 +68,11 @@ program
       "convert model.keras run.safetensors",
       "convert run.safetensors trained.keras --into model.keras",
       `convert model.weights.h5 run.safetensors --options '{"learning_rate": 0.01}'`,
+      "convert adamax.npz run.safetensors",
     ),
   )
   .action(async (from: string, to: string, options: { force?: boolean; into?: string; options?: string }) => {
-    code = await convert(from, to, options, complain);
+    code = await convert(from, to, options, progress);
   });
 
 program
@@ -79,11 +90,17 @@ for (const command of program.commands) command.exitOverride().copyInheritedSett
 
 try {
   await program.parseAsync();
+  progress.end();
 } catch (error) {
+  progress.end();
   if (error instanceof CommanderError) code = error.exitCode === 0 ? 0 : 2;
   else {
     const { debug } = program.opts<{ debug?: boolean }>();
-    complain(debug && error instanceof Error ? (error.stack ?? error.message) : `adamax: ${(error as Error)?.message ?? error}`);
+    complain(
+      debug && error instanceof Error
+        ? (error.stack ?? error.message)
+        : `${coloursOf(process.stderr).red("adamax:")} ${(error as Error)?.message ?? error}`,
+    );
     code = 1;
   }
 }

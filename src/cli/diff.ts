@@ -1,0 +1,53 @@
+/** `adamax diff`: which variables and settings differ, and by how many ulps. */
+
+import { type Contents, readContents } from "./contents.js";
+import { distance } from "./statistics.js";
+import type { Print } from "./terminal.js";
+
+export const diff = async (a: string, b: string, { ulps: allowed = 0 }: { ulps?: number }, print: Print): Promise<number> => {
+  const [one, other] = await Promise.all([readContents(a), readContents(b)]);
+  const lines = [...settingLines(one, other), ...arrayLines(one, other, allowed)];
+  for (const line of lines) print(line);
+  return lines.length > 0 ? 1 : 0;
+};
+
+/** Settings that say nothing about the numbers. */
+const INDIFFERENT = ["name", "jit_compile", "is_legacy_optimizer"];
+
+const settingLines = (a: Contents, b: Contents): string[] => {
+  const lines: string[] = [];
+  const compare = (what: string, x: unknown, y: unknown) => {
+    const [here, there] = [x, y].map((value) => JSON.stringify(value ?? null));
+    if (here !== there) lines.push(`${what}: ${here} and ${there}`);
+  };
+  compare("steps", a.steps, b.steps);
+  if (!a.config || !b.config) return lines; // a .weights.h5 file says nothing of them
+  compare("optimizer", a.className, b.className);
+  // An export of PyTorch or Optax says nothing of what those do not have.
+  const exported = [a, b].find(({ format }) => format === "export");
+  const keys = Object.keys(exported?.config ?? { ...a.config, ...b.config });
+  for (const key of keys) if (!INDIFFERENT.includes(key)) compare(key, a.config[key], b.config[key]);
+  return lines;
+};
+
+/** What only one file format notes: tf_keras' state has no learning rate, and the step count is compared as such. */
+const NOT_COMPARED = ["iteration", "learning_rate"];
+
+const arrayLines = (a: Contents, b: Contents, allowed: number): string[] => {
+  const key = ({ of, name }: Contents["arrays"][number]) => `${of} ${name}`;
+  const listed = ({ arrays }: Contents) =>
+    new Map(arrays.filter(({ of, name }) => of === "model" || !NOT_COMPARED.includes(name)).map((one) => [key(one), one]));
+  const [here, there] = [listed(a), listed(b)];
+  const lines: string[] = [];
+  for (const [at, one] of here) {
+    const other = there.get(at);
+    if (!other) lines.push(`${one.name}: only in ${a.path}`);
+    else if (`${one.shape}` !== `${other.shape}`) lines.push(`${one.name}: shape [${one.shape}] and [${other.shape}]`);
+    else {
+      const { elements, ulps } = distance(one.value, other.value);
+      if (ulps > allowed) lines.push(`${one.name}: ${elements} of ${one.value.length} elements differ, by up to ${ulps} ulps`);
+    }
+  }
+  for (const [at, { name }] of there) if (!here.has(at)) lines.push(`${name}: only in ${b.path}`);
+  return lines;
+};

@@ -1,0 +1,75 @@
+/** `adamax inspect`: what a file holds, as text, as JSON, or as a page. */
+
+import { mkdir } from "node:fs/promises";
+import { dirname } from "node:path";
+import { atomicWrite } from "../checkpoint/atomic-write.js";
+import { type Contents, readContents } from "./contents.js";
+import { refuseExisting } from "./files.js";
+import { pageOf } from "./page.js";
+import { statisticsOf } from "./statistics.js";
+import { showNumber, summaryOf } from "./summary.js";
+import type { Colours, Print } from "./terminal.js";
+
+interface InspectOptions {
+  readonly json?: boolean;
+  /** Where the page goes. */
+  readonly html?: string;
+  readonly force?: boolean;
+}
+
+export const inspect = async (
+  path: string,
+  { json = false, html, force = false }: InspectOptions,
+  print: Print,
+  colours: Colours,
+): Promise<number> => {
+  if (html !== undefined) await refuseExisting(html, force);
+  const contents = await readContents(path);
+  if (html !== undefined) {
+    const page = new TextEncoder().encode(pageOf(contents));
+    await mkdir(dirname(html), { recursive: true });
+    await atomicWrite(
+      html,
+      (async function* () {
+        yield page;
+      })(),
+    );
+  }
+  if (json) print(JSON.stringify(asJson(contents), null, 2));
+  else if (html === undefined) for (const line of textOf(contents, colours)) print(line);
+  return 0;
+};
+
+const asJson = ({ arrays, ...contents }: Contents) => ({
+  ...contents,
+  arrays: arrays.map(({ name, of, shape, dtype, value }) => ({ name, of, shape, dtype, ...statisticsOf(value) })),
+});
+
+const textOf = (contents: Contents, { bold, red }: Colours): string[] => {
+  const { format, optimizer, settings, note } = summaryOf(contents);
+  const rows = contents.arrays.map(({ name, shape, dtype, value }) => {
+    const { min, max, zeros, nonFinite } = statisticsOf(value);
+    return [name, `[${shape.join(", ")}]`, dtype, showNumber(min), showNumber(max), `${zeros}`, `${nonFinite}`];
+  });
+  const [head, ...lines] = aligned([["array", "shape", "dtype", "min", "max", "zeros", "non-finite"], ...rows]);
+  return [
+    `${contents.path}: ${format}`,
+    bold(optimizer),
+    ...settings.map(([key, value]) => `  ${key}: ${value}`),
+    ...(note ? [note] : []),
+    "",
+    bold(head!),
+    ...lines.map((line, i) => (rows[i]!.at(-1) === "0" ? line : red(line))),
+  ];
+};
+
+/** In columns: text to the left, numbers to the right. */
+const aligned = (rows: readonly (readonly string[])[]): string[] => {
+  const widths = rows[0]!.map((_, i) => Math.max(...rows.map((row) => row[i]!.length)));
+  return rows.map((row) =>
+    row
+      .map((cell, i) => (i < 3 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!)))
+      .join("  ")
+      .trimEnd(),
+  );
+};

@@ -1,0 +1,47 @@
+/** What a user of the command sees: lines, colours and progress. Colours and progress on a terminal only. */
+
+import type { OnProgress } from "../checkpoint/tensors.js";
+
+/** Where lines go. */
+export type Print = (line: string) => void;
+
+/** Writes text in a colour, where the stream shows colours (a terminal, unless NO_COLOR or TERM=dumb says otherwise). */
+export interface Colours {
+  bold(text: string): string;
+  red(text: string): string;
+}
+
+export const coloursOf = (stream: NodeJS.WriteStream): Colours => {
+  const shown = stream.isTTY && stream.hasColors();
+  const colour = (on: number, off: number) => (text: string) => (shown ? `\x1b[${on}m${text}\x1b[${off}m` : text);
+  return { bold: colour(1, 22), red: colour(31, 39) };
+};
+
+/** What takes a while, on one line that is overwritten and in the end wiped out. */
+export interface Progress {
+  say(what: string): void;
+  /** For onProgress: a percentage after `what`. */
+  of(what: string): OnProgress;
+  end(): void;
+}
+
+const LEAST_PAUSE = 100; // ms between two percentages
+
+export const progressOn = (stream: NodeJS.WriteStream): Progress => {
+  const show = (line: string) => {
+    if (stream.isTTY) stream.write(`\r\x1b[K${line}`);
+  };
+  let next = 0;
+  return {
+    say: show,
+    of:
+      (what) =>
+      ({ bytes, total }) => {
+        const now = performance.now();
+        if (now < next && bytes < total) return;
+        next = now + LEAST_PAUSE;
+        show(`${what}: ${total === 0 ? 100 : Math.floor((100 * bytes) / total)} %`);
+      },
+    end: () => show(""),
+  };
+};
