@@ -23,7 +23,7 @@ export const python = async (): Promise<Answer> => {
   const c = compileC();
   const rows: Row[] = [];
   const lines = new Map<string, Line["points"][number][]>();
-  const notes = new Set<string>();
+  const notes = new Set<string>(typeof c === "string" ? [c] : []);
   for (const model of MODELS) {
     const parameters = parametersOf(model);
     const sides: Side[] = [adamax(OURS, model)];

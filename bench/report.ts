@@ -1,7 +1,7 @@
 /** What a question answers, and how it is shown: a table in the terminal, JSON, and one page with plots. */
 
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
 import type { Quartiles } from "./measure.js";
 
 /** One ratio, and what was asked of it. */
@@ -31,8 +31,6 @@ export interface Answer {
   /** How it was measured: versions, threads, what was left out. */
   readonly notes: readonly string[];
 }
-
-const out = fileURLToPath(new URL("out/", import.meta.url));
 
 export const isMet = ({ value, target }: Row): boolean | null =>
   target === undefined ? null : "atLeast" in target ? value.median >= target.atLeast : value.median <= target.atMost;
@@ -69,17 +67,17 @@ export const printTable = ({ title, rows, notes }: Answer): void => {
   for (const note of notes) console.log(`  ${note}`);
 };
 
-/** Writes the answer as JSON, and the page anew from every answer there is. Returns the page's path. */
-export const save = (answer: Answer, machine: Readonly<Record<string, unknown>>): string => {
+/** Writes the answer to the folder `out` as JSON, and the page anew from every answer there is. Returns the page's path. */
+export const save = (answer: Answer, machine: Readonly<Record<string, unknown>>, out: string): string => {
   mkdirSync(out, { recursive: true });
-  writeFileSync(`${out}${answer.question}.json`, `${JSON.stringify({ ...answer, machine }, null, 2)}\n`);
-  const names = readdirSync(out).filter((name) => name.endsWith(".json"));
-  const answers = names.map(
-    (name) => JSON.parse(readFileSync(out + name, "utf8")) as Answer & { machine: Record<string, unknown> },
-  );
+  writeFileSync(join(out, `${answer.question}.json`), `${JSON.stringify({ ...answer, machine }, null, 2)}\n`);
+  const answers = readdirSync(out)
+    .filter((name) => name.endsWith(".json"))
+    .map((name) => JSON.parse(readFileSync(join(out, name), "utf8")) as Answer & { machine: Record<string, unknown> });
   answers.sort((a, b) => b.lines.length - a.lines.length || a.question.localeCompare(b.question)); // those with a plot first
-  writeFileSync(`${out}index.html`, page(answers));
-  return `${out}index.html`;
+  const path = join(out, "index.html");
+  writeFileSync(path, page(answers));
+  return path;
 };
 
 const escapeHtml = (text: string): string => text.replace(/[&<>"]/g, (letter) => `&#${letter.charCodeAt(0)};`);
@@ -102,7 +100,7 @@ th, td { text-align: left; padding: .25rem .7rem; border-bottom: 1px solid var(-
 svg { width: 100%; height: auto; margin: 1rem 0; } svg text { fill: var(--soft); font: 12px system-ui, sans-serif; }
 </style>
 <h1>adamax: benchmark</h1>
-<p class="soft">Sides are interleaved in one run, and a ratio is taken in each round; shown are medians and quartiles of the rounds. Reproduce: npm run bench</p>
+<p class="soft">Sides are interleaved in one run, and a ratio is taken in each round; shown are medians and quartiles of the rounds. Reproduce: npm run bench, or npx adamax bench</p>
 ${answers.map(section).join("\n")}
 </html>
 `;

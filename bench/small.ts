@@ -62,6 +62,7 @@ export const small = async (): Promise<Answer> => {
     rows,
     lines: [],
     notes: [
+      ...(typeof c === "string" ? [c] : []),
       "Adopted variables and gradients, checks included. 'without the backend': the same call to a backend that does nothing.",
     ],
   };

@@ -5,8 +5,7 @@ import { type Model, nameOf, parametersOf } from "./model.js";
 import type { Answer, Line, Row } from "./report.js";
 import { adamax } from "./sides/adamax.js";
 import { type Compiled, compileC, cSide, sameBits } from "./sides/c.js";
-import { jax } from "./sides/jax.js";
-import { tensorFlow, tensorFlowVersion } from "./sides/tensorflow.js";
+import { jaxSide, tensorFlowSide } from "./sides/optional.js";
 
 const MODELS: readonly Model[] = [
   ...[1e3, 1e4, 1e5, 1e6, 1e7].map((size) => ({ tensors: 1, size })),
@@ -25,11 +24,17 @@ const TARGETS: readonly { side: string; model: string; atLeast: number }[] = [
 
 export const step = async (): Promise<Answer> => {
   const c = compileC();
+  const [tensorFlow, jax] = [await tensorFlowSide(), await jaxSide()];
+  const there: Others = {
+    c: typeof c === "string" ? null : c,
+    tensorFlow: typeof tensorFlow === "string" ? null : tensorFlow,
+    jax: typeof jax === "string" ? null : jax,
+  };
   const rows: Row[] = [];
   const lines = new Map<string, Line["points"][number][]>();
   let disturbed = 0;
   for (const model of MODELS) {
-    const measurement = await measure(model, typeof c === "string" ? null : c);
+    const measurement = await measure(model, there);
     disturbed += measurement.disturbed / MODELS.length;
     const [ours, ...others] = measurement.names;
     for (const side of others) rows.push(row(measurement, model, side, ours!));
@@ -49,21 +54,32 @@ export const step = async (): Promise<Answer> => {
     notes: [
       "One thread on every side (but for the row that says two), float32, variables and gradients where each side wants them, results there when the time stops.",
       typeof c === "string" ? c : `C: ${c.about}. After 200 steps, C and we hold the same bits: ${same ? "yes" : "NO"}.`,
-      `TensorFlow.js ${tensorFlowVersion}: optimizer.applyGradients with ready tensors. jax-js 0.1.25: the rule under jit, wasm backend.`,
+      typeof tensorFlow === "string"
+        ? tensorFlow
+        : `TensorFlow.js ${tensorFlow.tensorFlowVersion}: optimizer.applyGradients with ready tensors.`,
+      typeof jax === "string" ? jax : "jax-js: the rule under jit, wasm backend.",
       `Samples that others on this machine disturbed, after up to five tries: ${Math.round(disturbed * 100)} %. They count with their processor time.`,
     ],
   };
 };
 
-const measure = async (model: Model, c: Compiled | null): Promise<Measurement> => {
+/** The other sides, as far as they are here. */
+interface Others {
+  readonly c: Compiled | null;
+  readonly tensorFlow: typeof import("./sides/tensorflow.js") | null;
+  readonly jax: typeof import("./sides/jax.js") | null;
+}
+
+const measure = async (model: Model, { c, tensorFlow: tf, jax }: Others): Promise<Measurement> => {
   const sides: Side[] = [adamax(OURS, model)];
   if (c) {
     sides.push(cSide("C", c.path, "adamax", model), cSide("C, stream", c.path, "stream", model));
     if (c.path128) sides.push(cSide("C, 128-bit vectors", c.path128, "adamax", model));
     if (parametersOf(model) >= 1e5) sides.push(cSide("C, two threads", c.path, "adamax", model, 2));
   }
-  sides.push(await tensorFlow("TensorFlow.js wasm", "wasm", model), await tensorFlow("TensorFlow.js cpu", "cpu", model));
-  sides.push(await jax("jax-js wasm", model));
+  if (tf)
+    sides.push(await tf.tensorFlow("TensorFlow.js wasm", "wasm", model), await tf.tensorFlow("TensorFlow.js cpu", "cpu", model));
+  if (jax) sides.push(await jax.jax("jax-js wasm", model));
   sides.push(adamax("adamax interpreter", model, { backend: "interpreter" }));
   const measurement = await interleave(sides, { seconds: 10, mostRounds: 60 });
   for (const side of sides) side.dispose?.();

@@ -1,10 +1,9 @@
 /** How much faster is our step than TensorFlow.js' own, for the same tensors on the same backend? */
 
-import { Adamax } from "adamax/tfjs";
 import { interleave, ratioOf, timeOf } from "./measure.js";
 import { BETA1, BETA2, EPSILON, LEARNING_RATE, type Model, nameOf } from "./model.js";
 import type { Answer, Row } from "./report.js";
-import { tensorFlow, tensorFlowVersion } from "./sides/tensorflow.js";
+import { tensorFlowSide } from "./sides/optional.js";
 
 const BACKENDS = ["cpu", "wasm"] as const;
 const MODELS: readonly Model[] = [
@@ -16,7 +15,13 @@ const MODELS: readonly Model[] = [
   { tensors: 1, size: 1_000_000 },
 ];
 
+const TITLE = "The optimizer step in TensorFlow.js: times faster than its own";
+
 export const tfjs = async (): Promise<Answer> => {
+  const side = await tensorFlowSide();
+  if (typeof side === "string") return { question: "tfjs", title: TITLE, rows: [], lines: [], notes: [side] };
+  const { tensorFlow, tensorFlowVersion } = side;
+  const { Adamax } = await import("adamax/tfjs");
   const rows: Row[] = [];
   for (const backend of BACKENDS)
     for (const model of MODELS) {
@@ -35,7 +40,7 @@ export const tfjs = async (): Promise<Answer> => {
     }
   return {
     question: "tfjs",
-    title: "The optimizer step in TensorFlow.js: times faster than its own",
+    title: TITLE,
     rows,
     lines: [],
     notes: [

@@ -60,6 +60,7 @@ export const threads = async (): Promise<Answer> => {
     rows,
     lines: Object.entries(lines).map(([name, points]) => ({ name, points })),
     notes: [
+      ...(typeof c === "string" ? [c] : []),
       `${availableParallelism()} cores. Below 30 000 parameters a step is never shared; below 1 000 000 only while the workers are still awake.`,
       "Rows mean something only where two cores are idle: a busy neighbour takes one.",
     ],

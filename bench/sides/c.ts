@@ -1,7 +1,9 @@
 /** The C loop of the same step and the stream, each in a process of its own that makes steps when told to. */
 
 import { execFileSync } from "node:child_process";
-import { mkdirSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Side } from "../measure.js";
 import { BETA1, BETA2, EPSILON, hashBits, LEARNING_RATE, type Model } from "../model.js";
@@ -9,7 +11,6 @@ import { build } from "./adamax.js";
 import { type Program, startProgram, timingFrom } from "./program.js";
 
 const source = fileURLToPath(new URL("../c/step.c", import.meta.url));
-const out = fileURLToPath(new URL("../out/", import.meta.url));
 const FLAGS = ["-O3", "-march=native", "-ffp-contract=off"];
 /** x86 only: the same loop held to the vectors that WebAssembly has. */
 const FLAGS_128 = [...FLAGS, "-mprefer-vector-width=128"];
@@ -21,12 +22,13 @@ export interface Compiled {
   readonly about: string;
 }
 
-/** Compiles the C program, or says in one line why not. */
+/** Compiles the C program to a folder that is gone when this process ends, or says in one line why not. */
 export const compileC = (): Compiled | string => {
-  mkdirSync(out, { recursive: true });
+  const folder = mkdtempSync(join(tmpdir(), "adamax-bench-"));
+  process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
   const cc = process.env.CC ?? "cc";
   const compile = (name: string, flags: readonly string[]): string | null => {
-    const path = `${out}${name}`;
+    const path = join(folder, name);
     try {
       execFileSync(cc, [...flags, source, "-o", path, "-lm", "-lpthread"], { stdio: "ignore" });
       return path;

@@ -17,6 +17,8 @@ export const splits = ["train", "validation", "test"] as const;
 export type Split = (typeof splits)[number];
 
 const folder = fileURLToPath(new URL("recordings", import.meta.url));
+/** Whose voice it is, and under which licence: they go wherever the sounds go. */
+export const papers: readonly string[] = ["ATTRIBUTION.md", "LICENSE"].map((name) => join(folder, name));
 
 /** Which part a recording belongs to: only its name decides, so adding one moves no other. 65 : 15 : 20. */
 export function splitOf(name: string): Split {

@@ -5,6 +5,7 @@ import { Command, CommanderError, InvalidArgumentError } from "commander";
 import { convert } from "./convert.js";
 import { diff } from "./diff.js";
 import { inspect } from "./inspect.js";
+import { runBench, runDemo } from "./programs.js";
 import { coloursOf, type Print, progressOn } from "./terminal.js";
 
 const print: Print = (line) => void process.stdout.write(`${line}\n`);
@@ -21,7 +22,7 @@ const count = (text: string): number => {
 };
 
 const program = new Command("adamax")
-  .description("Looks into, converts and compares checkpoints and files of Keras.")
+  .description("Looks into, converts and compares checkpoints and files of Keras; measures and shows the optimizer.")
   .option("--debug", "show where an error came from")
   .exitOverride()
   .showHelpAfterError("(adamax --help shows how it is used)")
@@ -84,6 +85,43 @@ program
   .addHelpText("after", examples("diff before.keras after.keras", "diff ours.weights.h5 theirs.weights.h5 --ulps 4"))
   .action(async (a: string, b: string, options: { ulps?: number }) => {
     code = await diff(a, b, options, print);
+  });
+
+program
+  .command("bench")
+  .description("how fast a step is here: ratios to C, TensorFlow.js, jax-js and others, as far as they are installed")
+  .argument("[questions...]", "step, threads, small, tfjs, options, dead-units, memory, python", ["step"])
+  .option("--out <folder>", "for the page with plots and for JSON", "adamax-bench")
+  .option("--force", "replace earlier answers there")
+  .addHelpText(
+    "after",
+    `
+What is compared with is not installed by this package; what is missing is named. With everything:
+  $ npx -p adamax -p @tensorflow/tfjs -p @tensorflow/tfjs-backend-wasm -p @jax-js/jax adamax bench
+C needs a compiler (cc, or CC=...). python needs torch, keras, optax, tensorflow (any of them) in PYTHON=...
+A question takes one to three minutes.
+${examples("bench", "bench small memory", "bench threads --out figures")}`,
+  )
+  .action(async (questions: string[], options: { out: string; force?: boolean }, command: Command) => {
+    code = await runBench(questions, options, (message) => command.error(message, { exitCode: 2 }));
+  });
+
+program
+  .command("demo")
+  .description("trains a speech denoiser on real recordings, and compares optimizers; writes a page with sounds")
+  .option("--quick", "ten seconds instead of one or two minutes: too short for numbers that mean something")
+  .option("--out <folder>", "for the page and the sounds", "adamax-demo")
+  .option("--force", "replace those of an earlier run")
+  .addHelpText(
+    "after",
+    `
+It needs packages that this one does not install:
+  $ npx -p adamax -p @tensorflow/tfjs -p @tensorflow/tfjs-backend-wasm -p fft.js adamax demo
+The voice is Allison Smith's; recordings and sounds are licensed CC-BY-SA-3.0: see ATTRIBUTION.md beside them.
+${examples("demo --quick", "demo --out speech")}`,
+  )
+  .action(async (options: { quick?: boolean; out: string; force?: boolean }) => {
+    code = await runDemo(options);
   });
 
 for (const command of program.commands) command.exitOverride().copyInheritedSettings(program);

@@ -1,0 +1,49 @@
+/** Asks questions: measures, prints tables of ratios, and writes JSON and a page. */
+
+import { cpus, release, totalmem } from "node:os";
+import { type Answer, isMet, printTable, save } from "./report.js";
+
+/** Loaded when asked, so that one question's libraries do not lie in the memory of another. */
+export const QUESTIONS: Readonly<Record<string, () => Promise<Answer>>> = {
+  memory: async () => (await import("./memory.js")).memory(),
+  step: async () => (await import("./step.js")).step(),
+  threads: async () => (await import("./threads.js")).threads(),
+  small: async () => (await import("./small.js")).small(),
+  tfjs: async () => (await import("./tfjs.js")).tfjs(),
+  options: async () => (await import("./options.js")).options(),
+  python: async () => (await import("./python.js")).python(),
+  "dead-units": async () => (await import("./dead-units.js")).deadUnits(),
+};
+
+const BY_NAME_ONLY = new Set(["python"]);
+
+const machine = {
+  processor: `${cpus()[0]?.model.trim()} (${cpus().length} cores)`,
+  memory: `${Math.round(totalmem() / 2 ** 30)} GiB`,
+  system: `${process.platform} ${release()}`,
+  node: process.version,
+};
+
+export interface BenchOptions {
+  /** Empty: all but python. */
+  readonly questions: readonly string[];
+  /** The folder for JSON and page. */
+  readonly out: string;
+}
+
+/** @throws Error for a question that there is not. */
+export const bench = async ({ questions, out }: BenchOptions): Promise<void> => {
+  const unknown = questions.filter((name) => !Object.hasOwn(QUESTIONS, name));
+  if (unknown.length > 0)
+    throw new Error(`There is no question ${unknown.join(", ")}. Ask any of: ${Object.keys(QUESTIONS).join(", ")}.`);
+  console.log(Object.values(machine).join(", "));
+  let missed = 0;
+  let page = "";
+  for (const name of questions.length > 0 ? questions : Object.keys(QUESTIONS).filter((name) => !BY_NAME_ONLY.has(name))) {
+    const answer = await QUESTIONS[name]!();
+    printTable(answer);
+    page = save(answer, machine, out);
+    missed += answer.rows.filter((row) => isMet(row) === false).length;
+  }
+  console.log(`\n${missed === 0 ? "No target missed." : `${missed} targets missed.`} Plots: ${page}`);
+};

@@ -1,0 +1,60 @@
+/** `adamax bench` and `adamax demo`: the repository's benchmark and speech example, built beside the library. */
+
+import { join } from "node:path";
+import { refuseExisting } from "./files.js";
+
+interface BenchProgram {
+  readonly QUESTIONS: Readonly<Record<string, unknown>>;
+  bench(options: { questions: readonly string[]; out: string }): Promise<void>;
+}
+
+interface DemoProgram {
+  demo(options: { quick: boolean; out: string }): Promise<void>;
+}
+
+/** They stand outside of src, so their place is known in dist only. */
+const load = <Program>(path: string) => import(new URL(path, import.meta.url).href) as Promise<Program>;
+
+interface ProgramOptions {
+  readonly out: string;
+  readonly force?: boolean;
+}
+
+/** `refuse` is told what is wrong with the questions. */
+export const runBench = async (
+  questions: readonly string[],
+  { out, force = false }: ProgramOptions,
+  refuse: (message: string) => never,
+): Promise<number> => {
+  const { QUESTIONS, bench } = await load<BenchProgram>("../bench/bench.js");
+  const known = Object.keys(QUESTIONS);
+  const unknown = questions.filter((question) => !known.includes(question));
+  if (unknown.length > 0) refuse(`There is no question ${unknown.join(", ")}. Ask any of: ${known.join(", ")}.`);
+  for (const question of questions) await refuseExisting(join(out, `${question}.json`), force);
+  await bench({ questions, out });
+  return 0;
+};
+
+const PACKAGES = ["@tensorflow/tfjs", "@tensorflow/tfjs-backend-wasm", "fft.js"];
+
+export const runDemo = async ({ quick = false, out, force = false }: ProgramOptions & { quick?: boolean }): Promise<number> => {
+  const missing = PACKAGES.filter((name) => !isInstalled(name));
+  if (missing.length > 0)
+    throw new Error(
+      `The example trains with TensorFlow.js, and needs packages that are not here. Missing: ${missing.join(", ")}. ` +
+        `Run it with them: npx ${["adamax", ...PACKAGES].map((name) => `-p ${name}`).join(" ")} adamax demo`,
+    );
+  await refuseExisting(join(out, "report.html"), force);
+  const { demo } = await load<DemoProgram>("../examples/speech/demo.js");
+  await demo({ quick, out });
+  return 0;
+};
+
+const isInstalled = (name: string): boolean => {
+  try {
+    import.meta.resolve(name);
+    return true;
+  } catch {
+    return false;
+  }
+};
