@@ -28,10 +28,13 @@ export interface Progress {
 const LEAST_PAUSE = 100; // ms between two percentages
 
 export const progressOn = (stream: NodeJS.WriteStream): Progress => {
-  const show = (line: string) => {
-    if (stream.isTTY) stream.write(`\r\x1b[K${line}`);
-  };
+  const isShown = stream.isTTY && process.env.TERM !== "dumb";
+  let line = "";
   let next = 0;
+  const show = (text: string) => {
+    if (isShown && text !== line) stream.write(`\r\x1b[K${text}`);
+    line = text;
+  };
   return {
     say: show,
     of:

@@ -1,10 +1,10 @@
 /** The command `adamax`, as a process of its own, from the built package. */
 
-import { execFile } from "node:child_process";
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { adamax } from "./adamax.js";
 
 vi.setConfig({ testTimeout: 30_000 }); // several processes each
 
@@ -14,19 +14,6 @@ beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), "adamax-"));
 });
 afterAll(() => rmSync(folder, { recursive: true }));
-
-interface Outcome {
-  code: number;
-  printed: string;
-  complained: string;
-}
-
-const adamax = (...args: string[]): Promise<Outcome> =>
-  new Promise((resolve) => {
-    execFile(process.execPath, ["dist/cli/main.js", ...args], (error, printed, complained) =>
-      resolve({ code: error ? Number(error.code) : 0, printed, complained }),
-    );
-  });
 
 describe("inspect", () => {
   test("prints the class, the step count, the configuration and a line with figures for every array", async () => {
@@ -124,18 +111,40 @@ describe("failures", () => {
     expect((await adamax("--debug", "inspect", "package.json")).complained).toMatch(/\n +at /);
   });
 
-  test("help is no failure, and has examples", async () => {
-    const { code, printed } = await adamax("convert", "--help");
-    expect(code).toBe(0);
-    expect(printed).toContain("$ adamax convert model.keras model.weights.h5");
+  test("a file that is no export: 1, without a stack trace", async () => {
+    const text = join(folder, "text.safetensors");
+    writeFileSync(text, "no safetensors file at all");
+    const { code, printed, complained } = await adamax("diff", text, text);
+    expect({ code, printed }).toEqual({ code: 1, printed: "" });
+    expect(complained).toMatch(/^adamax: .*not a whole safetensors file.*\n$/);
   });
 
-  test("a reader that closes the pipe early is no failure", async () => {
-    const command = `"${process.execPath}" dist/cli/main.js inspect --json ${files}/keras-plain.h5 | head -n 1; echo "\${PIPESTATUS[0]}"`;
-    const { stdout, stderr } = await new Promise<{ stdout: string; stderr: string }>((resolve) => {
-      execFile("bash", ["-c", command], (_, stdout, stderr) => resolve({ stdout, stderr }));
-    });
-    expect(stdout).toBe("{\n0\n");
-    expect(stderr).toBe("");
+  test("options that are no JSON: 1, and what to write instead", async () => {
+    const { code, complained } = await adamax(
+      "convert",
+      `${files}/keras-plain.keras`,
+      join(folder, "o.safetensors"),
+      "--options",
+      "x",
+    );
+    expect(code).toBe(1);
+    expect(complained).toContain(`Write it as '{"learning_rate": 0.01}'`);
+  });
+
+  test.each(["inspect", "convert", "diff", "bench", "demo"])(
+    "the help of %s is no failure, and has examples of it",
+    async (command) => {
+      const { code, printed, complained } = await adamax(command, "--help");
+      expect({ code, complained }).toEqual({ code: 0, complained: "" });
+      expect(printed).toContain(`$ adamax ${command} `);
+    },
+  );
+
+  test("the help lists all commands, and what exit codes mean", async () => {
+    const { code, printed } = await adamax("--help");
+    expect(code).toBe(0);
+    for (const command of ["inspect", "convert", "diff", "bench", "demo"])
+      expect(printed).toMatch(new RegExp(`^ {2}${command} `, "m"));
+    expect(printed).toContain("Exit codes: 0; 1 for a difference or a failure; 2 for wrong use.");
   });
 });
