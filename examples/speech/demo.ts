@@ -100,7 +100,7 @@ export const demo = async ({ quick, out }: DemoOptions): Promise<void> => {
   console.log(`Best on this stream: ${winner.contender.label}, ${lead.toFixed(2)} dB before ${second.contender.label}.`);
   const best = study.contenders.reduce((a, b) => (b.best.test.mean > a.best.test.mean ? b : a));
   console.log(
-    `That is one stream. Over the ${study.seeds.length} of docs/speech-study.md the best was: ${best.label}, ${decibels(best.best.test.mean)} dB.\n`,
+    `That is one stream. Over the ${study.seeds.length} of the study (docs/speech-study.md in the repository) the best was: ${best.label}, ${decibels(best.best.test.mean)} dB.\n`,
   );
 
   // And what it sounds and looks like.
