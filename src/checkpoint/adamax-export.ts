@@ -12,8 +12,7 @@ import { type ExportSettings, LIBRARIES, type Library, parseSettings } from "./a
 import { decodeNumbers, isFloating, isTypeName, type Numbers, type StoredArray } from "./keras-arrays.js";
 import type { KerasVariable } from "./keras-layers.js";
 import type { Restored } from "./keras-model.js";
-import { isArchive } from "./keras-zip.js";
-import { readNpz } from "./npz.js";
+import { isArchive, readNpz } from "./npz.js";
 import { readHeader, typeNameOf } from "./safetensors.js";
 import { type CheckpointSource, openSource, type Source } from "./source.js";
 

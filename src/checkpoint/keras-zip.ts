@@ -1,4 +1,4 @@
-/** The archive that a .keras file is, and NumPy's .npz. */
+/** The archive that a .keras file is. */
 
 import { CheckpointError } from "../errors.js";
 
@@ -18,10 +18,6 @@ const library = async (): Promise<typeof import("fflate")> => {
     );
   }
 };
-
-/** Whether a file that begins with these bytes is an archive. Two of them would not tell it from a safetensors file. */
-export const isArchive = (bytes: Uint8Array): boolean => ARCHIVE.every((byte, i) => bytes[i] === byte);
-const ARCHIVE = [0x50, 0x4b, 0x03, 0x04];
 
 /** @throws CheckpointError for what is no archive, is damaged, or unpacks to more than 128 MiB beyond its size. */
 export const unpack = async (bytes: Uint8Array, what: string): Promise<Entries> => {

@@ -16,6 +16,10 @@ const MOST_HEADER_BYTES = 10_000;
 const HEADER =
   /^\{'descr': '([<>|])(\w{1,8})', 'fortran_order': (True|False), 'shape': \(((?:\d{1,16}, ?)*(?:\d{1,16})?)\), ?\}\s*$/;
 
+const ARCHIVE = [0x50, 0x4b, 0x03, 0x04];
+/** Whether a file that begins with these bytes is an archive. Two of them would not tell it from a safetensors file. */
+export const isArchive = (bytes: Uint8Array): boolean => ARCHIVE.every((byte, i) => bytes[i] === byte);
+
 /** The arrays of the archive, by name.
  *  @throws CheckpointError for what is no such archive, is damaged, or holds something else than plain numbers. */
 export const readNpz = async (bytes: Uint8Array, what: string): Promise<StoredArray[]> => {

@@ -6,7 +6,7 @@ import { inspectCheckpoint } from "../checkpoint/inspect.js";
 import { type KerasOptions, readKeras } from "../checkpoint/keras.js";
 import { decodeNumbers, isTypeName, type Numbers, type StoredArray } from "../checkpoint/keras-arrays.js";
 import { innerConfig, type KerasFormat, type KerasModel } from "../checkpoint/keras-model.js";
-import { isArchive } from "../checkpoint/keras-zip.js";
+import { isArchive } from "../checkpoint/npz.js";
 import { readHeader, typeNameOf } from "../checkpoint/safetensors.js";
 import { openSource } from "../checkpoint/source.js";
 import { readTensors } from "../checkpoint/tensors.js";

@@ -1,7 +1,7 @@
 /** Damages exports of PyTorch and Optax and reads them: `npx tsx test/checkpoint/adamax-export-fuzz.ts 100000 [SEED]`.
  *
- *  Each must be read and restored, or fail with a CheckpointError, within 2 s. Neither format has checksums of numbers that we could
- *  compare, so that a flipped bit among them is read as it is. */
+ *  Each must be read and restored, or fail with a CheckpointError, within 2 s and 256 MiB beyond the file's size. A safetensors file of Python
+ *  has no checksums, so that a flipped bit among its numbers is read as it is. */
 
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -98,6 +98,8 @@ export interface ExportFuzzResult {
   /** What must never be, in words. */
   readonly broken: string[];
   readonly slowest: { readonly damage: string; readonly milliseconds: number };
+  /** The most that the process has grown over all files, in MiB. */
+  readonly mostMemory: number;
 }
 
 export const fuzzExports = async (count: number, seed: number): Promise<ExportFuzzResult> => {
@@ -105,7 +107,8 @@ export const fuzzExports = async (count: number, seed: number): Promise<ExportFu
   const names = Object.keys(DAMAGES);
   const broken: string[] = [];
   const slowest = { damage: "", milliseconds: 0 };
-  let [read, refused] = [0, 0];
+  let [read, refused, mostMemory] = [0, 0, 0];
+  const before = process.memoryUsage.rss();
   for (let i = 0; i < count; i++) {
     const damage = names[i % names.length]!;
     const bytes = DAMAGES[damage]!(next);
@@ -123,9 +126,11 @@ export const fuzzExports = async (count: number, seed: number): Promise<ExportFu
     const milliseconds = performance.now() - start;
     if (milliseconds > slowest.milliseconds) Object.assign(slowest, { damage, milliseconds });
     if (milliseconds > 2000) broken.push(`file ${i} (${damage}): ${milliseconds} ms`);
+    if (i % 50 === 0) mostMemory = Math.max(mostMemory, (process.memoryUsage.rss() - before) / 2 ** 20);
     if (({} as { polluted?: boolean }).polluted || "0" in {}) broken.push(`file ${i} (${damage}): Object.prototype was changed`);
   }
-  return { files: count, read, refused, broken, slowest };
+  if (mostMemory > 256) broken.push(`${mostMemory} MiB of memory`);
+  return { files: count, read, refused, broken, slowest, mostMemory };
 };
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
