@@ -39,7 +39,7 @@ export const kindOf = async (path: string): Promise<"keras" | "checkpoint" | "ex
   const source = await openSource(path);
   try {
     const { metadata } = await readHeader(source);
-    return metadata.has("format") || !metadata.has("optimizer") ? "checkpoint" : "export";
+    return metadata.has("optimizer") && !metadata.has("variables") ? "export" : "checkpoint";
   } finally {
     await source.close();
   }
@@ -61,9 +61,12 @@ const firstBytes = async (path: string): Promise<Uint8Array> => {
 /** The name of an archive's first entry. */
 const firstEntry = (bytes: Uint8Array): string => new TextDecoder().decode(bytes.subarray(30, 30 + (bytes[26] ?? 0)));
 
-export const readContents = async (path: string, options: KerasOptions = {}): Promise<Contents> => {
+/** In milliseconds. On a busy machine a file may take long and be whole; who waits before a terminal can stop it. */
+export const PATIENT: KerasOptions = { timeLimit: 30_000 };
+
+export const readContents = async (path: string): Promise<Contents> => {
   const kind = await kindOf(path);
-  if (kind === "keras") return ofKeras(path, await readKeras(path, options));
+  if (kind === "keras") return ofKeras(path, await readKeras(path, PATIENT));
   return kind === "export" ? ofExport(path) : ofCheckpoint(path);
 };
 

@@ -13,7 +13,7 @@ import { type Config, optionsFromConfig } from "../configuration.js";
 import { CheckpointError, OptionError, show } from "../errors.js";
 import type { Optimizer } from "../optimizer.js";
 import type { Variable } from "../variable.js";
-import { kindOf } from "./contents.js";
+import { kindOf, PATIENT } from "./contents.js";
 import { refuseExisting } from "./files.js";
 import type { Progress } from "./terminal.js";
 
@@ -40,7 +40,7 @@ export const convert = async (
   const given = options === undefined ? undefined : optionsIn(options);
   progress.say(`reading ${from}`);
   const kind = await kindOf(from);
-  const source = kind === "keras" ? await readKeras(from) : null;
+  const source = kind === "keras" ? await readKeras(from, PATIENT) : null;
   const load = async (): Promise<Loaded> => {
     if (source) return source.restore(given && source.format === "weights.h5" ? new Adamax(given) : (given ?? {}));
     if (kind === "export") return (await readAdamaxExport(from)).restore(given ?? {});
@@ -65,10 +65,11 @@ export const convert = async (
     const loaded = await load();
     await mkdir(dirname(to), { recursive: true });
     await saveCheckpoint(to, { ...loaded, onProgress: progress.of(`writing ${to}`) });
-  } else if (into !== undefined) await write(await writeKeras((await readKeras(into)).with(await load()), format));
+  } else if (into !== undefined) await write(await writeKeras((await readKeras(into, PATIENT)).with(await load()), format));
   else if (source && (source.format === format || (source.format === "keras" && format === "weights.h5")))
     await write(await writeKeras(source, format));
-  else if (format === "weights.h5" && !source) await write(await writeKeras(kerasWeights(await load()), format));
+  else if (format === "weights.h5" && !source)
+    await write(await writeKeras(kerasWeights(await load(), "keras", PATIENT), format));
   else
     throw new CheckpointError(
       `${to} needs a model's architecture, which we do not write`,

@@ -20,7 +20,7 @@ export const pageOf = (contents: Contents): string => {
 <body>
 <h1>${escaped(contents.path)}</h1>
 <p>${escaped(format)}: <strong>${escaped(optimizer)}</strong>. ${escaped(note ?? "")}</p>
-${definitions([...settings, ...others.map(({ name, value }) => [name, `${value[0] ?? "-"}`] as const)])}
+${definitions([...settings, ...others.map(({ name, value }) => [name, showNumber(Number(value[0]))] as const)])}
 <p class="soft">Each histogram runs from the least to the greatest finite number of its array. Where there are few elements a line still stands. A red one has numbers that are not finite.</p>
 <table>
 <thead><tr><th>variable</th>${kinds.map((kind) => `<th>${escaped(kind)}</th>`).join("")}</tr></thead>

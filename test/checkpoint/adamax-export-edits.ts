@@ -6,14 +6,16 @@ import { FOLDER } from "./adamax-export-training.js";
 
 type Header = Record<string, { dtype: string; shape: number[] }>;
 type About = { class: string; param_groups: Record<string, unknown>[] };
-/** A safetensors export, its header and what it says about the optimizer edited. */
-export const edited = (edit: (header: Header, about: About) => void): Uint8Array => {
+/** A safetensors export, its header and what it says about the optimizer edited; `more` stands in its metadata too. */
+export const edited = (edit: (header: Header, about: About) => void, more: Record<string, string> = {}): Uint8Array => {
   const bytes = new Uint8Array(readFileSync(`${FOLDER}/torch.safetensors`));
   const length = Number(new DataView(bytes.buffer).getBigUint64(0, true));
   const { __metadata__, ...header } = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + length)));
   const about = JSON.parse(__metadata__.optimizer);
   edit(header, about);
-  const text = new TextEncoder().encode(JSON.stringify({ __metadata__: { optimizer: JSON.stringify(about) }, ...header }));
+  const text = new TextEncoder().encode(
+    JSON.stringify({ __metadata__: { ...more, optimizer: JSON.stringify(about) }, ...header }),
+  );
   const out = new Uint8Array(8 + text.length + bytes.length - 8 - length);
   new DataView(out.buffer).setBigUint64(0, BigInt(text.length), true);
   out.set(text, 8);

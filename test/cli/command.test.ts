@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { adamax } from "./adamax.js";
 
-vi.setConfig({ testTimeout: 30_000 }); // several processes each
+vi.setConfig({ testTimeout: 60_000 }); // several processes each
 
 const files = "fixtures/keras-files";
 let folder: string;

@@ -1,11 +1,12 @@
 /** Exports of PyTorch's and Optax's Adamax, with the command. */
 
-import { existsSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test, vi } from "vitest";
+import { edited } from "../checkpoint/adamax-export-edits.js";
 import { adamax, emptyFolder } from "./adamax.js";
 
-vi.setConfig({ testTimeout: 30_000 });
+vi.setConfig({ testTimeout: 60_000 }); // several processes each
 
 const FOLDER = "fixtures/adamax-exports";
 const COSINE =
@@ -20,6 +21,15 @@ test("inspect names the library, the steps and the place of epsilon", async () =
   expect(printed).toMatch(/^norm\/first_kernel +\[3, 4\] +float32/m);
   const { arrays, format } = JSON.parse((await adamax("inspect", "--json", `${FOLDER}/optax.npz`)).printed);
   expect({ format, arrays: arrays.length }).toEqual({ format: "export", arrays: 9 });
+});
+
+test("metadata that other tools add do not matter", async () => {
+  const file = join(emptyFolder(), "model.safetensors");
+  writeFileSync(
+    file,
+    edited(() => {}, { format: "pt" }),
+  );
+  expect((await adamax("inspect", file)).printed).toMatch(/^torch.optim.Adamax, 7 steps$/m);
 });
 
 test("inspect says what will not be carried over", async () => {

@@ -8,7 +8,7 @@ import { expect, test, vi } from "vitest";
 import { histogramOf, statisticsOf } from "../../src/cli/statistics.js";
 import { adamax, emptyFolder } from "./adamax.js";
 
-vi.setConfig({ testTimeout: 30_000 });
+vi.setConfig({ testTimeout: 60_000 }); // several processes each
 
 const FILE = "fixtures/keras-files/tf_keras-average.keras";
 

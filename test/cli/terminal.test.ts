@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { describe, expect, test, vi } from "vitest";
 import { adamax, emptyFolder, execute, onTerminal } from "./adamax.js";
 
-vi.setConfig({ testTimeout: 30_000 });
+vi.setConfig({ testTimeout: 60_000 }); // several processes each
 
 const FILE = "fixtures/keras-files/keras-plain.h5";
 const BROKEN = "fixtures/keras-files/keras-float16.weights.h5"; // float16: 0 / 0
