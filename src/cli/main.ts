@@ -117,7 +117,8 @@ program
     `
 It needs packages that this one does not install:
   $ npx -p adamax -p @tensorflow/tfjs -p @tensorflow/tfjs-backend-wasm -p fft.js adamax demo
-The voice is Allison Smith's; recordings and sounds are licensed CC-BY-SA-3.0: see ATTRIBUTION.md beside them.
+It learns from a selection of the repository's recordings. The voice is Allison Smith's; recordings and sounds are licensed
+CC-BY-SA-3.0: see ATTRIBUTION.md beside them.
 ${examples("demo --quick", "demo --out speech")}`,
   )
   .action(async (options: { quick?: boolean; out: string; force?: boolean }) => {
