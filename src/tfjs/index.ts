@@ -12,6 +12,7 @@ export { type NamedGradient, type NamedGradients, type OptimizerClass, TensorOpt
 export type { LayerWeight, TensorGroup, TensorOptions, TrainableTensor } from "./core/options.js";
 export type { TensorConstraint } from "./core/variable.js";
 export type { NamedTensor } from "./core/weights.js";
+export { pythonModel } from "./python.js";
 
 /** Writes the averages into a model at the end of its training, and keeps the constraints of its layers. */
 class ModelOptimizer extends TensorOptimizer {
@@ -35,4 +36,7 @@ export class Adamax extends tfOptimizer(CoreAdamax) {}
  *  `tf.train.adamax` and `compile({ optimizer: "adamax" })` still make TensorFlow.js' own. */
 export const registerAdamax = (): void => {
   tf.serialization.registerClass(Adamax);
+  // The name that tf_keras writes into .h5 files.
+  const { classNameMap } = tf.serialization.SerializationMap.getMap();
+  classNameMap["Custom>Adamax"] = classNameMap.Adamax!;
 };
