@@ -1,4 +1,4 @@
-import { Adamax as CoreAdamax, Variable } from "adamax";
+import { Adamax as CoreAdamax, schedules, Variable } from "adamax";
 import { Adamax, type NamedGradient, type NamedGradients } from "adamax/tfjs";
 import { afterEach, beforeAll, expect, test } from "vitest";
 import { tf, use } from "./backends.js";
@@ -89,6 +89,85 @@ test("two models, each fitted twice: each ends with its own averages", async () 
       expect(weightsOf(model)).not.toEqual(last.weights());
     }
   expect(weightsOf(models[0]!)).not.toEqual(weightsOf(models[1]!));
+});
+
+test("two models that are fitted at the same time: each ends with its own averages", async () => {
+  const models = [compile(twoLayers(), averaging()), compile(twoLayers(), new Adamax({ learningRate: 0.01, useEma: true }))];
+  await Promise.all(models.map((model) => fit(model)));
+  const alone = [compile(twoLayers(), averaging()), compile(twoLayers(), new Adamax({ learningRate: 0.01, useEma: true }))];
+  for (const model of alone) await fit(model);
+  expect(models.map(weightsOf)).toEqual(alone.map(weightsOf));
+});
+
+test("a fitDataset that is stopped ends with the averages, too; one that throws does not, and the next one does", async () => {
+  const model = compile(twoLayers(), averaging());
+  const { xs, ys } = data();
+  let before: number[][] = [];
+  const run = (onBatchEnd: () => void) =>
+    model.fitDataset(tf.data.array([1, 2, 3].map(() => ({ xs, ys }))), {
+      epochs: 2,
+      verbose: 0,
+      callbacks: {
+        onBatchEnd: async () => {
+          before = weightsOf(model);
+          onBatchEnd();
+        },
+      },
+    });
+  await run(() => {
+    model.stopTraining = true;
+  });
+  expect(model.optimizer.iterations).toBe(1);
+  expect(weightsOf(model)).not.toEqual(before);
+  const broken = run(() => {
+    throw new Error("out of tea");
+  });
+  await expect(broken).rejects.toThrow("tea");
+  expect(weightsOf(model)).toEqual(before);
+  await run(() => {});
+  expect(weightsOf(model)).not.toEqual(before);
+  const averages = (await model.optimizer.getWeights()).filter(({ name }) => name.endsWith("/average"));
+  expect(weightsOf(model)).toEqual(averages.map(({ tensor }) => [...tensor.dataSync()]));
+});
+
+test("a fit that TensorFlow.js' early stopping ends, ends with the averages", async () => {
+  const model = compile(twoLayers(), averaging());
+  const last = lastStep();
+  const impatient = tf.callbacks.earlyStopping({ monitor: "loss", patience: 0, minDelta: 1e6 });
+  await fit(model, { epochs: 50, callbacks: [last.callback, impatient] as never });
+  expect(model.optimizer.iterations).toBeLessThan(50);
+  expect(weightsOf(model)).not.toEqual(last.weights());
+});
+
+test("callbacks see the rate of a schedule as it goes down, and may set one that is a number", async () => {
+  const learningRate = new schedules.ExponentialDecay({ initialLearningRate: 0.5, decaySteps: 4, decayRate: 0.5 });
+  const model = compile(twoLayers(), new Adamax({ learningRate }));
+  const seen: number[] = [];
+  const onEpochEnd = async () => {
+    seen.push((model.optimizer as Adamax).learningRate);
+  };
+  await fit(model, { epochs: 3, callbacks: { onEpochEnd } }); // 4 steps an epoch
+  expect(seen).toEqual([0.25, 0.125, 0.0625]);
+
+  const steered = new Adamax({ learningRate: 0.5 });
+  const other = compile(twoLayers(), steered);
+  const moved: boolean[] = [];
+  let before = "";
+  await fit(other, {
+    epochs: 2,
+    callbacks: {
+      onEpochBegin: async (epoch) => {
+        steered.learningRate = epoch === 0 ? 0.5 : 0;
+        moved.push(false);
+      },
+      onBatchEnd: async () => {
+        const weights = JSON.stringify(weightsOf(other));
+        moved.push(weights !== before);
+        before = weights;
+      },
+    },
+  });
+  expect(moved).toEqual([false, true, true, true, true, false, false, false, false, false]);
 });
 
 test("averages can be validated during fit, and training goes on as if they had not been", async () => {

@@ -96,16 +96,23 @@ describe.each(backends)("on %s", (backend) => {
     expect(tf.memory().numTensors).toBeLessThanOrEqual(numTensors + 3); // what the refused minimize had computed
   });
 
-  test("numbers may be tensors", () => {
-    const step = (learningRate: number | tf.Tensor, beta1: number | tf.Tensor) => {
-      const w = tf.variable(tf.tensor1d([1, 2]));
-      const adamax = new Adamax({ learningRate, beta1 });
-      for (let i = 0; i < 3; i++) adamax.minimize(quadratic(w));
-      return valuesOf(w);
-    };
-    expect(step(tf.scalar(0.125), tf.scalar(0.5))).toEqual(step(0.125, 0.5));
-    expect(step(tf.variable(tf.scalar(0.125)), tf.variable(tf.scalar(0.5)))).toEqual(step(0.125, 0.5));
-  });
+  test.each(["learningRate", "beta1", "beta2", "epsilon", "weightDecay", "clipnorm", "emaMomentum"] as const)(
+    "%s may be a scalar or a variable",
+    (name) => {
+      const steps = (value: number | tf.Tensor) => {
+        const w = tf.variable(tf.tensor1d([1, 2]));
+        const adamax = new Adamax({ learningRate: 0.5, useEma: true, [name]: value });
+        for (let i = 0; i < 3; i++) adamax.applyGradients([{ name: w.name, tensor: tf.tensor1d([10 ** -i, -1]) }]);
+        const last = valuesOf(w);
+        adamax.finalizeVariableValues();
+        return [last, valuesOf(w)];
+      };
+      const wanted = steps(0.125);
+      expect(steps(tf.scalar(0.125))).toEqual(wanted);
+      expect(steps(tf.variable(tf.scalar(0.125)))).toEqual(wanted);
+      expect(steps(0.25)).not.toEqual(wanted);
+    },
+  );
 
   test("a learning rate that is a variable steers, and is steered by the property", () => {
     const rate = tf.variable(tf.scalar(0.5), false);

@@ -39,6 +39,31 @@ const options: [string, AdamaxOptions][] = [
   ["accumulation", { learningRate: 0.1, gradientAccumulationSteps: 4, lossScaleFactor: 2, globalClipnorm: 1 }],
   ["a schedule", { learningRate: new schedules.CosineDecay({ initialLearningRate: 0.1, decaySteps: 30, alpha: 0.1 }) }],
   [
+    "pieces of rates",
+    { learningRate: new schedules.PiecewiseConstantDecay({ boundaries: [5, 15], values: [0.1, 0.05, 0.01], name: "My_Pieces" }) },
+  ],
+  [
+    "a polynomial",
+    { learningRate: new schedules.PolynomialDecay({ initialLearningRate: 0.1, decaySteps: 20, power: 0.5, cycle: true }) },
+  ],
+  ["inverse time", { learningRate: new schedules.InverseTimeDecay({ initialLearningRate: 0.1, decaySteps: 5, decayRate: 0.5 }) }],
+  [
+    "a cosine with warmup",
+    {
+      learningRate: new schedules.CosineDecay({ initialLearningRate: 0, decaySteps: 30, warmupTarget: 0.1, warmupSteps: 15 }),
+    },
+  ],
+  [
+    "restarts",
+    { learningRate: new schedules.CosineDecayRestarts({ initialLearningRate: 0.1, firstDecaySteps: 8, tMul: 1.5, mMul: 0.9 }) },
+  ],
+  [
+    "stairs",
+    {
+      learningRate: new schedules.ExponentialDecay({ initialLearningRate: 0.1, decaySteps: 7, decayRate: 0.5, staircase: true }),
+    },
+  ],
+  [
     "groups",
     {
       learningRate: 0.1,
@@ -53,6 +78,10 @@ test.each(options)("%s: the 100 losses after saving and loading are those of the
   await train(model, 10);
   const loaded = await load(await saved(model));
   expect(loaded.optimizer).toBeInstanceOf(Adamax);
+  const names = [model, loaded].map(({ trainableWeights }) =>
+    trainableWeights.map((weight) => (weight.read() as tf.Variable).name),
+  );
+  for (const [i, name] of names[0]!.entries()) expect(names[1]![i]).not.toBe(name); // loading has renamed them
   expect(loaded.optimizer.iterations).toBe(model.optimizer.iterations);
   expect((loaded.optimizer as Adamax).learningRate).toBe((model.optimizer as Adamax).learningRate);
   expect(loaded.optimizer.getConfig()).toEqual(model.optimizer.getConfig());
