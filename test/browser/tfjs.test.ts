@@ -121,12 +121,52 @@ describe.each(["webgl", "webgpu"])("on %s", (backend) => {
   });
 });
 
-test("where webgl has 16-bit floats only, the step runs in float32 elsewhere", async () => {
-  await tf.setBackend("webgl");
-  const has = tf.env().getBool("WEBGL_RENDER_FLOAT32_ENABLED");
-  tf.env().set("WEBGL_RENDER_FLOAT32_ENABLED", false);
-  expect(new Adamax().backend.name).toBe("wasm");
-  tf.env().set("WEBGL_RENDER_FLOAT32_ENABLED", has);
+describe("where webgl has 16-bit floats only", () => {
+  /** TensorFlow.js' webgl backend anew, with textures of so many bits, as on a device that has no more. */
+  const renew = async (bits: 16 | 32): Promise<void> => {
+    const factory = tf.findBackendFactory("webgl");
+    tf.removeBackend("webgl");
+    tf.env().set("WEBGL_FORCE_F16_TEXTURES", bits === 16);
+    tf.env().set("WEBGL_RENDER_FLOAT32_ENABLED", bits === 32);
+    tf.env().set("WEBGL_CPU_FORWARD", bits === 32); // else small tensors would never see a texture
+    tf.registerBackend("webgl", factory);
+    expect(await tf.setBackend("webgl")).toBe(true);
+  };
+  beforeEach(() => renew(16));
+  afterEach(async () => {
+    tf.disposeVariables();
+    await renew(32);
+  });
+
+  test("TensorFlow.js computes in 16 bits, and has an epsilon of 1e-4", async () => {
+    expect(tf.backend().epsilon()).toBe(1e-4);
+    const sum = tf.add(tf.tensor1d([1]), tf.tensor1d([2 ** -13]));
+    expect((await sum.data())[0]).toBe(1);
+  });
+
+  test("the step runs in float32 elsewhere, with the core's bits and the epsilon that was given", async () => {
+    const options = { learningRate: 2 ** -13, epsilon: 1e-12, globalClipnorm: 1e-3, useEma: true };
+    const [adamax, core] = [new Adamax(options), new CoreAdamax(options)];
+    expect(adamax.backend.name).toBe("wasm");
+    const tensor = tf.variable(tf.tensor1d(wave(1000, 0)), true, "w");
+    const variable = new Variable(wave(1000, 0));
+    for (let i = 1; i < 5; i++) {
+      tf.tidy(() => adamax.applyGradients({ w: tf.tensor1d(wave(1000, i)) }));
+      core.applyGradients([[wave(1000, i), variable]]);
+    }
+    expect(await tensor.data()).toEqual(variable.value);
+    expect(variable.value[1]).not.toBe(wave(1000, 0)[1]);
+  });
+
+  test("fit trains a model on gradients of 16 bits, without NaN", async () => {
+    const model = tf.sequential({ layers: [tf.layers.dense({ units: 1, inputShape: [1], kernelInitializer: "zeros" })] });
+    model.compile({ optimizer: new Adamax({ learningRate: 0.2, useEma: true, emaMomentum: 0.8 }), loss: "meanSquaredError" });
+    const xs = tf.linspace(-1, 1, 16).reshape([16, 1]);
+    await model.fit(xs, xs.mul(3).add(1), { epochs: 100, batchSize: 16, verbose: 0 });
+    const [kernel, bias] = await Promise.all(model.getWeights().map(async (weight) => (await weight.data())[0]));
+    expect(kernel).toBeCloseTo(3, 1);
+    expect(bias).toBeCloseTo(1, 1);
+  });
 });
 
 describe("saving in a browser", () => {

@@ -3,28 +3,9 @@
 import { type JsTree, jit, numpy as np, tree, valueAndGrad } from "@jax-js/jax";
 import { defineRule, Optimizer, schedules } from "adamax";
 import { adamax, applyUpdates, type State, transformation } from "adamax/jax";
-import { beforeAll, describe, expect, test, vi } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { thrown } from "../semantics/helpers.js";
 import { elements, NAMES, type Params, start, treeOf } from "./models.js";
-
-/** The memories that jax-js makes when it is imported: all its arrays lie in one of them. */
-const memories = vi.hoisted(() => {
-  const made: WebAssembly.Memory[] = [];
-  const { Memory } = WebAssembly;
-  WebAssembly.Memory = class extends Memory {
-    constructor(descriptor: WebAssembly.MemoryDescriptor) {
-      super(descriptor);
-      made.push(this);
-    }
-  };
-  return made;
-});
-
-/** Bytes that jax-js' arrays have needed so far, at most. */
-const bytes = (): number => {
-  if (memories.length === 0) throw new Error("jax-js has made no memory, so nothing would be measured.");
-  return memories.reduce((sum, { buffer }) => sum + buffer.byteLength, 0);
-};
 
 beforeAll(start);
 
@@ -95,43 +76,6 @@ describe("under jit", () => {
 });
 
 describe("references", () => {
-  /** Everything that keeps arrays, together. */
-  const options = {
-    learningRate: new schedules.CosineDecay({ initialLearningRate: 0.1, decaySteps: 50 }),
-    scheduleSteps: 50,
-    weightDecay: 0.1,
-    globalClipnorm: 1,
-    useEma: true,
-    emaStart: "firstStep",
-    emaOverwriteFrequency: 4,
-    gradientAccumulationSteps: 2,
-  } as const;
-  const length = 50_000; // 200 kB: an array lost in each of 30 steps is 6 MB
-
-  test.each([
-    ["eagerly", false],
-    ["under jit", true],
-  ])("%s, 40 steps need no more memory than 10", { timeout: 60_000 }, (_, compiled) => {
-    const optimizer = adamax(options);
-    const plain = (w: np.Array, g: np.Array, state: State) => {
-      const [updates, next] = optimizer.update(g, state, w.ref);
-      return [applyUpdates(w, updates), next] as [np.Array, State];
-    };
-    const step = compiled ? jit(plain) : plain;
-    let w = np.ones([length]).add(np.arange(length));
-    let state = optimizer.init(w.ref);
-    const gradient = np.ones([length]).mul(np.arange(length));
-    let before = 0;
-    for (let i = 0; i < 40; i++) {
-      if (i === 10) before = bytes();
-      [w, state] = step(w, gradient.ref, state) as [np.Array, State];
-      elements(w);
-    }
-    expect(bytes() - before).toBeLessThan(2 ** 20);
-    for (const array of [w, gradient, ...tree.leaves(state as JsTree<np.Array>)]) expect(array.refCount).toBe(1);
-    tree.dispose([w, gradient, state] as JsTree<np.Array>);
-  });
-
   test("init, step and averages take what they are given, and nothing more", () => {
     const optimizer = adamax({ useEma: true });
     const [params, grads] = [treeOf(0), treeOf(1)];
