@@ -83,6 +83,40 @@ describe.each(["webgl", "webgpu"])("on %s", (backend) => {
     expect(await Promise.all(averages.map(async ({ tensor }) => (await tensor.data())[0]))).toEqual([kernel, bias]);
   });
 
+  test("a layer's constraint holds after each step of fit", async () => {
+    const model = tf.sequential({ layers: [tf.layers.dense({ units: 3, inputShape: [4], kernelConstraint: "unitNorm" })] });
+    model.compile({ optimizer: new Adamax({ learningRate: 0.1 }), loss: "meanSquaredError" });
+    await model.fit(tf.tensor2d(wave(32, 1), [8, 4]), tf.tensor2d(wave(24, 2), [8, 3]), { epochs: 3, verbose: 0 });
+    const kernel = await model.getWeights()[0]!.data();
+    for (const column of [0, 1, 2]) {
+      const norm = Math.hypot(...kernel.filter((_, i) => i % 3 === column));
+      expect(norm).toBeCloseTo(1, 3); // TensorFlow.js divides by the norm and an epsilon of its own, 1e-4 here
+    }
+  });
+
+  test("steps, saves, and models made, fitted and disposed of leave no tensor behind", async () => {
+    const [xs, ys] = [tf.tensor2d(wave(32, 1), [8, 4]), tf.tensor2d(wave(8, 2), [8, 1])];
+    const keep = tf.io.withSaveHandler(async () => ({
+      modelArtifactsInfo: { dateSaved: new Date(), modelTopologyType: "JSON" },
+    }));
+    const round = async () => {
+      const model = tf.sequential({ layers: [tf.layers.dense({ units: 1, inputShape: [4] })] });
+      model.compile({ optimizer: new Adamax({ useEma: true, globalClipnorm: 1 }), loss: "meanSquaredError" });
+      await model.fit(xs, ys, { epochs: 2, verbose: 0 });
+      await model.save(keep, { includeOptimizer: true });
+      const { numTensors } = tf.memory();
+      for (let i = 0; i < 20; i++) await model.trainOnBatch(xs, ys);
+      for (let i = 0; i < 5; i++) await model.save(keep, { includeOptimizer: true });
+      expect(tf.memory().numTensors).toBe(numTensors);
+      model.optimizer.dispose();
+      model.dispose();
+    };
+    await round();
+    const { numTensors } = tf.memory();
+    for (let i = 0; i < 3; i++) await round();
+    expect(tf.memory().numTensors).toBe(numTensors);
+  });
+
   test("state saved after three steps makes the fourth", async () => {
     const step = (adamax: Adamax, i: number) =>
       tf.tidy(() => adamax.applyGradients({ w: tf.tensor(gradient("w", i), shapes.w) }));

@@ -88,6 +88,20 @@ test.each(options)("%s: the 100 losses after saving and loading are those of the
   expect(await train(loaded, 100)).toEqual(await train(model, 100));
 });
 
+test("a rate that is a function is saved as the number that it is now, with a warning, and can be assigned again", async () => {
+  const warn = vi.spyOn(console, "warn").mockImplementation(() => {});
+  const learningRate = () => 0.25;
+  const model = compile(twoLayers(), new Adamax({ learningRate }));
+  await train(model, 3);
+  const loaded = await load(await saved(model));
+  const optimizer = loaded.optimizer as Adamax;
+  expect(warn).toHaveBeenCalledWith(expect.stringContaining("saved as what it returns now, 0.25"));
+  warn.mockRestore();
+  expect(optimizer.learningRate).toBe(0.25);
+  optimizer.learningRate = learningRate;
+  expect(await train(loaded, 20)).toEqual(await train(model, 20));
+});
+
 test("a model in a folder resumes: the 100 losses are those of the run that went on", async () => {
   registerFiles();
   const url = pathToFileURL(await mkdtemp(join(tmpdir(), "adamax-"))).href;

@@ -232,10 +232,18 @@ export class TensorOptimizer extends tf.Optimizer {
     for (const variable of this.#trained) variable.settle();
   }
 
-  /** The options in Keras' snake_case, as TensorFlow.js saves them and Python reads them. */
+  /** The options in Keras' snake_case, as TensorFlow.js saves them and Python reads them. A learning rate that is a function or a tf.Variable
+   *  becomes the number that it is now, as in Keras; for a function, with a warning. */
   getConfig(): tf.serialization.ConfigDict {
     const config = this.#core.getConfig();
-    if (this.#learningRate) config.learning_rate = this.learningRate;
+    if (typeof this.#core.settings.learningRate === "function") {
+      config.learning_rate = this.learningRate;
+      if (!this.#learningRate)
+        console.warn(
+          `adamax: no file can hold a function, so learningRate is saved as what it returns now, ${config.learning_rate}. ` +
+            "Assign it again after loading: optimizer.learningRate = yourFunction.",
+        );
+    }
     return toTensorFlow(config) as tf.serialization.ConfigDict;
   }
 
