@@ -1,7 +1,7 @@
 import { Adamax as CoreAdamax, schedules, Variable } from "adamax";
 import { Adamax, type NamedGradient, type NamedGradients } from "adamax/tfjs";
-import { afterEach, beforeAll, expect, test } from "vitest";
-import { tf, use } from "./backends.js";
+import { afterEach, beforeAll, expect, onTestFinished, test } from "vitest";
+import { backends, tf, use } from "./backends.js";
 import { compile, data, train, twoLayers, wave, weightsOf } from "./models.js";
 
 beforeAll(() => use("cpu"));
@@ -217,19 +217,29 @@ test("frozen layers stay, and train on from fresh state when they are unfrozen i
   expect(model.optimizer.iterations).toBe(10);
 });
 
-test("100 rounds of create, fit, dispose leave no tensor behind", async () => {
-  const { xs, ys } = data();
-  const round = async () => {
-    const model = compile(twoLayers({ constraint: true }), averaging());
-    await model.fit(xs, ys, { batchSize: 16, verbose: 0 });
-    model.optimizer.dispose();
-    model.dispose();
-  };
-  await round();
-  const { numTensors } = tf.memory();
-  for (let i = 0; i < 100; i++) await round();
-  expect(tf.memory().numTensors).toBe(numTensors);
-});
+test.each(backends)(
+  "on %s, 100 rounds of create, fit, save, dispose leave no tensor behind",
+  { timeout: 30_000 },
+  async (backend) => {
+    await use(backend);
+    onTestFinished(() => use("cpu"));
+    const keep = tf.io.withSaveHandler(async () => ({
+      modelArtifactsInfo: { dateSaved: new Date(), modelTopologyType: "JSON" },
+    }));
+    const { xs, ys } = data();
+    const round = async () => {
+      const model = compile(twoLayers({ constraint: true }), averaging());
+      await model.fit(xs, ys, { batchSize: 16, verbose: 0 });
+      await model.save(keep, { includeOptimizer: true });
+      model.optimizer.dispose();
+      model.dispose();
+    };
+    await round();
+    const { numTensors, numBytes } = tf.memory();
+    for (let i = 0; i < 100; i++) await round();
+    expect(tf.memory()).toMatchObject({ numTensors, numBytes });
+  },
+);
 
 test("a functional model with two inputs and two outputs: the same weights as the core's, given the same gradients", async () => {
   const inputs = [tf.input({ shape: [3] }), tf.input({ shape: [2] })];
