@@ -53,6 +53,22 @@ export class WasmBackend extends CpuBackend {
   }
 }
 
+/** What a compiled module exports. */
+export type RunJobs = (jobs: number, count: number, jobBytes: number, scratch: number) => void;
+
+/** Runs a segment's jobs on the calling thread: all in one call, or one by one where arrays have to be brought to them. */
+export const runAlone =
+  (segment: Segment, run: RunJobs): SegmentRunner =>
+  (stager) => {
+    const { jobs, pending, jobBytes, scratch } = segment;
+    if (!stager) return run(jobs, pending, jobBytes, scratch);
+    for (let job = 0; job < pending; job++) {
+      stager.prepare(job, 0);
+      run(jobs + job * jobBytes, 1, jobBytes, scratch);
+      stager.complete(job, 0);
+    }
+  };
+
 class WasmEngine implements Engine {
   readonly name = "wasm";
   readonly maxBytes = MAX_PAGES * PAGE;
@@ -127,16 +143,8 @@ class WasmEngine implements Engine {
       modules[kind] ??= new WebAssembly.Module(compileModule(programs, isShared ? MAX_PAGES : null));
       const module = modules[kind];
       const exports = new WebAssembly.Instance(module, { memory: { memory } }).exports;
-      const run = exports.run as (jobs: number, count: number, jobBytes: number, scratch: number) => void;
-      const alone: SegmentRunner = (stager) => {
-        const { jobs, pending, jobBytes, scratch } = segment;
-        if (!stager) return run(jobs, pending, jobBytes, scratch);
-        for (let job = 0; job < pending; job++) {
-          stager.prepare(job, 0);
-          run(jobs + job * jobBytes, 1, jobBytes, scratch);
-          stager.complete(job, 0);
-        }
-      };
+      const run = exports.run as RunJobs;
+      const alone = runAlone(segment, run);
       if (!isShared) return alone;
       let share: ReturnType<ThreadPool["sharer"]> | undefined;
       return (stager) => {

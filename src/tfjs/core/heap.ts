@@ -2,10 +2,10 @@
 
 import * as tf from "@tensorflow/tfjs-core";
 import type { CompiledStep, OnProgress, Row, RowClass, RowRequest, StepParameters } from "../../backends/backend.js";
-import type { CpuRow, Engine, Memory, Pointer, Segment } from "../../backends/cpu/memory.js";
+import type { CpuRow, Engine, Memory, Pointer, Segment, SegmentRunner } from "../../backends/cpu/memory.js";
 import { CpuBackend } from "../../backends/cpu/step.js";
 import { compileModule } from "../../backends/wasm/compiler.js";
-import { WasmBackend } from "../../backends/wasm/wasm.js";
+import { type RunJobs, runAlone, WasmBackend } from "../../backends/wasm/wasm.js";
 import { BackendError } from "../../errors.js";
 import type { Program } from "../../rule/program.js";
 import { TensorVariable } from "./variable.js";
@@ -115,11 +115,11 @@ class HeapEngine implements Engine {
     };
   }
 
-  compile(programs: readonly Program[]): (segment: Segment) => () => void {
+  compile(programs: readonly Program[]): (segment: Segment) => SegmentRunner {
     const isShared = !(this.memory.buffer instanceof ArrayBuffer);
     const module = new WebAssembly.Module(compileModule(programs, isShared ? MAX_PAGES : null));
     const { run } = new WebAssembly.Instance(module, { memory: { memory: this.memory } }).exports;
-    return (segment) => () => (run as CallableFunction)(segment.jobs, segment.pending, segment.jobBytes, segment.scratch);
+    return (segment) => runAlone(segment, run as RunJobs);
   }
 
   dispose(): void {
