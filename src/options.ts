@@ -81,6 +81,7 @@ export interface OptimizerOptions {
   threads?: number | "auto";
 }
 
+/** What `build` and `extend` can be told. */
 export interface BuildOptions {
   /** Told, for large models, how much of the state's memory is ready. The first touch of fresh memory is slow: about 1 s per 3 GB. */
   onProgress?: OnProgress;
