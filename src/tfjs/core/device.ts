@@ -1,4 +1,5 @@
-/** The step in TensorFlow.js' own operations, for backends whose tensors lie on a GPU: values, gradients and state stay there. */
+/** The step for backends of TensorFlow.js whose tensors lie on a GPU: values, gradients and state stay there. On webgl it runs in shaders
+ *  (shaders.ts), on webgpu in TensorFlow.js' own operations. */
 
 import * as tf from "@tensorflow/tfjs-core";
 import type {
@@ -13,7 +14,8 @@ import type {
 } from "../../backends/backend.js";
 import { evaluateScalars } from "../../backends/cpu/scalars.js";
 import type { NormScope, ScalarOperation } from "../../rule/expression.js";
-import type { Program } from "../../rule/program.js";
+import type { Pass, Program } from "../../rule/program.js";
+import { type Evaluate, inShaders } from "./shaders.js";
 import type { TensorVariable } from "./variable.js";
 
 const OPERATIONS: Readonly<Record<ScalarOperation, (x: tf.Tensor, y: tf.Tensor, z: tf.Tensor) => tf.Tensor>> = {
@@ -38,7 +40,7 @@ export class DeviceBackend implements Backend {
 
   private constructor(name: string) {
     this.name = name;
-    this.why = `TensorFlow.js' operations on ${name}, where the tensors are: nothing is read back`;
+    this.why = `${name === "webgl" ? "shaders" : "TensorFlow.js' operations"} on ${name}, where the tensors are: nothing is read back`;
   }
 
   /** On the GPU that TensorFlow.js uses now, or null when there is none, or it has 16-bit floats only: then the step runs in float32 elsewhere. */
@@ -56,12 +58,18 @@ export class DeviceBackend implements Backend {
   }
 
   compile(programs: readonly Program[], classes: readonly RowClass[]): CompiledStep {
+    const compiled = programs.map(
+      (program): CompiledProgram => ({
+        program,
+        passes: program.passes.map((pass, i) => (this.name === "webgl" ? inShaders(program, i) : inOperations(pass))),
+      }),
+    );
+    const stages = Math.max(...programs.map(({ passes }) => passes.length));
     const run = (rows: readonly DeviceRow[], count: number, parameters: StepParameters): void =>
       tf.tidy(() => {
         const steps = rows
           .slice(0, count)
-          .map((row) => new RowStep(row, programs[row.request.class]!, classes[row.request.class]!, parameters));
-        const stages = Math.max(...programs.map(({ passes }) => passes.length));
+          .map((row) => new RowStep(row, compiled[row.request.class]!, classes[row.request.class]!, parameters));
         let sums: tf.Tensor[][] = [];
         for (let stage = 0; stage < stages; stage++) {
           steps.forEach((step, i) => {
@@ -147,51 +155,73 @@ class DeviceRow implements Row {
   }
 }
 
+interface CompiledProgram {
+  readonly program: Program;
+  readonly passes: readonly Evaluate[];
+}
+
 /** One variable in a step. */
 class RowStep {
-  readonly #scalars: tf.Tensor[] = [];
+  readonly #scalars: (number | tf.Tensor)[] = [];
 
   constructor(
     readonly row: DeviceRow,
-    readonly program: Program,
+    readonly compiled: CompiledProgram,
     { learningRateMultiplier, weightDecay }: RowClass,
     { learningRate, step }: StepParameters,
   ) {
     // Known beforehand: evaluated as the core does, not with a GPU's idea of a power.
+    const { program } = compiled;
     const known = new Float64Array(program.scalars.length);
     evaluateScalars(program, 0, known, { learningRate: learningRate * learningRateMultiplier, weightDecay, step });
     program.scalars.forEach(({ stage }, place) => {
-      if (stage === 0) this.#scalars[place] = tf.scalar(known[place]!);
+      if (stage === 0) this.#scalars[place] = known[place]!;
     });
   }
 
   /** Every scalar known after `stage` passes and not before: what comes from norms, which stay on the device. */
   evaluateScalars(stage: number, joined: (scope: NormScope, sum: number) => tf.Tensor): void {
-    this.program.scalars.forEach((scalar, place) => {
+    this.compiled.program.scalars.forEach((scalar, place) => {
       if (stage === 0 || scalar.stage !== stage) return;
       if (scalar.kind === "norm") this.#scalars[place] = tf.sqrt(joined(scalar.scope, scalar.sum));
-      else if (scalar.kind === "operation") this.#scalars[place] = operate(scalar.operation, scalar.inputs, this.#scalars);
+      else if (scalar.kind === "operation")
+        this.#scalars[place] = operate(scalar.operation, scalar.inputs, this.#scalars.map(asTensor));
     });
   }
 
   /** Stores what is new; returns the sums of squares that norms are made of. */
   runPass(stage: number): tf.Tensor[] {
-    const { buffers, passes, uniforms } = this.program;
-    const pass = passes[stage];
+    const { program, passes } = this.compiled;
+    const { buffers, uniforms } = program;
+    const pass = program.passes[stage];
     if (!pass) return [];
-    const values: tf.Tensor[] = [];
-    for (const node of pass.nodes) {
-      if (node.kind === "load") values.push(this.row.load(buffers[node.buffer]!));
-      else if (node.kind === "uniform") values.push(this.#scalars[uniforms[node.uniform]!]!);
-      else values.push(operate(node.operation, node.inputs, values));
-    }
     const { shape } = this.row.variable.tensor;
+    const values = passes[stage]!({
+      shape,
+      load: (buffer) => this.row.load(buffers[buffer]!),
+      uniform: (uniform) => this.#scalars[uniforms[uniform]!]!,
+    });
     // A scalar that is stored stands for every element.
-    const stores = pass.stores.map(({ buffer, node }) => [buffers[buffer]!, tf.broadcastTo(values[node]!, shape)] as const);
+    const stores = pass.stores.map(({ buffer, node }) => [buffers[buffer]!, tf.broadcastTo(values.get(node)!, shape)] as const);
     for (const [name, value] of stores) this.row.store(name, value);
-    return pass.sums.map((node) => tf.sum(tf.square(values[node]!)));
+    return pass.sums.map((node) => tf.sum(tf.square(values.get(node)!)));
   }
 }
+
+/** A pass in TensorFlow.js' own operations, one for each node. */
+const inOperations =
+  ({ nodes }: Pass): Evaluate =>
+  ({ load, uniform }) => {
+    const values: tf.Tensor[] = [];
+    for (const node of nodes) {
+      if (node.kind === "load") values.push(load(node.buffer));
+      else if (node.kind === "uniform") values.push(asTensor(uniform(node.uniform)));
+      else values.push(operate(node.operation, node.inputs, values));
+    }
+    return new Map(values.entries());
+  };
+
+const asTensor = (value: number | tf.Tensor): tf.Tensor => (typeof value === "number" ? tf.scalar(value) : value);
 
 const operate = (operation: ScalarOperation, inputs: readonly number[], values: readonly tf.Tensor[]): tf.Tensor => {
   const [x, y, z] = inputs.map((input) => values[input]!);
