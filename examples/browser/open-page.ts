@@ -10,6 +10,8 @@ type Functions<Module> = {
   [Name in keyof Module]: Module[Name] extends (...given: infer Given) => infer Result ? (...given: Given) => Result : never;
 };
 
+const PAGE = "<!doctype html><meta charset=utf-8><title>adamax</title><link rel=icon href=data:,><script src=/page.js></script>";
+
 export interface OpenedPage<Module> {
   /** Calls an exported function in the page. What goes in and out is copied as JSON is, with typed arrays, NaN and infinities.
    *  @throws Error when it throws there. */
@@ -20,12 +22,9 @@ export interface OpenedPage<Module> {
   close(): Promise<void>;
 }
 
-/** `module` is the page's program, a path of a TypeScript file; `files` are what it may fetch, by the path of their address.
- *  What it prints is printed here. @throws Error when there is no Chromium, or the module cannot be bundled. */
-export const openPage = async <Module>(
-  module: string,
-  files: Readonly<Record<string, Uint8Array>> = {},
-): Promise<OpenedPage<Module>> => {
+/** `module` is the path of the page's program, in TypeScript. What it prints is printed here.
+ *  @throws Error when there is no Chromium, or the module cannot be bundled. */
+export const openPage = async <Module>(module: string): Promise<OpenedPage<Module>> => {
   assertChromium();
   const { outputFiles } = await build({
     entryPoints: [module],
@@ -38,16 +37,12 @@ export const openPage = async <Module>(
     write: false,
     logLevel: "error",
   });
-  const served: Record<string, Uint8Array | string> = {
-    ...files,
-    "/": "<!doctype html><meta charset=utf-8><title>adamax</title><script src=/page.js></script>",
-    "/page.js": outputFiles[0]!.contents,
-    "/favicon.ico": "",
-  };
+  const script = outputFiles[0]!.contents;
   const server = createServer(({ url }, response) => {
-    const content = served[url ?? ""];
-    const type = url === "/" ? "text/html" : url === "/page.js" ? "text/javascript" : "application/octet-stream";
-    response.writeHead(content === undefined ? 404 : 200, { "content-type": type }).end(content);
+    const [type, content] = url === "/page.js" ? ["text/javascript", script] : ["text/html", PAGE];
+    // Isolated from other origins, a page has finer clocks and SharedArrayBuffer.
+    const isolation = { "cross-origin-opener-policy": "same-origin", "cross-origin-embedder-policy": "require-corp" };
+    response.writeHead(200, { "content-type": type, ...isolation }).end(content);
   });
   await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
   const browser = await chromium.launch(launchOptions);
