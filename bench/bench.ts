@@ -10,6 +10,7 @@ export const QUESTIONS: Readonly<Record<string, () => Promise<Answer>>> = {
   threads: async () => (await import("./threads.js")).threads(),
   small: async () => (await import("./small.js")).small(),
   tfjs: async () => (await import("./tfjs.js")).tfjs(),
+  "tfjs-fit": async () => (await import("./tfjs-fit.js")).tfjsFit(),
   options: async () => (await import("./options.js")).options(),
   python: async () => (await import("./python.js")).python(),
   "dead-units": async () => (await import("./dead-units.js")).deadUnits(),

@@ -7,7 +7,7 @@ export interface Side {
   readonly cores: number;
   /** Makes `repeats` steps, one after the other. */
   run(repeats: number): Timing | Promise<Timing>;
-  dispose?(): void;
+  dispose?(): void | Promise<void>;
 }
 
 /** Of all repeats together. */

@@ -37,7 +37,7 @@ export const options = async (): Promise<Answer> => {
     const model = { tensors: 1, size };
     const sides = [adamax("plain", model), ...CASES.map(({ name, options, kind }) => adamax(name, model, options, kind))];
     const measurement = await interleave(sides, { seconds: 15, mostRounds: 60 });
-    for (const side of sides) side.dispose?.();
+    for (const side of sides) await side.dispose?.();
     for (const { name, atMost } of CASES) {
       const limit = atMost?.[size];
       rows.push({

@@ -37,7 +37,7 @@ export const python = async (): Promise<Answer> => {
       }
     }
     const measurement = await interleave(sides, { seconds: 20, mostRounds: 40 });
-    for (const side of sides) side.dispose?.();
+    for (const side of sides) await side.dispose?.();
     for (const peer of measurement.names.slice(1)) {
       const target = peer === "C" ? null : atLeast(peer, parameters);
       rows.push({

@@ -38,7 +38,7 @@ export const small = async (): Promise<Answer> => {
       ...(typeof c === "string" ? [] : [cSide("C", c.path, "adamax", model)]),
     ];
     const measurement = await interleave(sides, { seconds: 4, mostRounds: 100 });
-    for (const side of sides) side.dispose?.();
+    for (const side of sides) await side.dispose?.();
     for (const { optimizer } of [ours, whole, perCall, idle]) optimizer.dispose();
     const { low, median, high } = timeOf(measurement, "applyGradients");
     rows.push({

@@ -82,7 +82,7 @@ const measure = async (model: Model, { c, tensorFlow: tf, jax }: Others): Promis
   if (jax) sides.push(await jax.jax("jax-js wasm", model));
   sides.push(adamax("adamax interpreter", model, { backend: "interpreter" }));
   const measurement = await interleave(sides, { seconds: 10, mostRounds: 60 });
-  for (const side of sides) side.dispose?.();
+  for (const side of sides) await side.dispose?.();
   return measurement;
 };
 

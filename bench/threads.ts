@@ -50,7 +50,7 @@ export const threads = async (): Promise<Answer> => {
       const count = parametersOf(model);
       lines[side]!.push({ parameters: count, time: { low: low / count, median: median / count, high: high / count } });
     }
-    for (const side of sides) side.dispose?.();
+    for (const side of sides) await side.dispose?.();
     one.optimizer.dispose();
     two.optimizer.dispose();
   }

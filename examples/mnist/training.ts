@@ -97,7 +97,7 @@ export const trainer = ({ training, testing, epochs, batchSize, network }: Plan)
   return { train, resume };
 };
 
-const tensorsOf = ({ pixels, classes }: Digits): { images: tf.Tensor2D; labels: tf.Tensor2D } =>
+export const tensorsOf = ({ pixels, classes }: Digits): { images: tf.Tensor2D; labels: tf.Tensor2D } =>
   tf.tidy(() => ({
     images: tf.tensor2d(
       Float32Array.from(pixels, (pixel) => pixel / 255),
