@@ -87,6 +87,27 @@ test("gradients as other operations leave them: transposed, reshaped, sliced, pa
   }
 });
 
+test("variables with rates of their own share one global norm, as in the core", async () => {
+  const given = {
+    learningRate: 0.1,
+    globalClipnorm: 0.5,
+    groups: [{ names: ["^b$"], learningRateMultiplier: 0.5, weightDecay: 0.1 }],
+  };
+  const [optimizer, core] = [new Adamax(given), new CoreAdamax(given)];
+  const names = ["a", "b", "c"];
+  const tensors = names.map((name, i) => tf.variable(tf.tensor(wave(12, i), [3, 4]), true, name));
+  const variables = names.map((name, i) => new Variable(wave(12, i), { shape: [3, 4], name }));
+  for (let step = 1; step < 4; step++) {
+    const gradients = names.map((_, i) => wave(12, 10 * step + i));
+    tf.tidy(() => optimizer.applyGradients(Object.fromEntries(names.map((name, i) => [name, tf.tensor(gradients[i]!, [3, 4])]))));
+    core.applyGradients(gradients.map((gradient, i) => [gradient, variables[i]!]));
+    for (const [i, { value }] of variables.entries())
+      // Norms are summed in float32 here and in float64 there; in ulps of values between 1 and 2.
+      for (const [e, reached] of (await tensors[i]!.data()).entries())
+        expect(Math.abs(reached - value[e]!) / 2 ** -23, `${names[i]} at ${e}`).toBeLessThanOrEqual(4);
+  }
+});
+
 test("a step goes on where it began, when TensorFlow.js is told to use another backend", async () => {
   const w = tf.variable(tf.tensor(wave(12, 0), [3, 4]), true, "w");
   const [optimizer, core] = [new Adamax({ learningRate: 0.1 }), new CoreAdamax({ learningRate: 0.1 })];

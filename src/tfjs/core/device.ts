@@ -58,24 +58,27 @@ export class DeviceBackend implements Backend {
   }
 
   compile(programs: readonly Program[], classes: readonly RowClass[]): CompiledStep {
-    const compiled = programs.map(
-      (program): CompiledProgram => ({
-        program,
-        passes: program.passes.map((pass, i) => (this.name === "webgl" ? inShaders(program, i) : inOperations(pass))),
-      }),
+    const passes = programs.map((program) =>
+      program.passes.map((pass, i) => (this.name === "webgl" ? inShaders(program, i) : inOperations(pass))),
     );
+    const isOwn = programs.map(({ scalars }) => scalars.some((scalar) => scalar.kind === "norm" && scalar.scope === "variable"));
     const stages = Math.max(...programs.map(({ passes }) => passes.length));
     const run = (rows: readonly DeviceRow[], count: number, parameters: StepParameters): void =>
       tf.tidy(() => {
-        const steps = rows
-          .slice(0, count)
-          .map((row) => new RowStep(row, compiled[row.request.class]!, classes[row.request.class]!, parameters));
+        // One for all variables of a class, unless they depend on a variable's own norm.
+        const ofClass: (Scalars | undefined)[] = [];
+        const steps = rows.slice(0, count).map((row) => {
+          const { class: index } = row.request;
+          const make = () => new Scalars(programs[index]!, classes[index]!, parameters);
+          ofClass[index] ??= make();
+          return new RowStep(row, programs[index]!, passes[index]!, isOwn[index] ? make() : ofClass[index]);
+        });
         let sums: tf.Tensor[][] = [];
         for (let stage = 0; stage < stages; stage++) {
-          steps.forEach((step, i) => {
-            const joined = (scope: NormScope, place: number): tf.Tensor =>
-              tf.addN((scope === "variable" ? [sums[i]!] : sums).map((own) => own[place]!));
-            step.evaluateScalars(stage, joined);
+          steps.forEach(({ scalars }, i) => {
+            scalars.advance(stage, (scope, place) =>
+              tf.addN((scope === "variable" ? [sums[i]!] : sums).map((own) => own[place]!)),
+            );
           });
           sums = steps.map((step) => step.runPass(stage));
         }
@@ -155,51 +158,59 @@ class DeviceRow implements Row {
   }
 }
 
-interface CompiledProgram {
-  readonly program: Program;
-  readonly passes: readonly Evaluate[];
+/** The scalars of a step: numbers as far as they are known beforehand; what comes from norms stays on the device. */
+class Scalars {
+  readonly values: (number | tf.Tensor)[] = [];
+  #stage = 0;
+
+  constructor(
+    readonly program: Program,
+    { learningRateMultiplier, weightDecay }: RowClass,
+    { learningRate, step }: StepParameters,
+  ) {
+    // As the core does, not with a GPU's idea of a power.
+    const known = new Float64Array(program.scalars.length);
+    evaluateScalars(program, 0, known, { learningRate: learningRate * learningRateMultiplier, weightDecay, step });
+    program.scalars.forEach(({ stage }, place) => {
+      if (stage === 0) this.values[place] = known[place]!;
+    });
+  }
+
+  /** Evaluates every scalar known after `stage` passes and not before, once. */
+  advance(stage: number, joined: (scope: NormScope, sum: number) => tf.Tensor): void {
+    if (stage <= this.#stage) return;
+    this.#stage = stage;
+    this.program.scalars.forEach((scalar, place) => {
+      if (scalar.stage !== stage) return;
+      if (scalar.kind === "norm") this.values[place] = tf.sqrt(joined(scalar.scope, scalar.sum));
+      else if (scalar.kind === "operation")
+        this.values[place] = operate(
+          scalar.operation,
+          scalar.inputs.map((input) => asTensor(this.values[input]!)),
+        );
+    });
+  }
 }
 
 /** One variable in a step. */
 class RowStep {
-  readonly #scalars: (number | tf.Tensor)[] = [];
-
   constructor(
     readonly row: DeviceRow,
-    readonly compiled: CompiledProgram,
-    { learningRateMultiplier, weightDecay }: RowClass,
-    { learningRate, step }: StepParameters,
-  ) {
-    // Known beforehand: evaluated as the core does, not with a GPU's idea of a power.
-    const { program } = compiled;
-    const known = new Float64Array(program.scalars.length);
-    evaluateScalars(program, 0, known, { learningRate: learningRate * learningRateMultiplier, weightDecay, step });
-    program.scalars.forEach(({ stage }, place) => {
-      if (stage === 0) this.#scalars[place] = known[place]!;
-    });
-  }
-
-  /** Every scalar known after `stage` passes and not before: what comes from norms, which stay on the device. */
-  evaluateScalars(stage: number, joined: (scope: NormScope, sum: number) => tf.Tensor): void {
-    this.compiled.program.scalars.forEach((scalar, place) => {
-      if (stage === 0 || scalar.stage !== stage) return;
-      if (scalar.kind === "norm") this.#scalars[place] = tf.sqrt(joined(scalar.scope, scalar.sum));
-      else if (scalar.kind === "operation")
-        this.#scalars[place] = operate(scalar.operation, scalar.inputs, this.#scalars.map(asTensor));
-    });
-  }
+    readonly program: Program,
+    readonly passes: readonly Evaluate[],
+    readonly scalars: Scalars,
+  ) {}
 
   /** Stores what is new; returns the sums of squares that norms are made of. */
   runPass(stage: number): tf.Tensor[] {
-    const { program, passes } = this.compiled;
-    const { buffers, uniforms } = program;
-    const pass = program.passes[stage];
+    const { buffers, uniforms, passes } = this.program;
+    const pass = passes[stage];
     if (!pass) return [];
     const { shape } = this.row.variable.tensor;
-    const values = passes[stage]!({
+    const values = this.passes[stage]!({
       shape,
       load: (buffer) => this.row.load(buffers[buffer]!),
-      uniform: (uniform) => this.#scalars[uniforms[uniform]!]!,
+      uniform: (uniform) => this.scalars.values[uniforms[uniform]!]!,
     });
     // A scalar that is stored stands for every element.
     const stores = pass.stores.map(({ buffer, node }) => [buffers[buffer]!, tf.broadcastTo(values.get(node)!, shape)] as const);
@@ -216,14 +227,17 @@ const inOperations =
     for (const node of nodes) {
       if (node.kind === "load") values.push(load(node.buffer));
       else if (node.kind === "uniform") values.push(asTensor(uniform(node.uniform)));
-      else values.push(operate(node.operation, node.inputs, values));
+      else
+        values.push(
+          operate(
+            node.operation,
+            node.inputs.map((input) => values[input]!),
+          ),
+        );
     }
     return new Map(values.entries());
   };
 
 const asTensor = (value: number | tf.Tensor): tf.Tensor => (typeof value === "number" ? tf.scalar(value) : value);
 
-const operate = (operation: ScalarOperation, inputs: readonly number[], values: readonly tf.Tensor[]): tf.Tensor => {
-  const [x, y, z] = inputs.map((input) => values[input]!);
-  return OPERATIONS[operation](x!, y!, z!);
-};
+const operate = (operation: ScalarOperation, [x, y, z]: readonly tf.Tensor[]): tf.Tensor => OPERATIONS[operation](x!, y!, z!);
