@@ -7,8 +7,10 @@ import { describe, expect, test } from "vitest";
 /** Seconds that an example may take: one that draws on Chromium's software GPU, beside the browser tests, is slow. */
 const LONGEST = 180;
 
-const run = async (example: string, ...words: string[]) => {
-  const env = { ...process.env, TSX_TSCONFIG_PATH: "tsconfig.build.json", NO_COLOR: "1" }; // "adamax" is dist, not src
+const run = (example: string, ...words: string[]) => runWith({}, example, ...words);
+
+const runWith = async (variables: Record<string, string>, example: string, ...words: string[]) => {
+  const env = { ...process.env, TSX_TSCONFIG_PATH: "tsconfig.build.json", NO_COLOR: "1", ...variables }; // "adamax" is dist, not src
   const { stdout } = await promisify(execFile)(process.execPath, ["--import", "tsx", `examples/${example}`, ...words], {
     env,
     timeout: LONGEST * 1000,
@@ -67,6 +69,11 @@ describe.concurrent("examples", { timeout: (LONGEST + 10) * 1000 }, () => {
     expect(Math.abs(same - theirs)).toBeLessThan(1.5); // a digit is 0.2 %
     expect(more).toBeGreaterThan(theirs);
     expect(lines.at(-1)).toMatch(/the same weights, bit for bit$/);
+  });
+
+  test("without Chromium, a program that needs it says where it looked and what to do", async () => {
+    const running = runWith({ CHROMIUM: "/nowhere/chromium" }, "mnist/browser.ts", "--quick");
+    await expect(running).rejects.toThrow(/none at \/nowhere\/chromium\. Run scripts\/setup\.sh .* variable CHROMIUM/);
   });
 
   test.for(["curve-fit.ts", "classifier.ts", "fine-tuning.ts"])("%s has at most 70 lines", (example) => {

@@ -101,8 +101,8 @@ test("variables with rates of their own share one global norm, as in the core", 
     const gradients = names.map((_, i) => wave(12, 10 * step + i));
     tf.tidy(() => optimizer.applyGradients(Object.fromEntries(names.map((name, i) => [name, tf.tensor(gradients[i]!, [3, 4])]))));
     core.applyGradients(gradients.map((gradient, i) => [gradient, variables[i]!]));
+    // Norms are summed in float32 here and in float64 there; in ulps of values between 1 and 2.
     for (const [i, { value }] of variables.entries())
-      // Norms are summed in float32 here and in float64 there; in ulps of values between 1 and 2.
       for (const [e, reached] of (await tensors[i]!.data()).entries())
         expect(Math.abs(reached - value[e]!) / 2 ** -23, `${names[i]} at ${e}`).toBeLessThanOrEqual(4);
   }
