@@ -22,7 +22,7 @@ export interface OpenedPage<Module> {
   close(): Promise<void>;
 }
 
-/** `module` is the path of the page's program, in TypeScript. What it prints is printed here.
+/** `module` is the path of the page's program. What it prints is printed here.
  *  @throws Error when there is no Chromium, or the module cannot be bundled. */
 export const openPage = async <Module>(module: string): Promise<OpenedPage<Module>> => {
   assertChromium();
@@ -33,7 +33,8 @@ export const openPage = async <Module>(module: string): Promise<OpenedPage<Modul
     globalName: "page",
     platform: "browser",
     target: "es2022",
-    tsconfig: process.env.TSX_TSCONFIG_PATH ?? "tsconfig.json", // "adamax" is for the page what it is for the program that opens it
+    // "adamax" is for the page what it is for the program that opens it. A built one has no settings of TypeScript.
+    ...(module.endsWith(".ts") ? { tsconfig: process.env.TSX_TSCONFIG_PATH ?? "tsconfig.json" } : { tsconfigRaw: {} }),
     write: false,
     logLevel: "error",
   });
