@@ -90,7 +90,7 @@ program
 program
   .command("bench")
   .description("how fast a step is here: ratios to C, TensorFlow.js, jax-js and others, as far as they are installed")
-  .argument("[questions...]", "step, threads, small, tfjs, options, dead-units, memory, python", ["step"])
+  .argument("[questions...]", "step, threads, small, tfjs, tfjs-fit, options, dead-units, memory, python", ["step"])
   .option("--out <folder>", "for the page with plots and for JSON", "adamax-bench")
   .option("--force", "replace earlier answers there")
   .addHelpText(
