@@ -8,7 +8,8 @@ import { TensorOptimizer } from "./core/optimizer.js";
 import type { TensorOptions } from "./core/options.js";
 import { watchFits } from "./fits.js";
 
-export { type NamedGradient, type NamedGradients, type OptimizerClass, TensorOptimizer } from "./core/optimizer.js";
+export type { NamedGradient, NamedGradients } from "./core/gradients.js";
+export { type OptimizerClass, TensorOptimizer } from "./core/optimizer.js";
 export type { LayerWeight, TensorGroup, TensorOptions, TrainableTensor } from "./core/options.js";
 export type { TensorConstraint } from "./core/variable.js";
 export type { NamedTensor } from "./core/weights.js";

@@ -5,7 +5,8 @@ import { adapter } from "./adapt.js";
 import { TensorOptimizer } from "./optimizer.js";
 import type { TensorOptions } from "./options.js";
 
-export { type NamedGradient, type NamedGradients, type OptimizerClass, TensorOptimizer } from "./optimizer.js";
+export type { NamedGradient, NamedGradients } from "./gradients.js";
+export { type OptimizerClass, TensorOptimizer } from "./optimizer.js";
 export type { LayerWeight, TensorGroup, TensorOptions, TrainableTensor } from "./options.js";
 export type { TensorConstraint } from "./variable.js";
 export type { NamedTensor } from "./weights.js";

@@ -1,9 +1,8 @@
 /** An optimizer of the core as a tf.Optimizer. Its state lies in the core's memory, or on a GPU in tensors. */
 
 import * as tf from "@tensorflow/tfjs-core";
-import type { Gradient } from "../../backends/backend.js";
 import { type Config, optionsFromConfig } from "../../configuration.js";
-import { OptionError, ShapeError, show } from "../../errors.js";
+import { OptionError } from "../../errors.js";
 import type { GradientAndVariable } from "../../gradients.js";
 import type { Optimizer } from "../../optimizer.js";
 import type { OptimizerOptions } from "../../options.js";
@@ -11,7 +10,7 @@ import type { UpdateRule } from "../../rule/update-rule.js";
 import { LearningRateSchedule } from "../../schedules/schedule.js";
 import { fromTensorFlow, toTensorFlow } from "./config.js";
 import { DeviceBackend } from "./device.js";
-import { elementsOf } from "./elements.js";
+import { gradientFor, type NamedGradient, type NamedGradients, pairsOnDevice, registered } from "./gradients.js";
 import { HeapBackend } from "./heap.js";
 import { plainLearningRate, plainOptions, type TensorOptions, type TrainableTensor } from "./options.js";
 import { TensorVariable } from "./variable.js";
@@ -22,15 +21,6 @@ export interface OptimizerClass {
   new (options: never): Optimizer<never>;
   readonly rule: UpdateRule;
 }
-
-/** A gradient and the name of its variable. Without a gradient the variable stays as it is. */
-export interface NamedGradient {
-  readonly name: string;
-  readonly tensor: tf.Tensor | null | undefined;
-}
-
-/** As in TensorFlow.js, by name or in a list. */
-export type NamedGradients = { readonly [name: string]: tf.Tensor | null | undefined } | readonly NamedGradient[];
 
 /** Base of all optimizers here. A subclass gives the core's class that it is made of. */
 export class TensorOptimizer extends tf.Optimizer {
@@ -69,7 +59,7 @@ export class TensorOptimizer extends tf.Optimizer {
       throw new OptionError(
         "TensorOptimizer is a base class. Received: a class without a core. Make one by tfOptimizer(YourOptimizer), or use Adamax.",
       );
-    // One thread unless asked for more: of a step that is staged chunk by chunk there is little to share.
+    // One thread unless asked for more: computing gradients takes TensorFlow.js so long that the step is little of it.
     const { backend, jitCompile = true, threads = 1 } = options;
     this.#near = jitCompile && !backend && threads === 1 ? (HeapBackend.current() ?? DeviceBackend.current()) : null;
     const plain = plainOptions({ ...options, threads }, (tensor) => this.#variableOf(tensor));
@@ -297,37 +287,5 @@ export class TensorOptimizer extends tf.Optimizer {
 
   [Symbol.dispose](): void {
     this.dispose();
-  }
-}
-
-const registered = (name: string): tf.Variable => {
-  const variable = tf.engine().registeredVariables[name];
-  if (variable) return variable;
-  throw new ShapeError(
-    `TensorFlow.js knows no variable of this name. Received: ${show(name)}. Pass gradients under the names of tf.Variables that are not disposed.`,
-  );
-};
-
-const assertFits = (variable: TensorVariable, tensor: tf.Tensor): void => {
-  if (!tf.util.arraysEqual(tensor.shape, variable.tensor.shape))
-    throw new ShapeError(
-      `The gradient of variable ${show(variable.name)} must have its shape, [${variable.shape}]. Received: a tensor of shape [${tensor.shape}]. Reshape it, or sum what was broadcast.`,
-    );
-};
-
-const gradientFor = (variable: TensorVariable, tensor: tf.Tensor | null | undefined): Gradient => {
-  if (!tensor) return null;
-  assertFits(variable, tensor);
-  return elementsOf(tensor) as Gradient;
-};
-
-/** Gradients that stay where they are. The core is given an array of the right length for each, which nobody reads: one memory serves all. */
-function* pairsOnDevice(named: readonly NamedGradient[], variables: readonly TensorVariable[]): Iterable<GradientAndVariable> {
-  const memory = new ArrayBuffer(4 * Math.max(0, ...variables.map(({ length }) => length)));
-  for (const [i, variable] of variables.entries()) {
-    const { tensor } = named[i]!;
-    if (tensor) assertFits(variable, tensor);
-    variable.gradientTensor = tensor ?? null;
-    yield [tensor ? new Float32Array(memory, 0, variable.length) : null, variable];
   }
 }

@@ -1,0 +1,54 @@
+/** Gradients as TensorFlow.js gives them: tensors, by the names of their variables. */
+
+import * as tf from "@tensorflow/tfjs-core";
+import type { Gradient } from "../../backends/backend.js";
+import { ShapeError, show } from "../../errors.js";
+import type { GradientAndVariable } from "../../gradients.js";
+import { elementsOf } from "./elements.js";
+import type { TensorVariable } from "./variable.js";
+
+/** A gradient and the name of its variable. Without a gradient the variable stays as it is. */
+export interface NamedGradient {
+  readonly name: string;
+  readonly tensor: tf.Tensor | null | undefined;
+}
+
+/** As in TensorFlow.js, by name or in a list. */
+export type NamedGradients = { readonly [name: string]: tf.Tensor | null | undefined } | readonly NamedGradient[];
+
+/** @throws ShapeError where there is none. */
+export const registered = (name: string): tf.Variable => {
+  const variable = tf.engine().registeredVariables[name];
+  if (variable) return variable;
+  throw new ShapeError(
+    `TensorFlow.js knows no variable of this name. Received: ${show(name)}. Pass gradients under the names of tf.Variables that are not disposed.`,
+  );
+};
+
+const assertFits = (variable: TensorVariable, tensor: tf.Tensor): void => {
+  if (!tf.util.arraysEqual(tensor.shape, variable.tensor.shape))
+    throw new ShapeError(
+      `The gradient of variable ${show(variable.name)} must have its shape, [${variable.shape}]. Received: a tensor of shape [${tensor.shape}]. Reshape it, or sum what was broadcast.`,
+    );
+};
+
+/** The elements of a gradient in memory. */
+export const gradientFor = (variable: TensorVariable, tensor: tf.Tensor | null | undefined): Gradient => {
+  if (!tensor) return null;
+  assertFits(variable, tensor);
+  return elementsOf(tensor) as Gradient;
+};
+
+/** Gradients that stay where they are. The core is given an array of the right length for each, which nobody reads: one memory serves all. */
+export function* pairsOnDevice(
+  named: readonly NamedGradient[],
+  variables: readonly TensorVariable[],
+): Iterable<GradientAndVariable> {
+  const memory = new ArrayBuffer(4 * Math.max(0, ...variables.map(({ length }) => length)));
+  for (const [i, variable] of variables.entries()) {
+    const { tensor } = named[i]!;
+    if (tensor) assertFits(variable, tensor);
+    variable.gradientTensor = tensor ?? null;
+    yield [tensor ? new Float32Array(memory, 0, variable.length) : null, variable];
+  }
+}
