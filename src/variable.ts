@@ -97,6 +97,11 @@ export class Variable<V extends Values = Values> {
     return this.#adoption?.owner ?? null;
   }
 
+  /** @internal Whether something keeps its value where it belongs. */
+  get isConstrained(): boolean {
+    return this.constraint !== undefined;
+  }
+
   /** @internal Applies the constraint, if there is one. */
   constrain(): void {
     if (!this.constraint) return;

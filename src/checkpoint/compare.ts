@@ -75,7 +75,7 @@ export const variableDifferences = (
     const compare = (what: string, file: unknown, mine: unknown) =>
       file === mine ? [] : [`${what} of ${name}: ${file} in the file, ${mine} here`];
     return [
-      ...constraintDifference(name, constraint, variable.constraint !== undefined),
+      ...constraintDifference(name, constraint, variable.isConstrained),
       ...compare("learning rate multiplier", learningRateMultiplier, own.learningRateMultiplier),
       ...compare("weight decay", weightDecay, own.weightDecay),
     ];

@@ -20,6 +20,7 @@ import {
   type Metrics,
   modelOf,
   type NamedVariable,
+  nameMap,
   readDescription,
   type SavedVariable,
   type StateTensor,
@@ -39,6 +40,8 @@ interface CommonOptions {
   /** The variables to load into, found by name. Those that the optimizer trains already need not be named. An optimizer that is not
    *  built yet is built for those that the file trains, in the file's order. */
   variables?: Iterable<Variable | Values>;
+  /** What variables are called in the file, where that is not their own name. */
+  names?: ReadonlyMap<Variable | Values, string>;
   /** Variables or tensors here that the file need not have, by name (a string is a whole name, a RegExp is searched for): a variable
    *  keeps its value and its state. Default: none. */
   onlyHere?: Names;
@@ -139,6 +142,7 @@ export const checkLoadOptions = <T extends AnyOptimizer>(options: LoadOptions<T>
       } as Kind<object>,
       undefined,
     ),
+    names: optional(nameMap, undefined),
     onlyHere: names,
     onlyInFile: names,
     onProgress: optional({ wanted: "a function", holds: (value) => typeof value === "function" } as Kind<OnProgress>, undefined),
@@ -237,13 +241,13 @@ interface Filling extends CommonOptions {
 const fill = async <T extends AnyOptimizer>(
   { source, header, description }: WholeCheckpoint,
   optimizer: T,
-  { variables = [], onlyHere = [], onlyInFile = [], onProgress, strict, keepsRate }: Filling,
+  { variables = [], names, onlyHere = [], onlyInFile = [], onProgress, strict, keepsRate }: Filling,
 ): Promise<Loaded<T>> => {
   const { state } = optimizer.live("load");
   const isBuilt = state.trained.length > 0;
   const tensorsInFile = namedTensors(header, source);
   const saved = description.variables.filter(({ name }) => !isNamed(onlyInFile, name));
-  const model = isBuilt ? modelOf(state, variables) : planned(modelOf(state, variables), saved, onlyHere);
+  const model = isBuilt ? modelOf(state, variables, names) : planned(modelOf(state, variables, names), saved, onlyHere);
   const tensorsHere = tensorsOf(state, model);
 
   const namesOf = (tensors: readonly { readonly name: string }[]) => tensors.flatMap(({ name }) => [name, variableName(name)]);

@@ -3,7 +3,7 @@
 import { CheckpointError, show } from "../errors.js";
 import { checkKinds, type Kind, optional } from "../kinds.js";
 import { Optimizer } from "../optimizer.js";
-import { type AnyOptimizer, type Content, describe } from "./state.js";
+import { type AnyOptimizer, type Content, describe, nameMap } from "./state.js";
 import { type CheckpointTarget, writeTo } from "./target.js";
 import { encodeTensors, type OnProgress } from "./tensors.js";
 
@@ -37,6 +37,7 @@ const checkSaveOptions = (options: SaveOptions): SaveOptions =>
       { wanted: "variables", holds: (value) => typeof (value as Iterable<unknown>)?.[Symbol.iterator] === "function" },
       [],
     ),
+    names: optional(nameMap, undefined),
     user: optional({ wanted: "JSON", holds: () => true }, null),
     metrics: optional(object("an object of numbers"), {}),
     onProgress: optional({ wanted: "a function", holds: (value) => typeof value === "function" }, undefined),

@@ -4,6 +4,7 @@ import type { Values } from "../backends/backend.js";
 import type { Config } from "../configuration.js";
 import { CheckpointError, show } from "../errors.js";
 import { nameOf, variableOf } from "../gradients.js";
+import type { Kind } from "../kinds.js";
 import type { Optimizer } from "../optimizer.js";
 import type { OptimizerState, Trained } from "../state.js";
 import { Variable } from "../variable.js";
@@ -24,6 +25,8 @@ export interface Content {
   /** More than the optimizer trains: statistics of normalisation, frozen layers. Those it trains are saved anyway. Before the
    *  optimizer is built: all of them. */
   variables?: Iterable<Variable | Values>;
+  /** What variables are called in the file, where that is not their own name. */
+  names?: ReadonlyMap<Variable | Values, string>;
   /** JSON of your own, given back by `loadCheckpoint`: epoch, random state, file names ... */
   user?: unknown;
   /** What a CheckpointManager chooses the best by. NaN is kept, and is never best. */
@@ -69,14 +72,20 @@ const VERSION = "1";
 /** Of a tensor's name, that of the variable it belongs to. */
 export const variableName = (tensor: string): string => tensor.replace(/^(variables|optimizer\/[^/]+)\//, "");
 
-/** Names for variables, in this order: those that are not the first of their name get its number, `w#2`. */
-export const namesOf = (variables: readonly Variable[]): string[] => {
+/** A name for each, in this order: those that are not the first of their name get their number, `w#2`. */
+export const numbered = (names: readonly string[]): string[] => {
   const counts = new Map<string, number>();
-  return variables.map(({ name }) => {
+  return names.map((name) => {
     const count = (counts.get(name) ?? 0) + 1;
     counts.set(name, count);
     return count === 1 ? name : `${name}#${count}`;
   });
+};
+
+/** The option `names`. */
+export const nameMap: Kind<ReadonlyMap<Variable | Values, string>> = {
+  wanted: "a Map from variables to names",
+  holds: (value) => value instanceof Map && [...value.values()].every((name) => typeof name === "string"),
 };
 
 /** A variable of a model, under its name in the file. */
@@ -90,15 +99,19 @@ export interface NamedVariable {
 }
 
 /** What the optimizer trains, in build order, and then what else is in `variables`. */
-export const modelOf = ({ trained }: OptimizerState, variables: Iterable<Variable | Values>): NamedVariable[] => {
+export const modelOf = (
+  { trained }: OptimizerState,
+  variables: Iterable<Variable | Values>,
+  names: ReadonlyMap<Variable | Values, string> = new Map(),
+): NamedVariable[] => {
   const known = new Set(trained.flatMap(ownersOf));
   const others = [...new Set(variables)].filter((one) => !known.has(one));
   const all = [
     ...trained.map(({ variable }) => ({ variable, given: variable, trained: true })),
     ...others.map((given, i) => ({ variable: variableOf(given, `variable_${trained.length + i}`), given, trained: false })),
   ];
-  const names = namesOf(all.map(({ variable }) => variable));
-  return all.map((one, i) => ({ ...one, name: names[i]! }));
+  const inFile = numbered(all.map(({ variable, given }) => names.get(given) ?? names.get(variable.target()) ?? variable.name));
+  return all.map((one, i) => ({ ...one, name: inFile[i]! }));
 };
 
 /** What a user may call this variable: itself, or the array that is its value. */
@@ -137,7 +150,7 @@ export const tensorsOf = ({ trained, arrays, added }: OptimizerState, model: rea
         chosen.map((array) => tensor(array, name, variable, () => rowOf(given).array(array))),
       );
   const shared = arrays.filter((array) => ["average", "accumulator"].includes(array));
-  const addedNames = namesOf(added);
+  const addedNames = numbered(added.map(({ name }) => name));
   return [
     ...model.map(({ name, variable }) => tensor("w", name, variable, () => variable.value)),
     ...shared.flatMap((array) => ofEach([array])),
@@ -153,11 +166,12 @@ export const ruleName = (optimizer: AnyOptimizer): string => (optimizer.construc
 export const describe = ({
   optimizer,
   variables = [],
+  names,
   user = null,
   metrics = {},
 }: Content): { tensors: StateTensor[]; metadata: Record<string, string> } => {
   const { state, classes } = optimizer.live("save");
-  const model = modelOf(state, variables);
+  const model = modelOf(state, variables, names);
   const accumulating = new Set(state.trained.filter(({ accumulated }) => accumulated).map(({ variable }) => variable));
   const saved: SavedOptimizer = {
     className: ruleName(optimizer),
@@ -176,7 +190,7 @@ export const describe = ({
     return {
       name,
       trained,
-      constraint: variable.constraint !== undefined,
+      constraint: variable.isConstrained,
       accumulating: accumulating.has(variable),
       learningRateMultiplier,
       weightDecay,
@@ -201,7 +215,7 @@ const finiteOrNull = (metrics: Metrics): Record<string, number | null> =>
 const escapePattern = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&");
 
 const savedNameOf = (one: Variable | Values, model: readonly NamedVariable[]): string =>
-  model.find(({ variable }) => variable === one || variable.target() === one)?.variable.name ??
+  model.find(({ variable }) => variable === one || variable.target() === one)?.name ??
   (one instanceof Variable ? one.name : nameOf(one));
 
 /** The metadata of a checkpoint, checked.

@@ -44,7 +44,14 @@ function* piecesOf(header: Uint8Array<ArrayBuffer>, tensors: readonly Tensor[]):
     for (let done = 0, length = values().byteLength; done < length; ) {
       const count = Math.min(length - done, PIECE_BYTES - filled);
       const part = piece.subarray(filled, filled + count);
-      part.set(bytesOf(values()).subarray(done, done + count));
+      const bytes = bytesOf(values());
+      if (bytes.length !== length)
+        throw new CheckpointError(
+          "A variable or its state was moved while it was being saved",
+          `tensor ${i} of ${bytes.length} bytes, where there were ${length}`,
+          "Await saveCheckpoint before you go on.",
+        );
+      part.set(bytes.subarray(done, done + count));
       if (i < tensors.length) sums[i + 1] = crc32(part, sums[i + 1]);
       done += count;
       filled += count;

@@ -8,6 +8,14 @@ import { TensorOptimizer } from "./core/optimizer.js";
 import type { TensorOptions } from "./core/options.js";
 import { watchFits } from "./fits.js";
 
+export {
+  type CheckpointsOptions,
+  checkpoints,
+  type Manager,
+  type ResumedPlace,
+  type ResumeOptions,
+  resume,
+} from "./checkpoints.js";
 export type { NamedGradient, NamedGradients } from "./core/gradients.js";
 export { type OptimizerClass, TensorOptimizer } from "./core/optimizer.js";
 export type { LayerWeight, TensorGroup, TensorOptions, TrainableTensor } from "./core/options.js";

@@ -341,3 +341,21 @@ describe("files", () => {
     expect((await rejection(checkpointBlob({ optimizer, usr: 1 } as never))).message).toContain("Did you mean user?");
   });
 });
+
+test("names: a model that calls its variables otherwise saves and loads under the names of the file", async () => {
+  const { optimizer, variables } = trained({ useEma: true });
+  const renamed = variables.map(
+    (one) =>
+      new Variable(
+        one.value.map(() => 0),
+        { shape: one.shape, name: `new/${one.name}` },
+      ),
+  );
+  const names = new Map(renamed.map((one, i) => [one, variables[i]!.name]));
+  using again = new Adamax({ useEma: true });
+  const loaded = await loadCheckpoint(await checkpointBlob({ optimizer }), { optimizer: again, variables: renamed, names });
+  expect([...loaded.variables.keys()]).toEqual(variables.map(({ name }) => name));
+  expect(renamed.map(({ value }) => value)).toEqual(variables.map(({ value }) => value));
+  const { tensors } = await inspectCheckpoint(await checkpointBlob({ optimizer: again, names }));
+  expect(tensors).toEqual((await inspectCheckpoint(await checkpointBlob({ optimizer }))).tensors);
+});

@@ -8,6 +8,7 @@ import type { Optimizer } from "../../optimizer.js";
 import type { OptimizerOptions } from "../../options.js";
 import type { UpdateRule } from "../../rule/update-rule.js";
 import { LearningRateSchedule } from "../../schedules/schedule.js";
+import type { Variable } from "../../variable.js";
 import { fromTensorFlow, toTensorFlow } from "./config.js";
 import { DeviceBackend } from "./device.js";
 import { gradientFor, type NamedGradient, type NamedGradients, pairsOnDevice, registered } from "./gradients.js";
@@ -212,14 +213,40 @@ export class TensorOptimizer extends tf.Optimizer {
   }
 
   #rewrite(write: () => void): void {
-    for (const variable of this.#trained) variable.renew();
+    this.#makeWritable(this.#trained);
+    write();
+    for (const variable of this.#trained) variable.settle();
+  }
+
+  #makeWritable(variables: Iterable<TensorVariable>): void {
+    for (const variable of variables) variable.renew();
     this.#near?.refresh();
-    for (const variable of this.#trained) {
+    for (const variable of variables) {
       variable.locate();
       variable.makeWritable();
     }
-    write();
-    for (const variable of this.#trained) variable.settle();
+  }
+
+  /** @internal Lends a checkpoint what it knows: the core's optimizer, and these weights (trained or not) as the core's variables. Until `use` is
+   *  done, no step may be made and no tensor assigned to. "to load": what it writes to them is then in the tensors. */
+  async lend<Result>(
+    weights: readonly TrainableTensor[],
+    purpose: "to save" | "to load",
+    use: (optimizer: Optimizer<never>, variables: readonly Variable[]) => Promise<Result>,
+  ): Promise<Result> {
+    const variables = weights.map((weight) => this.#variableOf(weight));
+    const all = new Set([...this.#trained, ...variables]);
+    await this.download();
+    if (purpose === "to load") this.#makeWritable(all);
+    else {
+      this.#near?.refresh();
+      for (const variable of all) variable.locate();
+    }
+    try {
+      return await use(this.#core, variables);
+    } finally {
+      if (purpose === "to load") for (const variable of all) variable.settle();
+    }
   }
 
   /** The options in Keras' snake_case, as TensorFlow.js saves them and Python reads them. A learning rate that is a function or a tf.Variable

@@ -25,6 +25,10 @@ export class TensorVariable extends Variable {
     super(elementsOf(tensor) as Values, { shape: tensor.shape, name: tensor.name, adopt: false });
   }
 
+  override get isConstrained(): boolean {
+    return this.tensorConstraint !== null;
+  }
+
   /** Makes room for a new value where TensorFlow.js keeps it, if that is its heap. May detach every view of that. */
   renew(): void {
     this.#renewed = !this.tensor.isDisposed && renewInHeap(this.tensor);
