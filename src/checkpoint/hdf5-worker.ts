@@ -1,4 +1,4 @@
-/** A worker that reads or writes one HDF5 file in memory. Runs as a worker thread of Node and as a Web Worker. */
+/** A worker that reads and writes HDF5 files in memory. Runs as a worker thread of Node and as a Web Worker. */
 
 import type { Attribute, Dataset, File, Group } from "h5wasm";
 import * as library from "h5wasm";
@@ -8,9 +8,11 @@ import { decodeNumbers, elementBytes, elementsOf, isTypeName, type Numbers } fro
 /** In the module's own file system, which is memory in Node too. */
 const PATH = "/file.h5";
 /** Beyond the file's size: what a damaged or hostile file may claim to hold. */
-const MOST_BYTES_MORE = 64 * 2 ** 20;
+const MOST_BYTES_MORE = 32 * 2 ** 20;
 const MOST_OBJECTS = 1_000_000;
 const DEEPEST = 64;
+/** Measured: 67 bytes for each. */
+const LISTED_CHUNK_BYTES = 100;
 
 interface Port {
   postMessage(answer: Hdf5Answer, transfer?: ArrayBuffer[]): void;
@@ -30,12 +32,32 @@ const serve = (request: Hdf5Request): Hdf5Answer => {
   }
 };
 
+/** How large the library's memory may become, in bytes. A damaged length makes HDF5 ask for any amount; it is told that there is none. */
+let mostMemory = Infinity;
+const { grow } = WebAssembly.Memory.prototype;
+WebAssembly.Memory.prototype.grow = function (pages) {
+  if (this.buffer.byteLength + pages * 2 ** 16 > mostMemory) throw new RangeError(`no memory beyond ${mostMemory} bytes`);
+  return grow.call(this, pages);
+};
+/** What the library has at first, and what HDF5 needs besides the numbers that it unpacks. */
+const LIBRARY_BYTES = 64 * 2 ** 20;
+
 const read = (bytes: Uint8Array): Hdf5 => {
-  library.FS!.writeFile(PATH, bytes);
+  mostMemory = LIBRARY_BYTES + 2 * (bytes.length + MOST_BYTES_MORE); // the numbers, and a chunk of them
+  library.FS!.writeFile(PATH, bytes, { canOwn: true } as never); // what came in a message is ours: no copy
   const file = new library.File(PATH, "r");
-  if (file.file_id <= 0n) throw new Error("no HDF5 file, or one that was cut off");
+  try {
+    if (file.file_id <= 0n) throw new Error("no HDF5 file, or one that was cut off");
+    return contentsOf(file, bytes.length);
+  } finally {
+    if (file.file_id > 0n) file.close();
+    library.FS!.unlink(PATH);
+  }
+};
+
+const contentsOf = (file: File, size: number): Hdf5 => {
   const contents = new Map<string, Hdf5Object>();
-  let room = bytes.length + MOST_BYTES_MORE;
+  let room = size + MOST_BYTES_MORE;
   const claim = (size: number, path: string) => {
     room -= size;
     if (!(room >= 0)) throw new Error(`${path} claims more bytes than the file can hold`);
@@ -82,10 +104,11 @@ const attributesOf = (object: Group | Dataset, path: string, claim: Claim): Map<
 const [INTEGER, FLOAT, STRING, OPAQUE] = [0, 1, 3, 5];
 
 const datasetOf = (dataset: Dataset, path: string, claim: Claim): Hdf5Dataset => {
-  const { type, size, signed, littleEndian, total_size: total } = dataset.metadata;
-  const shape = dataset.shape ?? [0];
-  if (elementsOf(shape) !== total && dataset.shape) throw new Error(`${path} has shape [${shape}] and ${total} elements`);
+  const { type, size, signed, littleEndian, total_size: total, shape: given, chunks } = dataset.metadata;
+  const shape = given ?? [0];
+  if (elementsOf(shape) !== total && given) throw new Error(`${path} has shape [${shape}] and ${total} elements`);
   claim(total * size, path);
+  if (chunks) claim(bytesOfChunks(shape, chunks, size), path);
   if (type === STRING) {
     const { value } = dataset;
     return { shape, dtype: "string", value: Array.isArray(value) ? (value as string[]) : [String(value)] };
@@ -105,6 +128,12 @@ const datasetOf = (dataset: Dataset, path: string, claim: Claim): Hdf5Dataset =>
   };
 };
 
+/** What HDF5 needs to read chunks: it unpacks one as a whole, and keeps a list of all. */
+const bytesOfChunks = (shape: readonly number[], chunks: readonly number[], size: number): number => {
+  const count = elementsOf(shape.map((length, axis) => Math.ceil(length / chunks[axis]!)));
+  return elementsOf(chunks) * size + count * LISTED_CHUNK_BYTES;
+};
+
 /** As they stand in the file: h5wasm itself does not know float16 and opaque types. */
 const rawBytes = (dataset: Dataset, size: number): Uint8Array => {
   const { Module } = library;
@@ -119,6 +148,7 @@ const rawBytes = (dataset: Dataset, size: number): Uint8Array => {
 };
 
 const write = (contents: Hdf5): Uint8Array => {
+  mostMemory = Infinity;
   const file: File = new library.File(PATH, "w");
   for (const [path, { attributes, dataset }] of contents) {
     const [, folder, name] = /^(?:(.*)\/)?([^/]*)$/.exec(path)!;
@@ -137,7 +167,9 @@ const write = (contents: Hdf5): Uint8Array => {
   }
   file.flush();
   file.close();
-  return library.FS!.readFile(PATH) as Uint8Array;
+  const bytes = library.FS!.readFile(PATH) as Uint8Array;
+  library.FS!.unlink(PATH);
+  return bytes;
 };
 
 const isStrings = (value: readonly string[] | Numbers): value is readonly string[] => Array.isArray(value);

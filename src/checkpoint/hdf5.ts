@@ -2,6 +2,7 @@
  *  system in memory. */
 
 import { CheckpointError } from "../errors.js";
+import { withChecksum, withoutChecksum } from "./hdf5-checksum.js";
 import type { Numbers } from "./keras-arrays.js";
 
 /** A value of an attribute: texts or numbers, one or many. */
@@ -49,12 +50,18 @@ const BYTES_PER_MILLISECOND = 20_000;
 const SIGNATURE = [0x89, 0x48, 0x44, 0x46, 0x0d, 0x0a, 0x1a, 0x0a];
 export const isHdf5 = (bytes: Uint8Array): boolean => SIGNATURE.every((byte, i) => bytes[i] === byte);
 
+/** The options of a test that reads one file after the other. */
+export interface Hdf5Access extends Hdf5Options {
+  /** One that goes on with the next file. Default: each file gets a worker of its own, which ends with it. */
+  readonly worker?: Hdf5Worker;
+}
+
 /** @throws CheckpointError for bytes that are no HDF5 file, are damaged, or take too long. */
-export const readHdf5 = async (bytes: Uint8Array, what: string, options: Hdf5Options = {}): Promise<Hdf5> => {
+export const readHdf5 = async (bytes: Uint8Array, what: string, options: Hdf5Access = {}): Promise<Hdf5> => {
   if (!isHdf5(bytes))
     throw new CheckpointError(`${what} is no HDF5 file`, `${bytes.length} bytes without its signature`, "Pass the whole file.");
   const answer = await ask({ kind: "read", bytes }, bytes.length, what, options);
-  if (answer.kind === "read") return answer.contents;
+  if (answer.kind === "read") return withoutChecksum(answer.contents, what);
   throw new CheckpointError(
     `${what} cannot be read as HDF5`,
     "text" in answer ? answer.text : answer.kind,
@@ -63,12 +70,12 @@ export const readHdf5 = async (bytes: Uint8Array, what: string, options: Hdf5Opt
 };
 
 /** @throws CheckpointError for what cannot be written. */
-export const writeHdf5 = async (contents: Hdf5, what: string, options: Hdf5Options = {}): Promise<Uint8Array> => {
+export const writeHdf5 = async (contents: Hdf5, what: string, options: Hdf5Access = {}): Promise<Uint8Array> => {
   const size = [...contents.values()].reduce(
     (sum, { dataset }) => sum + ((dataset?.value as Uint8Array | null)?.byteLength ?? 0),
     0,
   );
-  const answer = await ask({ kind: "write", contents }, size, what, options);
+  const answer = await ask({ kind: "write", contents: withChecksum(contents) }, size, what, options);
   if (answer.kind === "written") return answer.bytes;
   throw new CheckpointError(
     `${what} cannot be written as HDF5`,
@@ -77,36 +84,80 @@ export const writeHdf5 = async (contents: Hdf5, what: string, options: Hdf5Optio
   );
 };
 
-/** One worker for one request; it ends with it. */
-const ask = (request: Hdf5Request, size: number, what: string, { timeLimit, workerUrl }: Hdf5Options): Promise<Hdf5Answer> =>
-  new Promise((resolve, reject) => {
-    const milliseconds = timeLimit ?? 1000 + size / BYTES_PER_MILLISECOND;
-    let timer: ReturnType<typeof setTimeout>;
-    const end = (settle: () => void) => {
-      clearTimeout(timer);
-      worker.terminate();
-      settle();
-    };
-    const fail = (wrong: string, received: string, remedy: string) =>
-      end(() => reject(new CheckpointError(wrong, received, remedy)));
-    const tooSlow = (limit: number) =>
-      fail(`${what} takes too long`, `nothing after ${Math.round(limit)} ms`, "The file is damaged, or give a larger timeLimit.");
-    const receive = (answer: Hdf5Answer) => {
-      if (answer.kind !== "ready") return end(() => resolve(answer));
-      clearTimeout(timer);
-      timer = setTimeout(tooSlow, milliseconds, milliseconds);
-      worker.post(request);
-    };
-    const worker = startWorker(workerUrl, receive, (reason) =>
-      /h5wasm/.test(reason)
-        ? fail("HDF5 files need the package h5wasm", reason, "Install it: npm install h5wasm")
-        : fail(
-            `The worker for ${what} ended`,
-            reason,
-            "The file is damaged, or the worker's script was not found: see workerUrl.",
-          ),
+const ask = async (request: Hdf5Request, size: number, what: string, options: Hdf5Access): Promise<Hdf5Answer> => {
+  const worker = options.worker ?? new Hdf5Worker(options.workerUrl);
+  try {
+    return await worker.ask(request, options.timeLimit ?? 1000 + size / BYTES_PER_MILLISECOND, what);
+  } finally {
+    if (!options.worker) worker.end();
+  }
+};
+
+/** A worker that reads and writes files, one at a time. One that fell silent or broke down has ended. */
+export class Hdf5Worker {
+  readonly #worker: StoppableWorker;
+  /** Settles once the library is loaded. */
+  readonly #ready: Promise<Hdf5Answer>;
+  #settle!: { readonly resolve: (answer: Hdf5Answer) => void; readonly reject: (reason: Error) => void };
+  #ended = false;
+
+  /** `workerUrl` is the script; default: the one of this package. */
+  constructor(workerUrl?: URL | string) {
+    this.#ready = this.#next();
+    this.#ready.catch(() => {}); // `ask` tells of it
+    this.#worker = startWorker(
+      workerUrl,
+      (answer) => this.#settle.resolve(answer),
+      (reason) => this.#settle.reject(new Error(reason)),
     );
-    timer = setTimeout(tooSlow, LOADING_MILLISECONDS, LOADING_MILLISECONDS);
+  }
+
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  #next(): Promise<Hdf5Answer> {
+    return new Promise((resolve, reject) => {
+      this.#settle = { resolve, reject };
+    });
+  }
+
+  /** `milliseconds` from when the library is loaded.
+   *  @throws CheckpointError when there is no answer in time, or the worker breaks down. */
+  async ask(request: Hdf5Request, milliseconds: number, what: string): Promise<Hdf5Answer> {
+    try {
+      await within(LOADING_MILLISECONDS, this.#ready);
+      const answer = this.#next();
+      this.#worker.post(request);
+      return await within(milliseconds, answer);
+    } catch (error) {
+      this.end();
+      const { message } = error as Error;
+      if (error instanceof TooSlow)
+        throw new CheckpointError(`${what} takes too long`, message, "The file is damaged, or give a larger timeLimit.");
+      throw /h5wasm/.test(message)
+        ? new CheckpointError("HDF5 files need the package h5wasm", message, "Install it: npm install h5wasm")
+        : new CheckpointError(
+            `The worker for ${what} ended`,
+            message,
+            "The file is damaged, or the worker's script was not found: see workerUrl.",
+          );
+    }
+  }
+
+  end(): void {
+    this.#ended = true;
+    this.#worker.terminate();
+  }
+}
+
+class TooSlow extends Error {}
+
+const within = <Value>(milliseconds: number, promise: Promise<Value>): Promise<Value> =>
+  new Promise((resolve, reject) => {
+    const late = () => reject(new TooSlow(`nothing after ${Math.round(milliseconds)} ms`));
+    const timer = setTimeout(late, milliseconds);
+    promise.finally(() => clearTimeout(timer)).then(resolve, reject);
   });
 
 interface StoppableWorker {

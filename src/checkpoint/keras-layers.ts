@@ -101,7 +101,17 @@ export const compareNaturally = (a: string, b: string): number => {
   return x!.length - y!.length;
 };
 
-const MOST_TRIES = 200_000;
+const MOST_TRIES = 500_000;
+/** As deep as a search goes that must guess. */
+const MOST_LAYERS = 2000;
+
+/** Variables that were taken so far, the last one first. */
+type Taken = { readonly last: KerasVariable; readonly before: Taken; readonly count: number } | null;
+const listOf = (taken: Taken): KerasVariable[] => {
+  const list: KerasVariable[] = [];
+  for (let one = taken; one; one = one.before) list.push(one.last);
+  return list.reverse();
+};
 
 /** Which variables have state of these shapes, in this order: up to two answers. Each queue lists layers whose order is known; how queues
  *  interleave is not. With `mayBeFrozen`, a layer may be left out as a whole. */
@@ -115,25 +125,37 @@ export const align = (
       .map(({ variables }) => variables.filter((one) => !isNeverTrained(one) && (mayBeFrozen || one.trainable !== false)))
       .filter((variables) => variables.length > 0),
   );
+  if (candidates.length === 1 && !mayBeFrozen) {
+    const all = candidates[0]!.flat();
+    return all.length === shapes.length && all.every(({ shape }, k) => shapes[k] === `${shape}`) ? [all] : [];
+  }
+  if (candidates.reduce((sum, { length }) => sum + length, 0) > MOST_LAYERS) return [];
   const left = candidates.map((queue) => queue.reduce((sum, { length }) => sum + length, 0));
   const answers = new Map<string, KerasVariable[]>();
   const dead = new Set<string>();
   let tries = 0;
-  const search = (heads: readonly number[], taken: readonly KerasVariable[]): boolean => {
-    const key = heads.join();
-    const state = `${key}|${taken.length}`;
-    if (dead.has(state) || tries++ > MOST_TRIES || answers.size > 1) return false;
+  const search = (heads: readonly number[], taken: Taken): boolean => {
+    const count = taken?.count ?? 0;
+    const state = `${heads}|${count}`;
+    tries += heads.length;
+    if (dead.has(state) || tries > MOST_TRIES || answers.size > 1) return false;
     let found = false;
-    if (taken.length === shapes.length) {
+    if (count === shapes.length) {
       found = mayBeFrozen || heads.every((head, i) => head === candidates[i]!.length);
-      if (found) answers.set(taken.map(({ name }) => name).join("\n"), [...taken]);
+      const list = listOf(taken);
+      if (found) answers.set(list.map(({ name }) => name).join("\n"), list);
     } else {
       for (const [i, head] of heads.entries()) {
         const variables = candidates[i]![head];
         if (!variables) continue;
         const next = heads.map((at, k) => at + (k === i ? 1 : 0));
-        const fits = variables.every(({ shape }, k) => shapes[taken.length + k] === `${shape}`);
-        if (fits) found = search(next, [...taken, ...variables]) || found;
+        const fits = variables.every(({ shape }, k) => shapes[count + k] === `${shape}`);
+        if (fits)
+          found =
+            search(
+              next,
+              variables.reduce<Taken>((before, last) => ({ last, before, count: (before?.count ?? 0) + 1 }), taken),
+            ) || found;
         if (mayBeFrozen) found = search(next, taken) || found;
       }
     }
@@ -144,7 +166,7 @@ export const align = (
   if (mayBeFrozen ? total >= shapes.length : total === shapes.length)
     search(
       candidates.map(() => 0),
-      [],
+      null,
     );
   return [...answers.values()];
 };

@@ -41,6 +41,11 @@ export interface Restored {
   readonly variables: Variable[];
 }
 
+/** Finding out which array of state is whose takes time that grows with them. The largest models of Keras have about 3000. */
+const MOST_WEIGHTS = 10_000;
+const weightsOf = ({ queues }: KerasContents): KerasVariable[] =>
+  queues.flatMap((queue) => queue.flatMap(({ variables }) => variables));
+
 const ADAMAX: Kept = { average: null, accumulator: null, slots: Adamax.rule.slots };
 
 export class KerasModel {
@@ -56,6 +61,13 @@ export class KerasModel {
 
   /** @internal */
   constructor(contents: KerasContents) {
+    const count = weightsOf(contents).length;
+    if (count > MOST_WEIGHTS)
+      throw new CheckpointError(
+        `A model of more than ${MOST_WEIGHTS} weights is not read`,
+        `${count}`,
+        "The file is damaged, or not a model.",
+      );
     this.#contents = contents;
     this.format = contents.format;
     this.dialect = contents.dialect;
@@ -65,7 +77,7 @@ export class KerasModel {
         ? tryToName(contents, optimizer)
         : null;
     const trained = this.#named && new Set(this.#named.trained);
-    const all = contents.queues.flatMap((queue) => queue.flatMap(({ variables }) => variables));
+    const all = weightsOf(contents);
     this.variables = all.map((one) => ({
       ...one,
       trainable: trained ? trained.has(one) : isNeverTrained(one) ? false : one.trainable,
@@ -98,6 +110,13 @@ export class KerasModel {
     const { useEma, gradientAccumulationSteps } = optimizer.settings;
     const kept = { average: useEma, accumulator: gradientAccumulationSteps !== null, slots: rule.slots };
     const { trained, state } = nameState(saved.state, this.#contents.queues, kept);
+    const odd = trained.find(({ name }) => !variables.has(name));
+    if (odd)
+      throw new CheckpointError(
+        "Only variables of floating point are trained",
+        `${odd.name} of ${odd.dtype}`,
+        "The file is damaged; write it again.",
+      );
     optimizer.build(trained.map(({ name }) => variables.get(name)!));
     const store: SavedState = {};
     for (const [i, { name, value }] of state.entries()) store[i] = loadable(name, value);

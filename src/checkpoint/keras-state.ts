@@ -88,18 +88,28 @@ const layouts = (state: readonly StoredArray[], { average, accumulator, slots }:
 
 /** By the names that older files give the arrays: "Adamax/m/first/kernel:0", "adamax/sequential_first_kernel_momentum", "first/kernel/momentum". */
 const byName = (own: readonly StoredArray[], slots: number, variables: readonly KerasVariable[]): KerasVariable[] | null => {
-  const plain = (name: string) => `_${name.replace(/:\d+$/, "").replaceAll("/", "_")}_`;
+  const words = (name: string) => name.replace(/:\d+$/, "").split(/[/_]/);
+  const byWords = new Map<string, KerasVariable[]>();
+  for (const one of variables) {
+    const key = words(one.name).join("_");
+    byWords.set(key, [...(byWords.get(key) ?? []), one]);
+  }
   const trained: KerasVariable[] = [];
   for (let at = 0; at < own.length; at += slots) {
     const { name, shape } = own[at]!;
-    const fitting = variables
-      .filter((one) => `${one.shape}` === `${shape}` && plain(name).includes(plain(one.name)))
+    const all = words(name);
+    if (all.length > MOST_WORDS) return null;
+    const fitting = all
+      .flatMap((_, begin) => all.slice(begin).flatMap((_, k) => byWords.get(all.slice(begin, begin + k + 1).join("_")) ?? []))
+      .filter((one) => `${one.shape}` === `${shape}`)
       .sort((a, b) => b.name.length - a.name.length);
     if (fitting.length === 0 || fitting[0]!.name.length === fitting[1]?.name.length) return null;
     trained.push(fitting[0]!);
   }
   return new Set(trained).size === trained.length ? trained : null;
 };
+/** In the name of an array of state. */
+const MOST_WORDS = 100;
 
 const rename = (
   state: readonly StoredArray[],

@@ -45,8 +45,7 @@ const readStore = (contents: Hdf5, facts: ReadonlyMap<string, LayerFacts>): Stor
     .filter(({ path }) => /^optimizer(\/inner_optimizer)?$/.test(path))
     .sort((a, b) => b.path.length - a.path.length)[0];
   const layers = new Map<string, Holder[]>();
-  for (const holder of holders)
-    if (!NO_LAYER.test(holder.path)) layers.set(holder.layer, [...(layers.get(holder.layer) ?? []), holder]);
+  for (const holder of holders) if (!NO_LAYER.test(holder.path)) pushTo(layers, holder.layer, holder);
 
   const places = new Map<string, string>();
   const read = [...layers].map(([path, parts]) => {
@@ -70,6 +69,12 @@ const readStore = (contents: Hdf5, facts: ReadonlyMap<string, LayerFacts>): Stor
     state: state ? state.arrays.map(([key, object]) => arrayOf(object, key, `${state.path}/vars/${key}`)) : null,
     places,
   };
+};
+
+const pushTo = <Item>(lists: Map<string, Item[]>, key: string, item: Item): void => {
+  const list = lists.get(key);
+  if (list) list.push(item);
+  else lists.set(key, [item]);
 };
 
 const unique = (name: string, taken: ReadonlyMap<string, unknown>): string => {
@@ -126,7 +131,7 @@ const inQueues = (read: readonly { path: string; layer: Layer }[], facts: Readon
   const queues = new Map<string, Layer[]>();
   for (const { path, layer } of byPath) {
     const kind = path.replace(/_\d+$/, "");
-    queues.set(kind, [...(queues.get(kind) ?? []), layer]);
+    pushTo(queues, kind, layer);
   }
   return [...queues.values()];
 };

@@ -59,6 +59,12 @@ export const readTfjs = async (text: string, what: string, readFile: ReadFile): 
       at += size;
     }
   }
+  const names = new Set<string>();
+  for (const { name } of arrays) {
+    if (names.has(name))
+      throw new CheckpointError(`${what} has two weights of one name`, show(name), "The file is damaged; write it again.");
+    names.add(name);
+  }
   const first = arrays.findIndex(({ name, group }) => group === "optimizer" || name === "iter");
   const model = first < 0 ? arrays : arrays.slice(0, first);
   const state = first < 0 ? null : arrays.slice(first);
@@ -123,7 +129,9 @@ const layersIn = (arrays: readonly StoredArray[], topology: JsonValue): Layer[] 
   const layers = new Map<string, KerasVariable[]>();
   for (const array of arrays) {
     const [layer] = array.name.split("/");
-    layers.set(layer!, [...(layers.get(layer!) ?? []), { ...array, trainable: !isNeverTrained(array) && !frozen.has(layer!) }]);
+    const variables = layers.get(layer!) ?? [];
+    variables.push({ ...array, trainable: !isNeverTrained(array) && !frozen.has(layer!) });
+    layers.set(layer!, variables);
   }
   return [...layers.values()].map((variables) => ({ variables }));
 };
