@@ -6,7 +6,7 @@
  *  - Where none does (HDF5 that Keras wrote, the files of TensorFlow.js, an edited entry with its checksum put right), what loads must be what the file
  *    now says: every array has as many numbers as its shape, and restoring it works or is refused.
  *
- *  One worker reads HDF5 file after file, and a new one begins when it was stopped. What was stopped, and one file in 200, is read once more as users
+ *  One worker reads HDF5 file after file, and a new one begins when it was stopped. What was stopped, and one file in 500, is read once more as users
  *  read it: with a worker of its own. */
 
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -289,16 +289,16 @@ export interface KerasFuzzResult {
   >;
   /** What must never be, in words. */
   readonly broken: string[];
-  /** Of reading with a worker that is there already. */
   readonly slowest: { damage: string; milliseconds: number };
   /** Files for which the worker was stopped or broke down: each was read again with a worker of its own. */
   readonly stopped: number;
-  readonly slowestAlone: number;
-  /** The most that the whole process has held beyond the file and what it held at the last cleaning (every 500 files), in MiB: worker and garbage
+  /** The most that the whole process has held beyond the file and what it held at the last cleaning (every 1000 files), in MiB: worker and garbage
    *  included. */
   readonly mostMemory: number;
 }
 
+/** What a worker that reads file after file may take for one. One that takes longer gets the time that users' files get, alone. */
+const SHARED_MILLISECONDS = 500;
 /** From so many bytes on, what was left behind by the files before is removed, and the file is measured alone. */
 const SUSPICIOUS = 160 * 2 ** 20;
 
@@ -316,24 +316,41 @@ const forgetPeak = (): void => {
   } catch {} // not Linux
 };
 
-/** Of a hundred files, 50 are HDF5, 40 archives and 10 models of TensorFlow.js. */
-const kindOf = (turn: number): Seed["kind"] => (turn < 50 ? "hdf5" : turn < 90 ? "archive" : "tfjs");
+/** Of a hundred files, 40 are HDF5, 40 archives and 20 models of TensorFlow.js. */
+const kindOf = (turn: number): Seed["kind"] => (turn < 40 ? "hdf5" : turn < 80 ? "archive" : "tfjs");
 const DAMAGES = { hdf5: HDF5, archive: ARCHIVE, tfjs: TFJS } as const;
 const AS_IT_IS: Damage<File> = { name: "a bomb", past: true, forged: true, make: (file) => file };
 
-export const fuzzKeras = async (count: number, seed: number, given: readonly Bomb[] = []): Promise<KerasFuzzResult> => {
+export interface KerasFuzzOptions {
+  readonly bombs: readonly Bomb[];
+  /** One of so many files is a bomb. */
+  readonly bombEvery?: number;
+  /** What one file may take, with starting a worker where it gets one of its own. */
+  readonly mostMilliseconds?: number;
+  /** Told what must never be as soon as it is. */
+  readonly report?: (what: string) => void;
+}
+
+export const fuzzKeras = async (
+  count: number,
+  seed: number,
+  { bombs: given, bombEvery = 1000, mostMilliseconds = 2000, report = () => {} }: KerasFuzzOptions,
+): Promise<KerasFuzzResult> => {
   const next = random(seed);
   const none = () => ({ files: 0, past: 0, asWritten: 0, asItSays: 0, refused: 0 });
   const outcome = { hdf5: none(), archive: none(), tfjs: none() };
   const broken: string[] = [];
+  const breaks = (what: string) => {
+    broken.push(what);
+    report(what);
+  };
   const slowest = { damage: "", milliseconds: 0 };
-  let [stopped, slowestAlone, mostMemory] = [0, 0, 0];
+  let [stopped, mostMemory] = [0, 0];
   let worker = new Hdf5Worker();
   const seeds = await makeSeeds(given, worker);
 
   const read = async (file: File, { training }: Seed, shared: boolean): Promise<KerasModel> => {
-    if (shared && worker.ended) worker = new Hdf5Worker();
-    const model = await readKeras(file as Uint8Array, (shared ? { worker } : {}) as KerasOptions);
+    const model = await readKeras(file as Uint8Array, (shared ? { worker, timeLimit: SHARED_MILLISECONDS } : {}) as KerasOptions);
     const options = { backend: "interpreter" } as const;
     const { optimizer } = model.restore(training === null ? options : new Adamax({ ...optionsOf(training), ...options }));
     optimizer.dispose();
@@ -353,6 +370,7 @@ export const fuzzKeras = async (count: number, seed: number, given: readonly Bom
   /** What files have left behind goes: the worker's memory, and garbage. */
   const clean = () => {
     worker.end();
+    worker = new Hdf5Worker();
     globalThis.gc?.();
     forgetPeak();
     base = process.memoryUsage.rss();
@@ -360,8 +378,8 @@ export const fuzzKeras = async (count: number, seed: number, given: readonly Bom
   clean();
 
   for (let i = 0; i < count; i++) {
-    const isBomb = bombs.length > 0 && i % 1000 === 999;
-    const one = isBomb ? bombs[Math.floor(i / 1000) % bombs.length]! : pick(byKind[kindOf(i % 100)], next);
+    const isBomb = bombs.length > 0 && i % bombEvery === bombEvery - 1;
+    const one = isBomb ? pick(bombs, next) : pick(byKind[kindOf(i % 100)], next);
     const { kind } = one;
     const damage = isBomb ? AS_IT_IS : (pick(DAMAGES[kind] as readonly unknown[], next) as Damage<File>);
     const { name, past, forged = false } = damage;
@@ -371,29 +389,35 @@ export const fuzzKeras = async (count: number, seed: number, given: readonly Bom
     tally.files++;
     if (past) tally.past++;
 
-    const attempt = async (shared: boolean): Promise<void> => {
+    /** Returns how long it took, in milliseconds. */
+    const attempt = async (shared: boolean): Promise<number> => {
       const began = performance.now();
       try {
         const model = await read(file, one, shared);
         const wrong = inconsistency(model);
-        if (wrong) broken.push(`${what}: ${wrong}`);
+        if (wrong) breaks(`${what}: ${wrong}`);
         const same = digestOf(model) === right.get(one);
         const covered = forged ? one.hasChecksum && name.startsWith("its weights") : kind === "archive" || one.hasChecksum;
-        if (!same && covered) broken.push(`${what}: loaded other contents past a checksum`);
+        if (!same && covered) breaks(`${what}: loaded other contents past a checksum`);
         if (shared) tally[same ? "asWritten" : "asItSays"]++;
       } catch (error) {
         if (shared) tally.refused++;
-        if (!(error instanceof CheckpointError)) broken.push(`${what}: ${(error as Error).stack}`);
+        if (!(error instanceof CheckpointError)) breaks(`${what}: ${(error as Error).stack}`);
       }
-      const milliseconds = performance.now() - began;
-      if (shared && milliseconds > slowest.milliseconds && !worker.ended) Object.assign(slowest, { damage: what, milliseconds });
-      if (!shared) slowestAlone = Math.max(slowestAlone, milliseconds);
-      if (milliseconds > 2000 && !(shared && worker.ended)) broken.push(`${what}: ${milliseconds} ms`);
+      return performance.now() - began;
     };
-    await attempt(true);
-    if (worker.ended) stopped++;
-    if (worker.ended || i % 200 === 0) await attempt(false);
-    if (({} as { polluted?: boolean }).polluted) broken.push(`${what}: Object.prototype was changed`);
+    let milliseconds = await attempt(true);
+    if (worker.ended) {
+      stopped++;
+      worker = new Hdf5Worker();
+      milliseconds = await attempt(false);
+    } else if (i % 500 === 0) await attempt(false);
+    // A neighbour on the machine may have taken the time: the fastest of three counts.
+    for (let tries = 1; milliseconds > mostMilliseconds && tries < 3; tries++)
+      milliseconds = Math.min(milliseconds, await attempt(false));
+    if (milliseconds > mostMilliseconds) breaks(`${what}: ${milliseconds} ms`);
+    if (milliseconds > slowest.milliseconds) Object.assign(slowest, { damage: what, milliseconds });
+    if (({} as { polluted?: boolean }).polluted) breaks(`${what}: Object.prototype was changed`);
 
     let beyond = peak() - base - bytesIn(file);
     if (beyond > SUSPICIOUS) {
@@ -401,18 +425,18 @@ export const fuzzKeras = async (count: number, seed: number, given: readonly Bom
       await attempt(false);
       beyond = peak() - base - bytesIn(file);
     }
-    if (beyond > 256 * 2 ** 20) broken.push(`${what}: ${Math.round(beyond / 2 ** 20)} MiB`);
+    if (beyond > 256 * 2 ** 20) breaks(`${what}: ${Math.round(beyond / 2 ** 20)} MiB`);
     mostMemory = Math.max(mostMemory, beyond);
-    if (beyond > SUSPICIOUS || i % 500 === 499) clean();
-    if (process.stderr.isTTY || process.env.FUZZ_LOG)
-      if (i % 2000 === 0) console.error(i, JSON.stringify(outcome), broken.length, stopped);
+    if (beyond > SUSPICIOUS || i % 1000 === 999) clean();
+    if (i % 5000 === 4999) report(`${i + 1} files`);
   }
   worker.end();
-  return { files: count, outcome, broken, slowest, stopped, slowestAlone, mostMemory: mostMemory / 2 ** 20 };
+  return { files: count, outcome, broken, slowest, stopped, mostMemory: mostMemory / 2 ** 20 };
 };
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const result = await fuzzKeras(Number(process.argv[2] ?? 10_000), Number(process.argv[3] ?? 1), await makeBombs());
+  const [, , count = 10_000, seed = 1] = process.argv;
+  const result = await fuzzKeras(Number(count), Number(seed), { bombs: await makeBombs(), report: console.error });
   console.log(JSON.stringify(result, null, 2));
   if (result.broken.length > 0) process.exitCode = 1;
 }
