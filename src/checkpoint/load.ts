@@ -331,7 +331,7 @@ const restoreCounters = (
     ),
   );
   for (const trained of state.trained) {
-    const name = names.get(trained.variable) ?? names.get(trained.variable.target());
+    const name = names.get(trained.variable) ?? names.get(trained.variable.value);
     trained.accumulated = name !== undefined && accumulating.has(name);
   }
 };

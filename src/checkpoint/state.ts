@@ -110,12 +110,12 @@ export const modelOf = (
     ...trained.map(({ variable }) => ({ variable, given: variable, trained: true })),
     ...others.map((given, i) => ({ variable: variableOf(given, `variable_${trained.length + i}`), given, trained: false })),
   ];
-  const inFile = numbered(all.map(({ variable, given }) => names.get(given) ?? names.get(variable.target()) ?? variable.name));
+  const inFile = numbered(all.map(({ variable, given }) => names.get(given) ?? names.get(variable.value) ?? variable.name));
   return all.map((one, i) => ({ ...one, name: inFile[i]! }));
 };
 
 /** What a user may call this variable: itself, or the array that is its value. */
-const ownersOf = ({ variable }: Trained): (Variable | Values)[] => [variable, variable.target()];
+const ownersOf = ({ variable }: Trained): (Variable | Values)[] => [variable, variable.value];
 
 const typeOf = ({ dtype }: Variable): "F32" | "F64" => (dtype === "float32" ? "F32" : "F64");
 
@@ -215,7 +215,7 @@ const finiteOrNull = (metrics: Metrics): Record<string, number | null> =>
 const escapePattern = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&");
 
 const savedNameOf = (one: Variable | Values, model: readonly NamedVariable[]): string =>
-  model.find(({ variable }) => variable === one || variable.target() === one)?.name ??
+  model.find(({ variable }) => variable === one || variable.value === one)?.name ??
   (one instanceof Variable ? one.name : nameOf(one));
 
 /** The metadata of a checkpoint, checked.

@@ -379,7 +379,7 @@ export const fuzzKeras = async (
 
   for (let i = 0; i < count; i++) {
     const isBomb = bombs.length > 0 && i % bombEvery === bombEvery - 1;
-    const one = isBomb ? pick(bombs, next) : pick(byKind[kindOf(i % 100)], next);
+    const one = isBomb ? bombs[(seed + Math.floor(i / bombEvery)) % bombs.length]! : pick(byKind[kindOf(i % 100)], next);
     const { kind } = one;
     const damage = isBomb ? AS_IT_IS : (pick(DAMAGES[kind] as readonly unknown[], next) as Damage<File>);
     const { name, past, forged = false } = damage;

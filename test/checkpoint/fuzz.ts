@@ -8,13 +8,12 @@ import { fileURLToPath } from "node:url";
 import { Adamax, CheckpointError, type Values, Variable } from "adamax";
 import { checkpointBlob, inspectCheckpoint, loadCheckpoint } from "adamax/checkpoint";
 import { crc32 } from "../../src/checkpoint/crc32.js";
+import { below, flipped, pick, type Random } from "./damage.js";
 import { random } from "./steps.js";
 
-type Random = () => number;
 /** A damaged copy of `bytes`, whose tensors begin at `data`. */
 type Damage = (bytes: Uint8Array, data: number, next: Random) => Uint8Array;
 
-const below = (next: Random, limit: number): number => Math.floor(next() * limit);
 const headerText = (bytes: Uint8Array, data: number): string => new TextDecoder().decode(bytes.subarray(8, data));
 /** Another header before the same tensors; its own checksum is put right where `fixes`, so that the damage gets further. */
 const withHeader = (bytes: Uint8Array, data: number, text: string, fixes = false): Uint8Array => {
@@ -42,7 +41,6 @@ const edited = (
   );
   return withHeader(bytes, data, JSON.stringify(header), next() < 0.5);
 };
-const pick = <T>(list: readonly T[], next: Random): T => list[below(next, list.length)]!;
 const NUMBERS = [-1, 0, 1, 3, 4, 8, 2 ** 31, 2 ** 32, 2 ** 53, 1e300, 0.5, "1", null, [], {}];
 
 const DAMAGES: Readonly<Record<string, Damage>> = {
@@ -155,12 +153,6 @@ const PAST_THE_HEADER = [
   "a block of a tensor zeroed",
   "two blocks exchanged",
 ];
-
-const flipped = (bytes: Uint8Array, begin: number, end: number, count: number, next: Random): Uint8Array => {
-  const out = bytes.slice();
-  for (let i = 0; i < count; i++) out[begin + below(next, end - begin)]! ^= 1 << below(next, 8);
-  return out;
-};
 
 const isSameHeader = (a: Uint8Array, b: Uint8Array, end: number): boolean => b.subarray(0, end).every((byte, i) => a[i] === byte);
 

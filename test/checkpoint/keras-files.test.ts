@@ -161,47 +161,12 @@ test("the weights of a .keras file can be taken out as .weights.h5", async () =>
   expect(optimizer.saveOwnVariables()).toEqual(model.restore().optimizer.saveOwnVariables());
 });
 
-describe("damaged files", () => {
-  test("a reader that hangs is stopped at its time limit", async () => {
-    const began = performance.now();
-    const hanging = readKeras(`${FOLDER}/keras-plain.h5`, {
-      timeLimit: 300,
-      workerUrl: new URL("./hanging-worker.mjs", import.meta.url),
-    });
-    await expect(hanging).rejects.toThrow("takes too long");
-    expect(performance.now() - began).toBeLessThan(5000);
+test("a reader that hangs is stopped at its time limit", async () => {
+  const began = performance.now();
+  const hanging = readKeras(`${FOLDER}/keras-plain.h5`, {
+    timeLimit: 300,
+    workerUrl: new URL("./hanging-worker.mjs", import.meta.url),
   });
-
-  /** Reproducible numbers (mulberry32). */
-  const random = (seed: number) => () => {
-    seed = (seed + 0x6d2b79f5) | 0;
-    let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
-
-  test("each loads or fails with a CheckpointError within 2 s", async () => {
-    const next = random(6);
-    const files = ["keras-plain.keras", "keras-plain.weights.h5", "tf_keras-average.h5"].map((file) =>
-      readFileSync(`${FOLDER}/${file}`),
-    );
-    const outcome = { loaded: 0, refused: 0 };
-    for (let i = 0; i < 30; i++) {
-      const bytes = Uint8Array.from(files[i % 3]!);
-      const kind = Math.floor(next() * 3);
-      if (kind === 0) for (let k = 0; k < 20; k++) bytes[Math.floor(next() * bytes.length)]! ^= 1 << Math.floor(next() * 8);
-      if (kind === 1) bytes.fill(255, Math.floor(next() * bytes.length)).fill(0, Math.floor(next() * bytes.length));
-      const damaged = kind === 2 ? bytes.subarray(0, Math.floor(next() * bytes.length)) : bytes;
-      const began = performance.now();
-      try {
-        (await readKeras(damaged)).restore(i % 3 === 1 ? new Adamax() : {});
-        outcome.loaded++;
-      } catch (error) {
-        expect(error, `file ${i}: ${error}`).toBeInstanceOf(CheckpointError);
-        outcome.refused++;
-      }
-      expect(performance.now() - began).toBeLessThan(2000);
-    }
-    expect(outcome.refused).toBeGreaterThan(10);
-  }, 60_000);
+  await expect(hanging).rejects.toThrow("takes too long");
+  expect(performance.now() - began).toBeLessThan(5000);
 });

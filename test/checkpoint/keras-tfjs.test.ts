@@ -6,26 +6,12 @@ import { Adamax, registerAdamax } from "adamax/tfjs";
 import { beforeAll, expect, test } from "vitest";
 import { tf, use } from "../tfjs/backends.js";
 import { compile, train, twoLayers } from "../tfjs/models.js";
+import { filesOf } from "./tfjs-files.js";
 
 beforeAll(async () => {
   await use("cpu");
   registerAdamax();
 });
-
-/** The files that TensorFlow.js would write into a folder. */
-const saved = async (model: tf.LayersModel): Promise<Record<string, Uint8Array>> => {
-  let files: Record<string, Uint8Array> = {};
-  await model.save(
-    tf.io.withSaveHandler(async ({ weightData, weightSpecs, ...json }) => {
-      const model = { ...json, weightsManifest: [{ paths: ["group1-shard1of1.bin"], weights: weightSpecs }] };
-      const data = Array.isArray(weightData) ? weightData[0]! : weightData!;
-      files = { "model.json": new TextEncoder().encode(JSON.stringify(model)), "group1-shard1of1.bin": new Uint8Array(data) };
-      return { modelArtifactsInfo: { dateSaved: new Date(), modelTopologyType: "JSON" } };
-    }),
-    { includeOptimizer: true },
-  );
-  return files;
-};
 
 const load = (files: ReadonlyMap<string, Uint8Array>): Promise<tf.LayersModel> => {
   const { weightsManifest, ...json } = JSON.parse(new TextDecoder().decode(files.get("model.json")));
@@ -38,7 +24,7 @@ test("a model saved by TensorFlow.js is read, restored, written, and goes on the
   const learningRate = new schedules.CosineDecay({ initialLearningRate: 0.1, decaySteps: 30, alpha: 0.1 });
   const model = compile(twoLayers(), new Adamax({ learningRate, useEma: true, weightDecay: 0.01 }));
   await train(model, 10);
-  const read = await readKeras(await saved(model));
+  const read = await readKeras(await filesOf(model, "group1-shard1of1.bin"));
   const { optimizer, variables } = read.restore();
   expect(optimizer.iterations).toBe(10);
   expect(optimizer.useEma).toBe(true);
@@ -51,7 +37,7 @@ test("a model saved by TensorFlow.js is read, restored, written, and goes on the
 test("a missing file, one that is too short, and a path outside of the folder are CheckpointErrors", async () => {
   const model = compile(twoLayers(), new Adamax());
   await train(model, 1);
-  const files = await saved(model);
+  const files = await filesOf(model, "group1-shard1of1.bin");
   const { "model.json": json, "group1-shard1of1.bin": weights } = files as Record<string, Uint8Array>;
   await expect(readKeras({ "model.json": json! })).rejects.toThrow(CheckpointError);
   await expect(readKeras({ "model.json": json!, "group1-shard1of1.bin": weights!.subarray(4) })).rejects.toThrow("too short");
