@@ -2,7 +2,7 @@
 
 import { CheckpointError } from "../errors.js";
 import { crc32 } from "./crc32.js";
-import type { Hdf5 } from "./hdf5.js";
+import type { Hdf5 } from "./hdf5-contents.js";
 import type { Numbers } from "./keras-arrays.js";
 
 /** Eight hexadecimal digits. */

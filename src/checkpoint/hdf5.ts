@@ -3,30 +3,9 @@
 
 import { CheckpointError } from "../errors.js";
 import { withChecksum, withoutChecksum } from "./hdf5-checksum.js";
-import type { Numbers } from "./keras-arrays.js";
+import type { Hdf5 } from "./hdf5-contents.js";
 
-/** A value of an attribute: texts or numbers, one or many. */
-export interface Hdf5Attribute {
-  readonly shape: readonly number[];
-  readonly value: readonly string[] | Numbers;
-}
-
-export interface Hdf5Dataset {
-  readonly shape: readonly number[];
-  /** "float32", "float16", "bfloat16", ..., "string", or in words what we do not read. */
-  readonly dtype: string;
-  /** null: of a type that we do not read. */
-  readonly value: readonly string[] | Numbers | null;
-}
-
-/** A group, or with `dataset` a dataset. */
-export interface Hdf5Object {
-  readonly attributes: ReadonlyMap<string, Hdf5Attribute>;
-  readonly dataset?: Hdf5Dataset;
-}
-
-/** Every object by its path, parents first; the file itself is "". */
-export type Hdf5 = ReadonlyMap<string, Hdf5Object>;
+export type { Hdf5, Hdf5Attribute, Hdf5Dataset, Hdf5Object } from "./hdf5-contents.js";
 
 export interface Hdf5Options {
   /** Milliseconds that one file may take once the library is loaded. Default: 1000, and 1000 more for each 20 MB. */
