@@ -5,7 +5,7 @@ import type { WasmBackend } from "adamax";
 import { inProcess, interleave, quartiles, ratioOf, timeOf } from "./measure.js";
 import { type Model, nameOf, parametersOf } from "./model.js";
 import type { Answer, Line, Row } from "./report.js";
-import { build } from "./sides/adamax.js";
+import { build, type Kind } from "./sides/adamax.js";
 import { compileC, cSide } from "./sides/c.js";
 
 const SIZES = [1e3, 1e4, 3e4, 1e5, 3e5, 1e6, 3e6, 1e7];
@@ -53,6 +53,7 @@ export const threads = async (): Promise<Answer> => {
     for (const side of sides) await side.dispose?.();
     one.optimizer.dispose();
     two.optimizer.dispose();
+    if (size >= 1e6) rows.push(...(await staged(model)));
   }
   return {
     question: "threads",
@@ -65,6 +66,30 @@ export const threads = async (): Promise<Answer> => {
       "Rows mean something only where two cores are idle: a busy neighbour takes one.",
     ],
   };
+};
+
+/** Arrays that lie elsewhere are brought to the threads by the calling one. */
+const staged = async (model: Model): Promise<Row[]> => {
+  const rows: Row[] = [];
+  for (const [name, kind] of Object.entries<Kind>({
+    "foreign gradients": { ownGradients: false },
+    "both foreign": { ownGradients: false, adopt: false },
+  })) {
+    const [one, two] = [build(model, { threads: 1 }, kind), build(model, { threads: 2 }, kind)];
+    await untilReady(two);
+    const sides = [inProcess("one thread", one.step), { ...inProcess("two threads", two.step), cores: 2 }];
+    const measurement = await interleave(sides, { seconds: 3, mostRounds: 40 });
+    rows.push({
+      of: nameOf(model),
+      ratio: `one thread / two, ${name}`,
+      value: ratioOf(measurement, "one thread", "two threads"),
+      target: { atLeast: 1 },
+      note: `${(timeOf(measurement, "two threads").median / 1000).toPrecision(3)} µs`,
+    });
+    one.optimizer.dispose();
+    two.optimizer.dispose();
+  }
+  return rows;
 };
 
 const sharesAt = (size: number): boolean => size >= 30_000;
