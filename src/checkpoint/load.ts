@@ -1,9 +1,9 @@
 /** From a file back into variables and an optimizer: everything is compared before anything is touched. */
 
-import type { Values } from "../backends/backend.js";
+import type { OnProgress, Values } from "../backends/backend.js";
 import type { Config } from "../configuration.js";
 import { CheckpointError, OptionError, show } from "../errors.js";
-import { arrayOf, checkKinds, type Kind, oneOf, optional } from "../kinds.js";
+import { arrayOf, callable, checkKinds, type Kind, oneOf, optional } from "../kinds.js";
 import { Optimizer } from "../optimizer.js";
 import type { OptimizerOptions } from "../options.js";
 import { ARRAYS } from "../rule/program.js";
@@ -27,7 +27,7 @@ import {
   tensorsOf,
   variableName,
 } from "./state.js";
-import { namedTensors, type OnProgress, readTensors } from "./tensors.js";
+import { namedTensors, readTensors } from "./tensors.js";
 
 /** A class of optimizers. */
 export interface OptimizerClass<T> {
@@ -145,7 +145,7 @@ export const checkLoadOptions = <T extends AnyOptimizer>(options: LoadOptions<T>
     names: optional(nameMap, undefined),
     onlyHere: names,
     onlyInFile: names,
-    onProgress: optional({ wanted: "a function", holds: (value) => typeof value === "function" } as Kind<OnProgress>, undefined),
+    onProgress: optional(callable as Kind<OnProgress>, undefined),
   };
   const special = isClass(options?.optimizer)
     ? { options: object, constraints: object, customObjects: object }

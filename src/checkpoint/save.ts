@@ -1,11 +1,12 @@
 /** From an optimizer and its variables to a file. */
 
+import type { OnProgress } from "../backends/backend.js";
 import { CheckpointError, show } from "../errors.js";
-import { checkKinds, type Kind, optional } from "../kinds.js";
+import { callable, checkKinds, type Kind, optional } from "../kinds.js";
 import { Optimizer } from "../optimizer.js";
 import { type AnyOptimizer, type Content, describe, nameMap } from "./state.js";
 import { type CheckpointTarget, writeTo } from "./target.js";
-import { encodeTensors, type OnProgress } from "./tensors.js";
+import { encodeTensors } from "./tensors.js";
 
 export interface SaveOptions extends Content {
   onProgress?: OnProgress;
@@ -40,7 +41,7 @@ const checkSaveOptions = (options: SaveOptions): SaveOptions =>
     names: optional(nameMap, undefined),
     user: optional({ wanted: "JSON", holds: () => true }, null),
     metrics: optional(object("an object of numbers"), {}),
-    onProgress: optional({ wanted: "a function", holds: (value) => typeof value === "function" }, undefined),
+    onProgress: optional(callable, undefined),
     signal: optional({ wanted: "an AbortSignal", holds: (value) => value instanceof AbortSignal }, undefined),
   } as never) as SaveOptions;
 

@@ -1,6 +1,6 @@
 /** The bytes of a checkpoint, a piece at a time: what is in memory besides the state itself is one piece. */
 
-import type { Values } from "../backends/backend.js";
+import type { OnProgress, Values } from "../backends/backend.js";
 import { CheckpointError } from "../errors.js";
 import { crc32 } from "./crc32.js";
 import { encodeHeader, type Header, type TensorPlace, type TensorShape } from "./safetensors.js";
@@ -17,9 +17,6 @@ export const PIECE_BYTES = 4 * 2 ** 20;
 /** The last tensor of the file: the CRC-32 of the header, and then of each tensor before it, in order. Being last, it can be written
  *  in the same pass as the tensors. */
 const CHECKSUMS = "checkpoint/crc32";
-
-/** Told after each piece. */
-export type OnProgress = (progress: { readonly bytes: number; readonly total: number }) => void;
 
 const bytesOf = ({ buffer, byteOffset, byteLength }: Values): Uint8Array => new Uint8Array(buffer, byteOffset, byteLength);
 

@@ -1,12 +1,12 @@
 /** What a file holds, whatever its format: named arrays, and the optimizer's configuration. */
 
 import { open } from "node:fs/promises";
-import { readAdamaxExport } from "../checkpoint/adamax-export.js";
+import { readAdamaxExport } from "../checkpoint/exports/adamax-export.js";
+import { isArchive } from "../checkpoint/exports/npz.js";
 import { inspectCheckpoint } from "../checkpoint/inspect.js";
-import { type KerasOptions, readKeras } from "../checkpoint/keras.js";
-import { decodeNumbers, isTypeName, type Numbers, type StoredArray } from "../checkpoint/keras-arrays.js";
-import { innerConfig, type KerasFormat, type KerasModel } from "../checkpoint/keras-model.js";
-import { isArchive } from "../checkpoint/npz.js";
+import { decodeNumbers, isTypeName, type Numbers, type StoredArray } from "../checkpoint/keras/arrays.js";
+import { type KerasOptions, readKeras } from "../checkpoint/keras/keras.js";
+import { innerConfig, type KerasFormat, type KerasModel } from "../checkpoint/keras/model.js";
 import { readHeader, typeNameOf } from "../checkpoint/safetensors.js";
 import { openSource } from "../checkpoint/source.js";
 import { readTensors } from "../checkpoint/tensors.js";

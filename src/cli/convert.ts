@@ -3,10 +3,10 @@
 import { mkdir } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { Adamax, type AdamaxOptions } from "../adamax.js";
-import { readAdamaxExport } from "../checkpoint/adamax-export.js";
 import { atomicWrite } from "../checkpoint/atomic-write.js";
-import { kerasWeights, readKeras, writeKeras } from "../checkpoint/keras.js";
-import type { KerasFormat } from "../checkpoint/keras-model.js";
+import { readAdamaxExport } from "../checkpoint/exports/adamax-export.js";
+import { kerasWeights, readKeras, writeKeras } from "../checkpoint/keras/keras.js";
+import type { KerasFormat } from "../checkpoint/keras/model.js";
 import { loadCheckpoint } from "../checkpoint/load.js";
 import { saveCheckpoint } from "../checkpoint/save.js";
 import { type Config, optionsFromConfig } from "../configuration.js";

@@ -1,6 +1,6 @@
 /** `adamax inspect --html`: one page that needs nothing else, with a histogram of every array. Pure. */
 
-import type { StoredArray } from "../checkpoint/keras-arrays.js";
+import type { StoredArray } from "../checkpoint/keras/arrays.js";
 import type { Contents } from "./contents.js";
 import { histogramOf, type Statistics, statisticsOf } from "./statistics.js";
 import { showNumber, summaryOf } from "./summary.js";

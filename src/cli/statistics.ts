@@ -1,6 +1,6 @@
 /** Figures about arrays. Pure. */
 
-import { isFloating, type Numbers } from "../checkpoint/keras-arrays.js";
+import { isFloating, type Numbers } from "../checkpoint/keras/arrays.js";
 
 export interface Statistics {
   /** Of the finite numbers; null when there are none. */

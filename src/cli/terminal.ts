@@ -1,6 +1,6 @@
 /** What a user of the command sees: lines, colours and progress. Colours and progress on a terminal only. */
 
-import type { OnProgress } from "../checkpoint/tensors.js";
+import type { OnProgress } from "../backends/backend.js";
 
 /** Where lines go. */
 export type Print = (line: string) => void;

@@ -5,7 +5,7 @@ import { readKeras, writeKeras } from "adamax/checkpoint";
 import { expect, test } from "vitest";
 
 const bytesOf = async (name: string) => new Uint8Array(await (await fetch(`/fixtures/keras-files/${name}`)).arrayBuffer());
-const workerUrl = new URL("../../dist/checkpoint/hdf5-worker.js", import.meta.url);
+const workerUrl = new URL("../../dist/checkpoint/keras/hdf5-worker.js", import.meta.url);
 
 test.each(["keras-plain.keras", "tf_keras-average.h5", "keras-plain.weights.h5"])(
   "%s is read, restored and written",

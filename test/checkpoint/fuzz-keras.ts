@@ -13,8 +13,8 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
 import { strFromU8, strToU8, unzipSync, type Zippable, zipSync } from "fflate";
-import { Hdf5Worker } from "../../dist/checkpoint/hdf5.js";
 import { type KerasModel, type KerasOptions, readKeras, writeKeras } from "../../dist/checkpoint/index.js";
+import { Hdf5Worker } from "../../dist/checkpoint/keras/hdf5.js";
 import { Adamax, CheckpointError } from "../../dist/index.js";
 import { crc32 } from "../../src/checkpoint/crc32.js";
 import {

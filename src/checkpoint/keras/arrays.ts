@@ -1,6 +1,6 @@
 /** Arrays as Keras' files hold them, and as we do. */
 
-import { CheckpointError } from "../errors.js";
+import { CheckpointError } from "../../errors.js";
 
 export type Numbers =
   | Float32Array

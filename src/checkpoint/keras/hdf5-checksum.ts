@@ -1,9 +1,9 @@
 /** HDF5 has no checksum of what Keras stores in it. Files that we write carry one: an attribute of the file, which Keras does not look at. */
 
-import { CheckpointError } from "../errors.js";
-import { crc32 } from "./crc32.js";
+import { CheckpointError } from "../../errors.js";
+import { crc32 } from "../crc32.js";
+import type { Numbers } from "./arrays.js";
 import type { Hdf5 } from "./hdf5-contents.js";
-import type { Numbers } from "./keras-arrays.js";
 
 /** Eight hexadecimal digits. */
 const ATTRIBUTE = "adamax_crc32";

@@ -1,14 +1,14 @@
 /** TensorFlow.js' layers format: model.json, and the files of weights that it names. */
 
-import { Adamax } from "../adamax.js";
-import type { Config } from "../configuration.js";
-import { optionsFromConfig } from "../configuration.js";
-import { CheckpointError, show } from "../errors.js";
-import { type JsonValue, parseJson } from "./json.js";
-import { decodeNumbers, elementBytes, elementsOf, isTypeName, type Numbers, type StoredArray } from "./keras-arrays.js";
-import { isNeverTrained, isObject, type KerasVariable, type Layer } from "./keras-layers.js";
-import type { KerasContents, KerasModel } from "./keras-model.js";
-import { optimizerFrom } from "./keras-store.js";
+import { Adamax } from "../../adamax.js";
+import type { Config } from "../../configuration.js";
+import { optionsFromConfig } from "../../configuration.js";
+import { CheckpointError, show } from "../../errors.js";
+import { type JsonValue, parseJson } from "../json.js";
+import { decodeNumbers, elementBytes, elementsOf, isTypeName, type Numbers, type StoredArray } from "./arrays.js";
+import { isNeverTrained, isObject, type KerasVariable, type Layer } from "./layers.js";
+import type { KerasContents, KerasModel } from "./model.js";
+import { optimizerFrom } from "./store.js";
 
 /** Gives the bytes of a file beside model.json. */
 export type ReadFile = (name: string) => Promise<Uint8Array>;

@@ -1,6 +1,6 @@
 /** What an HDF5 file holds, as plain data. */
 
-import type { Numbers } from "./keras-arrays.js";
+import type { Numbers } from "./arrays.js";
 
 /** A value of an attribute: texts or numbers, one or many. */
 export interface Hdf5Attribute {

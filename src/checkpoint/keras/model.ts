@@ -1,14 +1,14 @@
 /** A model's weights with its optimizer, as a Keras file holds them: read, trained on, written back. */
 
-import { Adamax, type AdamaxOptions } from "../adamax.js";
-import type { Config, Dialect } from "../configuration.js";
-import { CheckpointError, OptionError, show } from "../errors.js";
-import { Optimizer } from "../optimizer.js";
-import type { SavedState } from "../state.js";
-import { Variable } from "../variable.js";
-import { isFloating, type Numbers, type StoredArray } from "./keras-arrays.js";
-import { isNeverTrained, type KerasVariable, type Layer } from "./keras-layers.js";
-import { type Kept, type NamedState, nameState } from "./keras-state.js";
+import { Adamax, type AdamaxOptions } from "../../adamax.js";
+import type { Config, Dialect } from "../../configuration.js";
+import { CheckpointError, OptionError, show } from "../../errors.js";
+import { Optimizer } from "../../optimizer.js";
+import type { SavedState } from "../../state.js";
+import { Variable } from "../../variable.js";
+import { isFloating, type Numbers, type StoredArray } from "./arrays.js";
+import { isNeverTrained, type KerasVariable, type Layer } from "./layers.js";
+import { type Kept, type NamedState, nameState } from "./state.js";
 
 export type KerasFormat = "keras" | "weights.h5" | "h5" | "tfjs";
 

@@ -1,7 +1,7 @@
 /** What Keras' files leave unsaid: how weights are called, which of them are trained, and in which order. */
 
-import type { JsonValue } from "./json.js";
-import type { StoredArray } from "./keras-arrays.js";
+import type { JsonValue } from "../json.js";
+import type { StoredArray } from "./arrays.js";
 
 /** One weight of a model. */
 export interface KerasVariable extends StoredArray {

@@ -3,18 +3,18 @@
  *  There, epsilon stands inside the maximum: v = max(beta2 * v, |g| + epsilon), and steps divide by v. Here it stands outside:
  *  u = max(beta2 * u, |g|), and steps divide by u + epsilon. So v becomes u = v - epsilon, and the next step divides by what it would have. */
 
-import { Adamax, type AdamaxOptions, adamax } from "../adamax.js";
-import { CheckpointError, show } from "../errors.js";
-import { Optimizer } from "../optimizer.js";
-import type { SavedState } from "../state.js";
-import { Variable } from "../variable.js";
-import { type ExportSettings, LIBRARIES, type Library, parseSettings } from "./adamax-export-settings.js";
-import { decodeNumbers, isFloating, isTypeName, type Numbers, type StoredArray } from "./keras-arrays.js";
-import type { KerasVariable } from "./keras-layers.js";
-import type { Restored } from "./keras-model.js";
+import { Adamax, type AdamaxOptions, adamax } from "../../adamax.js";
+import { CheckpointError, show } from "../../errors.js";
+import { Optimizer } from "../../optimizer.js";
+import type { SavedState } from "../../state.js";
+import { Variable } from "../../variable.js";
+import { decodeNumbers, isFloating, isTypeName, type Numbers, type StoredArray } from "../keras/arrays.js";
+import type { KerasVariable } from "../keras/layers.js";
+import type { Restored } from "../keras/model.js";
+import { readHeader, typeNameOf } from "../safetensors.js";
+import { type CheckpointSource, openSource, type Source } from "../source.js";
 import { isArchive, readNpz } from "./npz.js";
-import { readHeader, typeNameOf } from "./safetensors.js";
-import { type CheckpointSource, openSource, type Source } from "./source.js";
+import { type ExportSettings, LIBRARIES, type Library, parseSettings } from "./settings.js";
 
 /** Reads what the functions of docs/other-adamax.md exported. The format is told from the bytes; .npz needs the package fflate.
  *  @throws CheckpointError for what is no such file, is damaged, or contradicts itself. */

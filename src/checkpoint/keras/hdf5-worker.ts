@@ -2,8 +2,8 @@
 
 import type { Attribute, Dataset, File, Group } from "h5wasm";
 import * as library from "h5wasm";
+import { decodeNumbers, elementBytes, elementsOf, isTypeName, type Numbers } from "./arrays.js";
 import type { Hdf5, Hdf5Answer, Hdf5Attribute, Hdf5Dataset, Hdf5Object, Hdf5Request } from "./hdf5.js";
-import { decodeNumbers, elementBytes, elementsOf, isTypeName, type Numbers } from "./keras-arrays.js";
 
 /** In the module's own file system, which is memory in Node too. */
 const PATH = "/file.h5";

@@ -1,14 +1,14 @@
 /** Files of Keras: .keras, .weights.h5, whole models in .h5, and TensorFlow.js' model.json. */
 
-import type { Dialect } from "../configuration.js";
-import { CheckpointError, show } from "../errors.js";
-import type { Optimizer } from "../optimizer.js";
-import type { Variable } from "../variable.js";
+import type { Dialect } from "../../configuration.js";
+import { CheckpointError, show } from "../../errors.js";
+import type { Optimizer } from "../../optimizer.js";
+import type { Variable } from "../../variable.js";
 import { type Hdf5Options, isHdf5, readHdf5 } from "./hdf5.js";
-import { isLegacy, readLegacy } from "./keras-legacy.js";
-import { type KerasFormat, KerasModel } from "./keras-model.js";
-import { newWeights, readArchive, readWeights } from "./keras-store.js";
-import { type ReadFile, readTfjs } from "./keras-tfjs.js";
+import { isLegacy, readLegacy } from "./legacy.js";
+import { type KerasFormat, KerasModel } from "./model.js";
+import { newWeights, readArchive, readWeights } from "./store.js";
+import { type ReadFile, readTfjs } from "./tfjs.js";
 
 /** A path (in Node), the bytes of a file, a File or Blob of a page; or the files of a TensorFlow.js model by name, "model.json" among them. */
 export type KerasSource =

@@ -1,14 +1,14 @@
 /** Whole models in one .h5 file: tf_keras' legacy format, which Keras 3 still writes. Weights and state by name. */
 
-import type { Dialect } from "../configuration.js";
-import { CheckpointError } from "../errors.js";
+import type { Dialect } from "../../configuration.js";
+import { CheckpointError } from "../../errors.js";
+import { type JsonValue, parseJson } from "../json.js";
+import type { Numbers, StoredArray } from "./arrays.js";
 import { type Hdf5, type Hdf5Attribute, type Hdf5Object, type Hdf5Options, writeHdf5 } from "./hdf5.js";
-import { type JsonValue, parseJson } from "./json.js";
-import type { Numbers, StoredArray } from "./keras-arrays.js";
-import { pythonJson, replaceInJson } from "./keras-json.js";
-import { isNeverTrained, isObject, type KerasVariable, type Layer, layersOf } from "./keras-layers.js";
-import type { KerasContents, KerasModel } from "./keras-model.js";
-import { optimizerFrom } from "./keras-store.js";
+import { pythonJson, replaceInJson } from "./json.js";
+import { isNeverTrained, isObject, type KerasVariable, type Layer, layersOf } from "./layers.js";
+import type { KerasContents, KerasModel } from "./model.js";
+import { optimizerFrom } from "./store.js";
 
 const MODEL = "model_weights";
 const OPTIMIZER = "optimizer_weights";

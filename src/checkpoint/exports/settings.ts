@@ -1,9 +1,9 @@
 /** What an export says about its optimizer: PyTorch's param_groups, or what Optax' optimizer was made with. */
 
-import { CheckpointError, show } from "../errors.js";
-import { belowOne, type Kind, nonNegative, upToOne } from "../kinds.js";
-import { type JsonValue, parsePlainJson } from "./json.js";
-import { isObject } from "./keras-layers.js";
+import { CheckpointError, show } from "../../errors.js";
+import { belowOne, type Kind, nonNegative, upToOne } from "../../kinds.js";
+import { type JsonValue, parsePlainJson } from "../json.js";
+import { isObject } from "../keras/layers.js";
 
 export interface ExportSettings {
   /** null: a schedule, or several rates; give it again. */

@@ -1,7 +1,7 @@
 /** HDF5 files as plain data. The library that reads and writes them is native code, so it runs in a worker that can be stopped, in a file
  *  system in memory. */
 
-import { CheckpointError } from "../errors.js";
+import { CheckpointError } from "../../errors.js";
 import { withChecksum, withoutChecksum } from "./hdf5-checksum.js";
 import type { Hdf5 } from "./hdf5-contents.js";
 

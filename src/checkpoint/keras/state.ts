@@ -1,8 +1,8 @@
 /** An optimizer's state in Keras' files: a list without names. What each array is follows from the count and the shapes. */
 
-import { CheckpointError } from "../errors.js";
-import { checkedArray, type StoredArray } from "./keras-arrays.js";
-import { align, isNeverTrained, type KerasVariable, type Layer } from "./keras-layers.js";
+import { CheckpointError } from "../../errors.js";
+import { checkedArray, type StoredArray } from "./arrays.js";
+import { align, isNeverTrained, type KerasVariable, type Layer } from "./layers.js";
 
 /** What an optimizer keeps; null: not known. */
 export interface Kept {

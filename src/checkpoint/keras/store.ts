@@ -1,11 +1,12 @@
 /** Weights as .weights.h5 files hold them, by themselves or in a .keras archive: numbers under the path of each layer. */
 
-import type { Config, Dialect } from "../configuration.js";
-import { CheckpointError, show } from "../errors.js";
+import type { Config, Dialect } from "../../configuration.js";
+import { CheckpointError, show } from "../../errors.js";
+import { type JsonValue, parseJson } from "../json.js";
+import { type Entries, pack, unpack } from "../zip.js";
+import type { Numbers, StoredArray } from "./arrays.js";
 import { type Hdf5, type Hdf5Object, type Hdf5Options, readHdf5, writeHdf5 } from "./hdf5.js";
-import { type JsonValue, parseJson } from "./json.js";
-import type { Numbers, StoredArray } from "./keras-arrays.js";
-import { pythonJson, replaceInJson } from "./keras-json.js";
+import { pythonJson, replaceInJson } from "./json.js";
 import {
   compareNaturally,
   isNeverTrained,
@@ -15,9 +16,8 @@ import {
   type LayerFacts,
   layersOf,
   weightNames,
-} from "./keras-layers.js";
-import { classNameOf, type KerasContents, type KerasFormat, type KerasModel, type KerasOptimizer } from "./keras-model.js";
-import { type Entries, pack, unpack } from "./keras-zip.js";
+} from "./layers.js";
+import { classNameOf, type KerasContents, type KerasFormat, type KerasModel, type KerasOptimizer } from "./model.js";
 
 const OPTIMIZER = /^optimizer(\/|$)/;
 /** Beside the layers, what a compiled model keeps. */
