@@ -36,6 +36,7 @@ export interface Manager {
   loadBest(content: Content & Parts): Promise<LoadedFrom | null>;
 }
 
+/** When `checkpoints` saves while `fit` trains, and what besides the model. */
 export interface CheckpointsOptions {
   /** After every so many epochs. An integer, 1 or more; default 1. */
   everyEpochs?: number;
@@ -45,6 +46,7 @@ export interface CheckpointsOptions {
   user?: () => unknown;
 }
 
+/** Which checkpoint `resume` goes on from, and what may differ between the file and the model. */
 export interface ResumeOptions extends Partial<Parts> {
   /** The newest checkpoint that is whole (default), or the best by the manager's metric. */
   from?: "newest" | "best";
