@@ -3,8 +3,10 @@
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { fileURLToPath } from "node:url";
+import fc from "fast-check";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { Adamax, BackendError, IndexedSlices, Variable, WasmBackend } from "../../dist/index.js";
+import { anyOptions } from "../semantics/models.js";
 
 const SIZES = [1_000_001, 4096, 5, 70_000]; // one to share, whole blocks, tiny, with a tail
 
@@ -85,33 +87,50 @@ describe("the bits do not depend on the number of threads", () => {
     "%s",
     async (_, options, places) => {
       const results: string[] = [];
-      for (const threads of [1, 2, 3, 4, 7]) {
-        const backend = new WasmBackend({ threads });
-        // Workers start while a throw-away training runs; then the measured one is shared from its first steps on.
-        if (threads > 1) {
-          const warmup = trainingOf(backend, options, places);
-          await untilShared(backend, () => warmup.step());
-        }
-        // Newly compiled steps reach the workers between steps: on a busy machine that takes longer pauses.
-        const before = backend.sharedPasses;
-        for (let pause = 10; pause < 5000; pause *= 4) {
-          const training = trainingOf(backend, options, places);
-          for (let step = 0; step < 6; step++) {
-            training.step();
-            if (threads > 1) await sleep(pause);
-          }
-          results.push(digest([...training.variables, ...training.optimizer.variables]));
-          training.optimizer.dispose();
-          if (threads === 1 || backend.sharedPasses > before) break;
-        }
-        if (threads > 1) expect(backend.sharedPasses).toBeGreaterThan(before);
-        backend.dispose();
-      }
+      for (const threads of [1, 2, 3, 4, 7]) results.push(...(await digestsOf(threads, options, places)));
       expect(new Set(results).size).toBe(1);
     },
     120_000,
   );
+
+  test("any options, wherever the arrays lie", async () => {
+    const places = fc.record({ gradients: fc.constantFrom("own", "foreign", "sparse"), adopt: fc.boolean() });
+    const property = async (options: object, places: Places, threads: number) => {
+      const results = [...(await digestsOf(1, options, places)), ...(await digestsOf(threads, options, places))];
+      expect(new Set(results).size).toBe(1);
+    };
+    await fc.assert(fc.asyncProperty(anyOptions, places, fc.constantFrom(2, 3, 4, 7), property), {
+      numRuns: 6,
+      endOnFailure: true,
+    });
+  }, 240_000);
 });
+
+/** What six steps with so many threads come to. More than once where the steps were made more than once. */
+const digestsOf = async (threads: number, options: object, places?: Places): Promise<string[]> => {
+  const results: string[] = [];
+  const backend = new WasmBackend({ threads });
+  // Workers start while a throw-away training runs; then the measured one is shared from its first steps on.
+  if (threads > 1) {
+    const warmup = trainingOf(backend, options, places);
+    await untilShared(backend, () => warmup.step());
+  }
+  // Newly compiled steps reach the workers between steps: on a busy machine that takes longer pauses.
+  const before = backend.sharedPasses;
+  for (let pause = 10; pause < 5000; pause *= 4) {
+    const training = trainingOf(backend, options, places);
+    for (let step = 0; step < 6; step++) {
+      training.step();
+      if (threads > 1) await sleep(pause);
+    }
+    results.push(digest([...training.variables, ...training.optimizer.variables]));
+    training.optimizer.dispose();
+    if (threads === 1 || backend.sharedPasses > before) break;
+  }
+  if (threads > 1) expect(backend.sharedPasses).toBeGreaterThan(before);
+  backend.dispose();
+  return results;
+};
 
 test("a worker that cannot start leaves a usable optimizer, and that is said once", async () => {
   const warn = vi.spyOn(console, "warn").mockImplementation(() => {});
