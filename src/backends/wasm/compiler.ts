@@ -34,6 +34,16 @@ import {
 
 type OperationNode = Node & { readonly kind: "operation" };
 
+/** A vector, or a single element, in the making: the locals in which the values of its nodes and of the uniforms begin, and how many bytes
+ *  after the pointers it lies in the arrays. */
+interface Group {
+  readonly values: number;
+  readonly uniforms: number;
+  readonly offset: number;
+}
+/** Vectors that are computed side by side. */
+const SIDE_BY_SIDE = 2;
+
 /** Parameter lists of the two kinds of function: a pass gets (job, scratch), `run` gets (jobs, count, bytes per job, scratch). */
 const PARAMETERS = [
   [TYPE.i32, TYPE.i32],
@@ -102,7 +112,7 @@ class PassCompiler {
     const pointers = this.#declare(this.#arrays.length, TYPE.i32);
     const pointerOf = (buffer: number) => pointers + this.#arrays.indexOf(buffer);
     const magnitudeMask = this.#declare(1, TYPE.v128);
-    const vectors = this.#declare(nodes.length, TYPE.v128);
+    const vectors = Array.from({ length: SIDE_BY_SIDE }, () => this.#declare(nodes.length, TYPE.v128));
     const scalars = this.#declare(nodes.length, SCALAR[this.dtype].type);
     const partial = this.#declare(sums.length * (LANES / 2), TYPE.v128); // two float64 lanes each
 
@@ -130,12 +140,16 @@ class PassCompiler {
       OP.end,
     ];
     const perVector = 16 / this.#size;
-    const vectorIteration = Array.from({ length: LANES / perVector }, (_, copy) => [
-      ...this.#elements(VECTOR[this.dtype], vectors, pointerOf, copy * 16, (node) =>
-        this.#vectorNode(node, vectors, magnitudeMask),
-      ),
-      ...sums.flatMap((node, sum) => this.#addSquares(vectors + node, partial + sum * (LANES / 2), copy)),
-    ]).flat();
+    const vectorIteration = Array.from({ length: LANES / perVector / SIDE_BY_SIDE }, (_, pair) => {
+      const copies = vectors.map((values, i) => ({ values, copy: SIDE_BY_SIDE * pair + i }));
+      const groups = copies.map(({ values, copy }) => ({ values, uniforms: vectors[0]!, offset: copy * 16 }));
+      return [
+        ...this.#elements(VECTOR[this.dtype], groups, pointerOf, (node, local) => this.#vectorNode(node, local, magnitudeMask)),
+        ...copies.flatMap(({ values, copy }) =>
+          sums.flatMap((node, sum) => this.#addSquares(values + node, partial + sum * (LANES / 2), copy)),
+        ),
+      ];
+    }).flat();
     const block: Bytes = [
       ...sums.flatMap((_, sum) =>
         Array.from({ length: LANES / 2 }, (_, k) => [...ZERO_V128, ...setLocal(partial + sum * (LANES / 2) + k)]).flat(),
@@ -143,7 +157,12 @@ class PassCompiler {
       ...loop(-LANES, [...vectorIteration, ...advance(LANES * this.#size)]),
       ...sums.flatMap((_, sum) => this.#spill(partial, sum)),
       ...loop(LANES - 1, [
-        ...this.#elements(SCALAR[this.dtype], scalars, pointerOf, 0, (node) => this.#scalarNode(node, scalars)),
+        ...this.#elements(
+          SCALAR[this.dtype],
+          [{ values: scalars, uniforms: scalars, offset: 0 }],
+          pointerOf,
+          this.#scalarNode.bind(this),
+        ),
         ...sums.flatMap((node, sum) => this.#addSquare(scalars + node, sum)),
         ...(sums.length > 0 ? [...getLocal(this.#scratch), ...i32Const(8), OP.i32Add, ...setLocal(this.#scratch)] : []),
         ...advance(this.#size),
@@ -158,7 +177,7 @@ class PassCompiler {
       ...setLocal(magnitudeMask),
       // Uniforms stand ready in memory, repeated over a vector, and stay in registers during the loop.
       ...nodes.flatMap((node, i) =>
-        node.kind === "uniform" ? this.#loadUniform(node.uniform, constants, vectors + i, scalars + i) : [],
+        node.kind === "uniform" ? this.#loadUniform(node.uniform, constants, vectors[0]! + i, scalars + i) : [],
       ),
     ];
     if (sums.length === 0) code.push(...getLocal(left), ...setLocal(now), ...block);
@@ -196,41 +215,58 @@ class PassCompiler {
     ];
   }
 
-  /** Every node of the pass and its stores, once, `offset` bytes after the pointers. */
+  /** Every node of the pass and its stores, for some groups side by side: node by node, and each array is written as soon as its values are
+   *  there. So no value takes a register longer than it must; and engines that join two vectors of 128 bits into one of 256 find them next
+   *  to each other (V8 with --experimental-wasm-revectorize). */
   #elements(
     instructions: Instructions,
-    values: number,
+    groups: readonly Group[],
     pointerOf: (buffer: number) => number,
-    offset: number,
-    operate: (node: OperationNode) => Bytes,
+    operate: (node: OperationNode, local: (input: number) => Bytes) => Bytes,
   ): Bytes {
-    const computed = this.pass.nodes.flatMap((node, i) => {
-      if (node.kind === "uniform") return [];
-      const value =
-        node.kind === "load" ? [...getLocal(pointerOf(node.buffer)), ...instructions.load, ...at(offset)] : operate(node);
-      return [...value, ...setLocal(values + i)];
-    });
-    const stored = this.pass.stores.flatMap(({ buffer, node }) => [
-      ...getLocal(pointerOf(buffer)),
-      ...getLocal(values + node),
-      ...instructions.store,
-      ...at(offset),
-    ]);
-    return [...computed, ...stored];
+    const { nodes, stores, sums } = this.pass;
+    const code: Bytes = [];
+    const local = (place: number, { values, uniforms }: Group): Bytes =>
+      getLocal((nodes[place]!.kind === "uniform" ? uniforms : values) + place);
+    const computed = new Set<number>();
+    const compute = (place: number): void => {
+      const node = nodes[place]!;
+      if (node.kind === "uniform" || computed.has(place)) return;
+      computed.add(place);
+      if (node.kind === "operation") node.inputs.forEach(compute);
+      for (const group of groups) {
+        const value =
+          node.kind === "load"
+            ? [...getLocal(pointerOf(node.buffer)), ...instructions.load, ...at(group.offset)]
+            : operate(node, (input) => local(input, group));
+        code.push(...value, ...setLocal(group.values + place));
+      }
+    };
+    for (const { buffer, node } of [...stores].sort((a, b) => a.node - b.node)) {
+      compute(node);
+      // What the array held is read before it is overwritten.
+      nodes.forEach((other, place) => {
+        if (other.kind === "load" && other.buffer === buffer) compute(place);
+      });
+      for (const group of groups)
+        code.push(...getLocal(pointerOf(buffer)), ...local(node, group), ...instructions.store, ...at(group.offset));
+    }
+    sums.forEach(compute);
+    return code;
   }
 
-  #scalarNode({ operation, inputs }: OperationNode, values: number): Bytes {
+  #scalarNode({ operation, inputs }: OperationNode, local: (input: number) => Bytes): Bytes {
     const { simple, less, greater, type } = SCALAR[this.dtype];
-    const [x, a = [], b = []] = inputs.map((input) => getLocal(values + input)) as [Bytes, Bytes?, Bytes?];
+    const [x, a = [], b = []] = inputs.map(local) as [Bytes, Bytes?, Bytes?];
     if (operation === "flush") return [...ZERO[type]!, ...x, ...x, ...simple.abs, ...a, ...less, OP.select];
     if (operation === "ifPositive") return [...a, ...b, ...x, ...ZERO[type]!, ...greater, OP.select];
     return [...x, ...a, ...simple[operation]];
   }
 
   /** Where the engine's own instruction is slow, another one that gives the same bits. */
-  #vectorNode({ operation, inputs }: OperationNode, values: number, magnitudeMask: number): Bytes {
+  #vectorNode({ operation, inputs }: OperationNode, local: (input: number) => Bytes, magnitudeMask: number): Bytes {
     const { simple, less, greater } = VECTOR[this.dtype];
-    const [x, a = [], b = []] = inputs.map((input) => getLocal(values + input)) as [Bytes, Bytes?, Bytes?];
+    const [x, a = [], b = []] = inputs.map(local) as [Bytes, Bytes?, Bytes?];
     const magnitude = [...x, ...getLocal(magnitudeMask), ...V128.and]; // engines make the mask of f32x4.abs anew each time
     switch (operation) {
       case "abs":
