@@ -17,20 +17,8 @@ import {
   ZERO_V128,
 } from "./encoding.js";
 import { clearSigns, constantOf } from "./facts.js";
-import {
-  F64,
-  F64X2,
-  I32X4_MAX,
-  I64X2_GREATER,
-  type Instructions,
-  MAGNITUDE,
-  PSEUDO,
-  SCALAR,
-  UPPER_HALF,
-  V128,
-  VECTOR,
-  ZERO,
-} from "./instructions.js";
+import { I32X4_MAX, I64X2_GREATER, type Instructions, MAGNITUDE, PSEUDO, SCALAR, V128, VECTOR, ZERO } from "./instructions.js";
+import { addSquare, addSquares, join, spill } from "./sums.js";
 
 type OperationNode = Node & { readonly kind: "operation" };
 
@@ -146,7 +134,7 @@ class PassCompiler {
       return [
         ...this.#elements(VECTOR[this.dtype], groups, pointerOf, (node, local) => this.#vectorNode(node, local, magnitudeMask)),
         ...copies.flatMap(({ values, copy }) =>
-          sums.flatMap((node, sum) => this.#addSquares(values + node, partial + sum * (LANES / 2), copy)),
+          sums.flatMap((node, sum) => addSquares(this.dtype, values + node, partial + sum * (LANES / 2), copy)),
         ),
       ];
     }).flat();
@@ -155,7 +143,7 @@ class PassCompiler {
         Array.from({ length: LANES / 2 }, (_, k) => [...ZERO_V128, ...setLocal(partial + sum * (LANES / 2) + k)]).flat(),
       ),
       ...loop(-LANES, [...vectorIteration, ...advance(LANES * this.#size)]),
-      ...sums.flatMap((_, sum) => this.#spill(partial, sum)),
+      ...sums.flatMap((_, sum) => spill(this.#scratch, partial, sum)),
       ...loop(LANES - 1, [
         ...this.#elements(
           SCALAR[this.dtype],
@@ -163,7 +151,7 @@ class PassCompiler {
           pointerOf,
           this.#scalarNode.bind(this),
         ),
-        ...sums.flatMap((node, sum) => this.#addSquare(scalars + node, sum)),
+        ...sums.flatMap((node, sum) => addSquare(this.dtype, this.#scratch, scalars + node, sum)),
         ...(sums.length > 0 ? [...getLocal(this.#scratch), ...i32Const(8), OP.i32Add, ...setLocal(this.#scratch)] : []),
         ...advance(this.#size),
       ]),
@@ -199,7 +187,7 @@ class PassCompiler {
           OP.i32Sub,
           ...setLocal(this.#scratch),
         ],
-        ...sums.flatMap((_, sum) => this.#join(partial, sumsAt, sum)),
+        ...sums.flatMap((_, sum) => join(this.#scratch, partial, sumsAt, sum)),
         ...[...getLocal(sumsAt), ...i32Const(sums.length * 8), OP.i32Add, ...setLocal(sumsAt)],
         ...[...getLocal(left), ...getLocal(now), OP.i32Sub, ...teeLocal(left), ...OP.brIf(0)],
         OP.end,
@@ -295,72 +283,5 @@ class PassCompiler {
     if (constantOf(this.program, this.pass, a) !== undefined) return [...getX, ...getA, ...toSecond];
     if (constantOf(this.program, this.pass, x) !== undefined) return [...getA, ...getX, ...toSecond];
     return [...getX, ...getA, ...VECTOR[this.dtype].simple[operation]];
-  }
-
-  /** Adds the squares of one vector to its lanes: element i of the iteration to lane i. */
-  #addSquares(value: number, partial: number, copy: number): Bytes {
-    const halves: Bytes[] =
-      this.dtype === "float64"
-        ? [getLocal(value)]
-        : [
-            [...getLocal(value), ...F64X2.promoteLow],
-            [...getLocal(value), ...getLocal(value), ...UPPER_HALF, ...F64X2.promoteLow],
-          ];
-    return halves.flatMap((half, i) => {
-      const lane = partial + copy * halves.length + i;
-      // Promoting twice is cheaper than a local: the engine shares it.
-      return [...getLocal(lane), ...half, ...half, ...F64X2.mul, ...F64X2.add, ...setLocal(lane)];
-    });
-  }
-
-  /** Writes the lanes of a sum to scratch memory, where the tail can reach each. */
-  #spill(partial: number, sum: number): Bytes {
-    return Array.from({ length: LANES / 2 }, (_, k) => [
-      ...getLocal(this.#scratch),
-      ...getLocal(partial + sum * (LANES / 2) + k),
-      ...VECTOR.float64.store,
-      ...at(sum * LANES * 8 + k * 16),
-    ]).flat();
-  }
-
-  #addSquare(value: number, sum: number): Bytes {
-    const wide = this.dtype === "float64" ? getLocal(value) : [...getLocal(value), F64.promote];
-    const lane = at(sum * LANES * 8);
-    return [
-      ...getLocal(this.#scratch),
-      ...getLocal(this.#scratch),
-      F64.load,
-      ...lane,
-      ...wide,
-      ...wide,
-      F64.mul,
-      F64.add,
-      F64.store,
-      ...lane,
-    ];
-  }
-
-  /** Joins the lanes by the fixed tree: i with i + 8, then + 4, + 2, + 1; and stores the sum of the block. */
-  #join(partial: number, sumsAt: number, sum: number): Bytes {
-    const lane = (k: number) => partial + sum * (LANES / 2) + k;
-    const code: Bytes = [];
-    for (let k = 0; k < LANES / 2; k++)
-      code.push(...getLocal(this.#scratch), ...VECTOR.float64.load, ...at(sum * LANES * 8 + k * 16), ...setLocal(lane(k)));
-    for (let half = LANES / 4; half >= 1; half /= 2)
-      for (let k = 0; k < half; k++)
-        code.push(...getLocal(lane(k)), ...getLocal(lane(k + half)), ...F64X2.add, ...setLocal(lane(k)));
-    code.push(
-      ...getLocal(sumsAt),
-      ...getLocal(lane(0)),
-      ...F64X2.extract,
-      0,
-      ...getLocal(lane(0)),
-      ...F64X2.extract,
-      1,
-      F64.add,
-      F64.store,
-      ...at(sum * 8),
-    );
-    return code;
   }
 }
