@@ -4,46 +4,32 @@ import type { Operation } from "../../rule/expression.js";
 import type { DType } from "../../rule/program.js";
 import { type Bytes, simd, TYPE, V128_CONST, ZERO_V128 } from "./encoding.js";
 
-/** Instructions that take their inputs from the stack and leave the result there; the rest is composed in `operate`. */
-type Simple = Exclude<Operation, "flush" | "ifPositive">;
+/** Instructions that take their inputs from the stack and leave the result there; the other operations are composed of several. */
+const SIMPLE = ["abs", "neg", "sqrt", "add", "sub", "mul", "div", "min", "max"] as const satisfies readonly Operation[];
 export interface Instructions {
-  readonly simple: Readonly<Record<Simple, Bytes>>;
+  readonly simple: Readonly<Record<(typeof SIMPLE)[number], Bytes>>;
   readonly less: Bytes;
   readonly greater: Bytes;
   readonly load: Bytes;
   readonly store: Bytes;
   readonly type: number;
 }
-const table = (
-  opcode: (code: number) => Bytes,
-  [abs, neg, sqrt, add, sub, mul, div, min, max, less, greater, load, store, type]: number[],
-): Instructions => ({
-  simple: {
-    abs: opcode(abs!),
-    neg: opcode(neg!),
-    sqrt: opcode(sqrt!),
-    add: opcode(add!),
-    sub: opcode(sub!),
-    mul: opcode(mul!),
-    div: opcode(div!),
-    min: opcode(min!),
-    max: opcode(max!),
-  },
-  less: opcode(less!),
-  greater: opcode(greater!),
-  load: opcode(load!),
-  store: opcode(store!),
-  type: type!,
-});
+/** `codes`: those of SIMPLE in its order, then of comparing, loading and storing. */
+const table = (opcode: (code: number) => Bytes, codes: readonly number[], type: number): Instructions => {
+  const bytes = codes.map(opcode);
+  const [less, greater, load, store] = bytes.slice(SIMPLE.length) as [Bytes, Bytes, Bytes, Bytes];
+  const simple = Object.fromEntries(SIMPLE.map((operation, i) => [operation, bytes[i]])) as Instructions["simple"];
+  return { simple, less, greater, load, store, type };
+};
 //                              abs   neg   sqrt  add   sub   mul   div   min   max   lt    gt    load  store
 export const VECTOR: Readonly<Record<DType, Instructions>> = {
-  float32: table(simd, [0xe0, 0xe1, 0xe3, 0xe4, 0xe5, 0xe6, 0xe7, 0xe8, 0xe9, 0x43, 0x44, 0x00, 0x0b, TYPE.v128]),
-  float64: table(simd, [0xec, 0xed, 0xef, 0xf0, 0xf1, 0xf2, 0xf3, 0xf4, 0xf5, 0x49, 0x4a, 0x00, 0x0b, TYPE.v128]),
+  float32: table(simd, [0xe0, 0xe1, 0xe3, 0xe4, 0xe5, 0xe6, 0xe7, 0xe8, 0xe9, 0x43, 0x44, 0x00, 0x0b], TYPE.v128),
+  float64: table(simd, [0xec, 0xed, 0xef, 0xf0, 0xf1, 0xf2, 0xf3, 0xf4, 0xf5, 0x49, 0x4a, 0x00, 0x0b], TYPE.v128),
 };
 const plain = (code: number): Bytes => [code];
 export const SCALAR: Readonly<Record<DType, Instructions>> = {
-  float32: table(plain, [0x8b, 0x8c, 0x91, 0x92, 0x93, 0x94, 0x95, 0x96, 0x97, 0x5d, 0x5e, 0x2a, 0x38, TYPE.f32]),
-  float64: table(plain, [0x99, 0x9a, 0x9f, 0xa0, 0xa1, 0xa2, 0xa3, 0xa4, 0xa5, 0x63, 0x64, 0x2b, 0x39, TYPE.f64]),
+  float32: table(plain, [0x8b, 0x8c, 0x91, 0x92, 0x93, 0x94, 0x95, 0x96, 0x97, 0x5d, 0x5e, 0x2a, 0x38], TYPE.f32),
+  float64: table(plain, [0x99, 0x9a, 0x9f, 0xa0, 0xa1, 0xa2, 0xa3, 0xa4, 0xa5, 0x63, 0x64, 0x2b, 0x39], TYPE.f64),
 };
 export const ZERO: Readonly<Record<number, Bytes>> = {
   [TYPE.v128]: ZERO_V128,
