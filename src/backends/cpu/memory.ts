@@ -148,11 +148,13 @@ interface RowPlaces {
 
 const namesOf = (request: RowRequest): string[] => ["w", "g", ...request.state];
 const bytesPerElement = ({ dtype }: RowRequest): 4 | 8 => (dtype === "float32" ? 4 : 8);
+/** Of all the arrays. */
+const arrayBytes = (request: RowRequest): number => request.length * bytesPerElement(request) * namesOf(request).length;
 
 /** Slots for staging: one is enough for one thread; threads that share a step want several, half of them to work on while the others are
  *  filled. They take a sixteenth of what the variables do, at most. */
 const slotsFor = (requests: readonly RowRequest[], slotBytes: number): number => {
-  const bytes = requests.reduce((sum, one) => sum + one.length * bytesPerElement(one) * namesOf(one).length, 0);
+  const bytes = requests.reduce((sum, request) => sum + arrayBytes(request), 0);
   return Math.min(MOST_SLOTS, Math.max(1, Math.floor(bytes / 16 / slotBytes)));
 };
 
@@ -243,11 +245,9 @@ export class Segment {
 
 /** Bytes that `request` takes in a segment, and what a segment takes before its first row: upper bounds, for splitting. */
 const rowBytes = (request: RowRequest, sizes: TableSizes): number => {
-  const element = request.dtype === "float32" ? 4 : 8;
-  const arrays = 2 + request.state.length;
   const sums = Math.ceil(request.length / BLOCK) * sizes.sums * 8;
   const tables = sizes.uniforms * UNIFORM_BYTES + (JOB.arrays + sizes.arrays) * 4;
-  return request.length * element * arrays + sums + tables + (arrays + 2) * ALIGNMENT;
+  return arrayBytes(request) + sums + tables + (namesOf(request).length + 2) * ALIGNMENT;
 };
 const TABLES_BYTES = 2 ** 20 + MOST_SLOTS * 2 * CHUNK * 8;
 

@@ -29,8 +29,6 @@ interface Group {
   readonly uniforms: number;
   readonly offset: number;
 }
-/** Vectors that are computed side by side. */
-const SIDE_BY_SIDE = 2;
 
 /** Parameter lists of the two kinds of function: a pass gets (job, scratch), `run` gets (jobs, count, bytes per job, scratch). */
 const PARAMETERS = [
@@ -100,7 +98,7 @@ class PassCompiler {
     const pointers = this.#declare(this.#arrays.length, TYPE.i32);
     const pointerOf = (buffer: number) => pointers + this.#arrays.indexOf(buffer);
     const magnitudeMask = this.#declare(1, TYPE.v128);
-    const vectors = Array.from({ length: SIDE_BY_SIDE }, () => this.#declare(nodes.length, TYPE.v128));
+    const vectors = [this.#declare(nodes.length, TYPE.v128), this.#declare(nodes.length, TYPE.v128)]; // side by side
     const scalars = this.#declare(nodes.length, SCALAR[this.dtype].type);
     const partial = this.#declare(sums.length * (LANES / 2), TYPE.v128); // two float64 lanes each
 
@@ -128,8 +126,8 @@ class PassCompiler {
       OP.end,
     ];
     const perVector = 16 / this.#size;
-    const vectorIteration = Array.from({ length: LANES / perVector / SIDE_BY_SIDE }, (_, pair) => {
-      const copies = vectors.map((values, i) => ({ values, copy: SIDE_BY_SIDE * pair + i }));
+    const vectorIteration = Array.from({ length: LANES / perVector / vectors.length }, (_, pair) => {
+      const copies = vectors.map((values, i) => ({ values, copy: vectors.length * pair + i }));
       const groups = copies.map(({ values, copy }) => ({ values, uniforms: vectors[0]!, offset: copy * 16 }));
       return [
         ...this.#elements(VECTOR[this.dtype], groups, pointerOf, (node, local) => this.#vectorNode(node, local, magnitudeMask)),
