@@ -5,9 +5,9 @@ const layers = {
   index: "^src/index\\.ts$",
   adapters: "^src/(tfjs|jax|mesh|checkpoint|training)/",
   adamax: "^src/adamax\\.ts$",
-  optimizer: "^src/optimizer\\.ts$",
+  optimizer: "^src/optimizer/optimizer\\.ts$",
   parts:
-    "^src/(?!index\\.ts|adamax\\.ts|optimizer\\.ts|errors\\.ts|kinds\\.ts|backends/backend\\.ts|(tfjs|jax|mesh|checkpoint|training|cli)/)",
+    "^src/(?!index\\.ts|adamax\\.ts|optimizer/optimizer\\.ts|errors\\.ts|kinds\\.ts|backends/backend\\.ts|(tfjs|jax|mesh|checkpoint|training|cli)/)",
   ground: "^src/(errors|kinds|backends/backend)\\.ts$",
 };
 // The one exception: what a backend is asked to run. A type; a circle through it is still refused.

@@ -1,8 +1,8 @@
 /** Adamax (Kingma and Ba, "Adam", section 7.1), as Keras defines it. */
 
 import type { Values } from "./backends/backend.js";
-import { Optimizer } from "./optimizer.js";
-import type { OptimizerOptions } from "./options.js";
+import { Optimizer } from "./optimizer/optimizer.js";
+import type { OptimizerOptions } from "./optimizer/options.js";
 import { abs, constant, max } from "./rule/expression.js";
 import { decayRate, defineRule, fraction, nonNegative } from "./rule/update-rule.js";
 

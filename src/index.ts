@@ -14,11 +14,12 @@ export type {
 } from "./backends/backend.js";
 export { InterpreterBackend } from "./backends/interpreter/interpreter.js";
 export { WasmBackend } from "./backends/wasm/wasm.js";
-export type { Config, Dialect } from "./configuration.js";
 export { BackendError, CheckpointError, OptionError, ShapeError } from "./errors.js";
-export type { GradientAndVariable, LossAndGradients } from "./gradients.js";
-export { Optimizer } from "./optimizer.js";
-export type { BuildOptions, Group, LearningRate, OptimizerOptions, Selection, Settings } from "./options.js";
+export type { Config, Dialect } from "./optimizer/configuration.js";
+export type { GradientAndVariable, LossAndGradients } from "./optimizer/gradients.js";
+export { Optimizer } from "./optimizer/optimizer.js";
+export type { BuildOptions, Group, LearningRate, OptimizerOptions, Selection, Settings } from "./optimizer/options.js";
+export type { SavedState, StateOrder, StateVariable } from "./optimizer/state.js";
 export { abs, constant, Expression, globalNorm, ifPositive, max, min, norm, type Operand, sign } from "./rule/expression.js";
 export type { DType, Node, Pass, Program, Scalar } from "./rule/program.js";
 export {
@@ -31,7 +32,6 @@ export {
   type UpdateRule,
 } from "./rule/update-rule.js";
 export * as schedules from "./schedules/index.js";
-export type { SavedState, StateOrder, StateVariable } from "./state.js";
 export { type EarlyStoppingOptions, earlyStopping, terminateOnNaN } from "./training/callbacks.js";
 export { fit, type Surroundings } from "./training/fit.js";
 export type { Batches, BatchLoss, FitOptions, Validation } from "./training/options.js";

@@ -3,7 +3,7 @@
 import type { Values } from "../backends/backend.js";
 import { OptionError, show } from "../errors.js";
 import { checkKinds, integerFrom, type Kind, optional } from "../kinds.js";
-import { Optimizer } from "../optimizer.js";
+import { Optimizer } from "../optimizer/optimizer.js";
 import type { Variable } from "../variable.js";
 import type { CheckpointManager } from "./manager.js";
 import type { AnyOptimizer, Metrics } from "./state.js";

@@ -1,7 +1,7 @@
 /** What differs between a checkpoint and the optimizer that it is to be loaded into, in words. */
 
 import { show } from "../errors.js";
-import type { TensorPlace } from "./safetensors.js";
+import type { TensorPlace } from "./format/safetensors.js";
 import {
   type AnyOptimizer,
   type Description,

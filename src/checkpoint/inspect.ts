@@ -1,10 +1,10 @@
 /** What a checkpoint holds, without loading it. */
 
-import type { TensorPlace } from "./safetensors.js";
-import { readHeader } from "./safetensors.js";
-import { type CheckpointSource, openSource } from "./source.js";
+import type { TensorPlace } from "./format/safetensors.js";
+import { readHeader } from "./format/safetensors.js";
+import { namedTensors, readTensors } from "./format/tensors.js";
 import { type Description, readDescription } from "./state.js";
-import { namedTensors, readTensors } from "./tensors.js";
+import { type CheckpointSource, openSource } from "./storage/source.js";
 
 export interface CheckpointContents extends Description {
   /** Names, dtypes, shapes, and where in the file their bytes are. */

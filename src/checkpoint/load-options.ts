@@ -2,8 +2,8 @@
 
 import type { OnProgress, Values } from "../backends/backend.js";
 import { arrayOf, callable, checkKinds, type Kind, oneOf, optional } from "../kinds.js";
-import { Optimizer } from "../optimizer.js";
-import type { OptimizerOptions } from "../options.js";
+import { Optimizer } from "../optimizer/optimizer.js";
+import type { OptimizerOptions } from "../optimizer/options.js";
 import type { UpdateRule } from "../rule/update-rule.js";
 import type { deserialize } from "../schedules/index.js";
 import type { Variable, VariableOptions } from "../variable.js";

@@ -1,13 +1,15 @@
 /** From a file back into variables and an optimizer: everything is compared before anything is touched. */
 
 import type { OnProgress } from "../backends/backend.js";
-import type { Config } from "../configuration.js";
 import { CheckpointError, OptionError, show } from "../errors.js";
-import { Optimizer } from "../optimizer.js";
+import type { Config } from "../optimizer/configuration.js";
+import { Optimizer } from "../optimizer/optimizer.js";
 import { ARRAYS } from "../rule/program.js";
 import { Variable } from "../variable.js";
 import { isFunctionRate, isNamed, type Names, settingDifferences, tensorDifferences, variableDifferences } from "./compare.js";
-import type { JsonValue } from "./json.js";
+import type { JsonValue } from "./format/json.js";
+import { type Header, readHeader } from "./format/safetensors.js";
+import { namedTensors, readTensors } from "./format/tensors.js";
 import {
   type AsNewOptimizer,
   type CommonOptions,
@@ -16,8 +18,6 @@ import {
   isClass,
   type LoadOptions,
 } from "./load-options.js";
-import { type Header, readHeader } from "./safetensors.js";
-import { type CheckpointSource, openSource, type Source } from "./source.js";
 import {
   type AnyOptimizer,
   type Description,
@@ -30,7 +30,7 @@ import {
   tensorsOf,
   variableName,
 } from "./state.js";
-import { namedTensors, readTensors } from "./tensors.js";
+import { type CheckpointSource, openSource, type Source } from "./storage/source.js";
 
 /** What was loaded. */
 export interface Loaded<T> {

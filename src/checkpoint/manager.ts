@@ -2,13 +2,13 @@
 
 import { CheckpointError, OptionError } from "../errors.js";
 import { checkKinds, integerFrom, type Kind, oneOf, optional, text } from "../kinds.js";
-import { type BrowserFolder, type Folder, folderOf } from "./folder.js";
 import { inspectCheckpoint } from "./inspect.js";
 import { checkWhole, type Loaded, loadWhole } from "./load.js";
 import { type AsNewOptimizer, checkLoadOptions, type IntoOptimizer, type LoadOptions } from "./load-options.js";
 import { type SaveOptions, saveCheckpoint } from "./save.js";
-import { openSource } from "./source.js";
 import type { AnyOptimizer, Metrics } from "./state.js";
+import { type BrowserFolder, type Folder, folderOf } from "./storage/folder.js";
+import { openSource } from "./storage/source.js";
 
 export interface ManagerOptions {
   /** How many of the newest are kept. An integer, 1 or more; default 3. */

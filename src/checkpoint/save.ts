@@ -3,10 +3,10 @@
 import type { OnProgress } from "../backends/backend.js";
 import { CheckpointError, show } from "../errors.js";
 import { callable, checkKinds, type Kind, optional } from "../kinds.js";
-import { Optimizer } from "../optimizer.js";
+import { Optimizer } from "../optimizer/optimizer.js";
+import { encodeTensors } from "./format/tensors.js";
 import { type AnyOptimizer, type Content, describe, nameMap } from "./state.js";
-import { type CheckpointTarget, writeTo } from "./target.js";
-import { encodeTensors } from "./tensors.js";
+import { type CheckpointTarget, writeTo } from "./storage/target.js";
 
 export interface SaveOptions extends Content {
   onProgress?: OnProgress;

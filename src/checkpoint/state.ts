@@ -1,17 +1,17 @@
 /** An optimizer and its variables as ordered, named tensors, and everything else about them as JSON. */
 
 import type { Values } from "../backends/backend.js";
-import type { Config } from "../configuration.js";
 import { CheckpointError, show } from "../errors.js";
-import { nameOf, variableOf } from "../gradients.js";
 import type { Kind } from "../kinds.js";
-import type { Optimizer } from "../optimizer.js";
-import type { OptimizerState, Trained } from "../state.js";
+import type { Config } from "../optimizer/configuration.js";
+import { nameOf, variableOf } from "../optimizer/gradients.js";
+import type { Optimizer } from "../optimizer/optimizer.js";
+import type { OptimizerState, Trained } from "../optimizer/state.js";
 import { Variable } from "../variable.js";
-import { type JsonValue, parsePlainJson, stringifyJson } from "./json.js";
-import type { Header, TensorShape } from "./safetensors.js";
-import type { Source } from "./source.js";
-import type { Tensor } from "./tensors.js";
+import { type JsonValue, parsePlainJson, stringifyJson } from "./format/json.js";
+import type { Header, TensorShape } from "./format/safetensors.js";
+import type { Tensor } from "./format/tensors.js";
+import type { Source } from "./storage/source.js";
 
 /** Any optimizer, whatever the numbers of its rule. */
 export type AnyOptimizer = Optimizer<never>;

@@ -3,15 +3,15 @@
 import { open } from "node:fs/promises";
 import { readAdamaxExport } from "../checkpoint/exports/adamax-export.js";
 import { isArchive } from "../checkpoint/exports/npz.js";
+import { readHeader, typeNameOf } from "../checkpoint/format/safetensors.js";
+import { readTensors } from "../checkpoint/format/tensors.js";
 import { inspectCheckpoint } from "../checkpoint/inspect.js";
 import { decodeNumbers, isTypeName, type Numbers, type StoredArray } from "../checkpoint/keras/arrays.js";
 import { type KerasOptions, readKeras } from "../checkpoint/keras/keras.js";
 import { innerConfig, type KerasFormat, type KerasModel } from "../checkpoint/keras/model.js";
-import { readHeader, typeNameOf } from "../checkpoint/safetensors.js";
-import { openSource } from "../checkpoint/source.js";
-import { readTensors } from "../checkpoint/tensors.js";
-import type { Config } from "../configuration.js";
+import { openSource } from "../checkpoint/storage/source.js";
 import { CheckpointError } from "../errors.js";
+import type { Config } from "../optimizer/configuration.js";
 
 export interface Contents {
   readonly path: string;

@@ -3,15 +3,15 @@
 import { mkdir } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { Adamax, type AdamaxOptions } from "../adamax.js";
-import { atomicWrite } from "../checkpoint/atomic-write.js";
 import { readAdamaxExport } from "../checkpoint/exports/adamax-export.js";
 import { kerasWeights, readKeras, writeKeras } from "../checkpoint/keras/keras.js";
 import type { KerasFormat } from "../checkpoint/keras/model.js";
 import { loadCheckpoint } from "../checkpoint/load.js";
 import { saveCheckpoint } from "../checkpoint/save.js";
-import { type Config, optionsFromConfig } from "../configuration.js";
+import { atomicWrite } from "../checkpoint/storage/atomic-write.js";
 import { CheckpointError, OptionError, show } from "../errors.js";
-import type { Optimizer } from "../optimizer.js";
+import { type Config, optionsFromConfig } from "../optimizer/configuration.js";
+import type { Optimizer } from "../optimizer/optimizer.js";
 import type { Variable } from "../variable.js";
 import { kindOf, PATIENT } from "./contents.js";
 import { refuseExisting } from "./files.js";

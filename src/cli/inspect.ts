@@ -2,7 +2,7 @@
 
 import { mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
-import { atomicWrite } from "../checkpoint/atomic-write.js";
+import { atomicWrite } from "../checkpoint/storage/atomic-write.js";
 import { type Contents, readContents } from "./contents.js";
 import { refuseExisting } from "./files.js";
 import { pageOf } from "./page.js";

@@ -3,7 +3,7 @@
 import type { JsTree, numpy as np } from "@jax-js/jax";
 import { OptionError, show } from "../errors.js";
 import { check, integerFrom, type Kind, optional } from "../kinds.js";
-import { checkOptions, type Group, type Settings } from "../options.js";
+import { checkOptions, type Group, type Settings } from "../optimizer/options.js";
 import type { UpdateRule } from "../rule/update-rule.js";
 import type { LearningRateSchedule } from "../schedules/schedule.js";
 

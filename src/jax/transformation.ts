@@ -2,9 +2,9 @@
 
 import { defaultDevice, numpy as np, tree } from "@jax-js/jax";
 import { OptionError, ShapeError, show } from "../errors.js";
-import type { Optimizer } from "../optimizer.js";
-import { clippingOf } from "../options.js";
-import { type ClassSettings, RowClasses } from "../row-classes.js";
+import type { Optimizer } from "../optimizer/optimizer.js";
+import { clippingOf } from "../optimizer/options.js";
+import { type ClassSettings, RowClasses } from "../optimizer/row-classes.js";
 import { ARRAYS, type Program } from "../rule/program.js";
 import { composeStep, type StepSettings, type StepVariant, stateNames } from "../rule/step-program.js";
 import { bindRule, type UpdateRule } from "../rule/update-rule.js";

@@ -4,7 +4,7 @@ import type * as tf from "@tensorflow/tfjs-core";
 import { Callback, type LayersModel, type Logs } from "@tensorflow/tfjs-layers";
 import { OptionError, show } from "../errors.js";
 import { checkKinds, integerFrom, type Kind, oneOf, optional } from "../kinds.js";
-import type { Optimizer } from "../optimizer.js";
+import type { Optimizer } from "../optimizer/optimizer.js";
 import type { Variable } from "../variable.js";
 import { TensorOptimizer } from "./core/optimizer.js";
 

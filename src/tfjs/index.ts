@@ -2,7 +2,7 @@
 
 import * as tf from "@tensorflow/tfjs-core";
 import { Adamax as CoreAdamax, type AdamaxOptions as CoreOptions } from "../adamax.js";
-import type { OptimizerOptions } from "../options.js";
+import type { OptimizerOptions } from "../optimizer/options.js";
 import { adapter } from "./core/adapt.js";
 import { TensorOptimizer } from "./core/optimizer.js";
 import type { TensorOptions } from "./core/options.js";

@@ -1,7 +1,7 @@
 /** The training loop for people without a framework. */
 
 import { OptionError } from "../errors.js";
-import { checkLoss } from "../gradients.js";
+import { checkLoss } from "../optimizer/gradients.js";
 import { type Batches, checkFitOptions, checkValidationLoss, type FitOptions } from "./options.js";
 import { ambientTerminal, progressReport, type Terminal } from "./progress.js";
 import type { Callback, EpochResult, History, Training } from "./training.js";

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { CheckpointError } from "adamax";
 import { inspectCheckpoint, loadCheckpoint, saveCheckpoint } from "adamax/checkpoint";
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
-import { atomicWrite, type FileSystem } from "../../src/checkpoint/atomic-write.js";
+import { atomicWrite, type FileSystem } from "../../src/checkpoint/storage/atomic-write.js";
 import { folder, leftBehind, rejection, trained } from "./helpers.js";
 import { killSavers } from "./kills.js";
 import { train } from "./steps.js";

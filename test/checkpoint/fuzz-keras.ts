@@ -16,7 +16,7 @@ import { strFromU8, strToU8, unzipSync, type Zippable, zipSync } from "fflate";
 import { type KerasModel, type KerasOptions, readKeras, writeKeras } from "../../dist/checkpoint/index.js";
 import { Hdf5Worker } from "../../dist/checkpoint/keras/hdf5.js";
 import { Adamax, CheckpointError } from "../../dist/index.js";
-import { crc32 } from "../../src/checkpoint/crc32.js";
+import { crc32 } from "../../src/checkpoint/format/crc32.js";
 import {
   below,
   blanked,

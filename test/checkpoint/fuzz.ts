@@ -7,7 +7,7 @@
 import { fileURLToPath } from "node:url";
 import { Adamax, CheckpointError, type Values, Variable } from "adamax";
 import { checkpointBlob, inspectCheckpoint, loadCheckpoint } from "adamax/checkpoint";
-import { crc32 } from "../../src/checkpoint/crc32.js";
+import { crc32 } from "../../src/checkpoint/format/crc32.js";
 import { below, flipped, pick, type Random } from "./damage.js";
 import { random } from "./steps.js";
 

@@ -3,8 +3,8 @@
 
 import { writeSync } from "node:fs";
 import { Adamax, Variable } from "adamax";
-import { atomicWrite } from "../../src/checkpoint/atomic-write.js";
 import { checkpointPieces } from "../../src/checkpoint/save.js";
+import { atomicWrite } from "../../src/checkpoint/storage/atomic-write.js";
 
 const [file = ""] = process.argv.slice(2);
 const optimizer = new Adamax({ threads: 1 });

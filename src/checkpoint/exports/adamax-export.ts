@@ -5,14 +5,14 @@
 
 import { Adamax, type AdamaxOptions, adamax } from "../../adamax.js";
 import { CheckpointError, show } from "../../errors.js";
-import { Optimizer } from "../../optimizer.js";
-import type { SavedState } from "../../state.js";
+import { Optimizer } from "../../optimizer/optimizer.js";
+import type { SavedState } from "../../optimizer/state.js";
 import { Variable } from "../../variable.js";
+import { readHeader, typeNameOf } from "../format/safetensors.js";
 import { decodeNumbers, isFloating, isTypeName, type Numbers, type StoredArray } from "../keras/arrays.js";
 import type { KerasVariable } from "../keras/layers.js";
 import type { Restored } from "../keras/model.js";
-import { readHeader, typeNameOf } from "../safetensors.js";
-import { type CheckpointSource, openSource, type Source } from "../source.js";
+import { type CheckpointSource, openSource, type Source } from "../storage/source.js";
 import { isArchive, readNpz } from "./npz.js";
 import { type ExportSettings, LIBRARIES, type Library, parseSettings } from "./settings.js";
 

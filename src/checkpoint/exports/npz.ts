@@ -1,8 +1,8 @@
 /** NumPy's .npz: an archive of .npy files, each an array. */
 
 import { CheckpointError, show } from "../../errors.js";
+import { unpack } from "../format/zip.js";
 import { decodeNumbers, elementBytes, elementsOf, type StoredArray } from "../keras/arrays.js";
-import { unpack } from "../zip.js";
 
 // biome-ignore format: a table
 const TYPES = {

@@ -2,7 +2,7 @@
 
 import { CheckpointError, show } from "../../errors.js";
 import { belowOne, type Kind, nonNegative, upToOne } from "../../kinds.js";
-import { type JsonValue, parsePlainJson } from "../json.js";
+import { type JsonValue, parsePlainJson } from "../format/json.js";
 import { isObject } from "../keras/layers.js";
 
 export interface ExportSettings {

@@ -1,7 +1,7 @@
 /** HDF5 has no checksum of what Keras stores in it. Files that we write carry one: an attribute of the file, which Keras does not look at. */
 
 import { CheckpointError } from "../../errors.js";
-import { crc32 } from "../crc32.js";
+import { crc32 } from "../format/crc32.js";
 import type { Numbers } from "./arrays.js";
 import type { Hdf5 } from "./hdf5-contents.js";
 

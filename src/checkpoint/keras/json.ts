@@ -1,6 +1,6 @@
 /** JSON as Python reads and writes it. */
 
-import type { JsonValue } from "../json.js";
+import type { JsonValue } from "../format/json.js";
 
 /** Numbers that Python must read as floats, also where they are whole: Keras refuses to compute with an integer rate. */
 const FLOATS =

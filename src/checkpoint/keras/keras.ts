@@ -1,8 +1,8 @@
 /** Files of Keras: .keras, .weights.h5, whole models in .h5, and TensorFlow.js' model.json. */
 
-import type { Dialect } from "../../configuration.js";
 import { CheckpointError, show } from "../../errors.js";
-import type { Optimizer } from "../../optimizer.js";
+import type { Dialect } from "../../optimizer/configuration.js";
+import type { Optimizer } from "../../optimizer/optimizer.js";
 import type { Variable } from "../../variable.js";
 import { type Hdf5Options, isHdf5, readHdf5 } from "./hdf5.js";
 import { isLegacy, readLegacy } from "./legacy.js";

@@ -1,6 +1,6 @@
 /** What Keras' files leave unsaid: how weights are called, which of them are trained, and in which order. */
 
-import type { JsonValue } from "../json.js";
+import type { JsonValue } from "../format/json.js";
 import type { StoredArray } from "./arrays.js";
 
 /** One weight of a model. */

@@ -1,8 +1,8 @@
 /** Whole models in one .h5 file: tf_keras' legacy format, which Keras 3 still writes. Weights and state by name. */
 
-import type { Dialect } from "../../configuration.js";
 import { CheckpointError } from "../../errors.js";
-import { type JsonValue, parseJson } from "../json.js";
+import type { Dialect } from "../../optimizer/configuration.js";
+import { type JsonValue, parseJson } from "../format/json.js";
 import type { Numbers, StoredArray } from "./arrays.js";
 import { type Hdf5, type Hdf5Attribute, type Hdf5Object, type Hdf5Options, writeHdf5 } from "./hdf5.js";
 import { pythonJson, replaceInJson } from "./json.js";

@@ -1,10 +1,10 @@
 /** A model's weights with its optimizer, as a Keras file holds them: read, trained on, written back. */
 
 import { Adamax, type AdamaxOptions } from "../../adamax.js";
-import type { Config, Dialect } from "../../configuration.js";
 import { CheckpointError, OptionError, show } from "../../errors.js";
-import { Optimizer } from "../../optimizer.js";
-import type { SavedState } from "../../state.js";
+import type { Config, Dialect } from "../../optimizer/configuration.js";
+import { Optimizer } from "../../optimizer/optimizer.js";
+import type { SavedState } from "../../optimizer/state.js";
 import { Variable } from "../../variable.js";
 import { isFloating, type Numbers, type StoredArray } from "./arrays.js";
 import { isNeverTrained, type KerasVariable, type Layer } from "./layers.js";

@@ -1,9 +1,9 @@
 /** Weights as .weights.h5 files hold them, by themselves or in a .keras archive: numbers under the path of each layer. */
 
-import type { Config, Dialect } from "../../configuration.js";
 import { CheckpointError, show } from "../../errors.js";
-import { type JsonValue, parseJson } from "../json.js";
-import { type Entries, pack, unpack } from "../zip.js";
+import type { Config, Dialect } from "../../optimizer/configuration.js";
+import { type JsonValue, parseJson } from "../format/json.js";
+import { type Entries, pack, unpack } from "../format/zip.js";
 import type { Numbers, StoredArray } from "./arrays.js";
 import { type Hdf5, type Hdf5Object, type Hdf5Options, readHdf5, writeHdf5 } from "./hdf5.js";
 import { pythonJson, replaceInJson } from "./json.js";

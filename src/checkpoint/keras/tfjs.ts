@@ -1,10 +1,10 @@
 /** TensorFlow.js' layers format: model.json, and the files of weights that it names. */
 
 import { Adamax } from "../../adamax.js";
-import type { Config } from "../../configuration.js";
-import { optionsFromConfig } from "../../configuration.js";
 import { CheckpointError, show } from "../../errors.js";
-import { type JsonValue, parseJson } from "../json.js";
+import type { Config } from "../../optimizer/configuration.js";
+import { optionsFromConfig } from "../../optimizer/configuration.js";
+import { type JsonValue, parseJson } from "../format/json.js";
 import { decodeNumbers, elementBytes, elementsOf, isTypeName, type Numbers, type StoredArray } from "./arrays.js";
 import { isNeverTrained, isObject, type KerasVariable, type Layer } from "./layers.js";
 import type { KerasContents, KerasModel } from "./model.js";

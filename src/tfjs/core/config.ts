@@ -1,7 +1,7 @@
 /** Configurations on their way through TensorFlow.js' files. Saving a model turns every key and every text into snake_case and lower case, and
  *  loading turns them into camelCase. Only a text under the key `name` is left alone, and one under `className` when saving. */
 
-import type { Config } from "../../configuration.js";
+import type { Config } from "../../optimizer/configuration.js";
 import { InverseTimeDecay } from "../../schedules/inverse-time-decay.js";
 
 /** A pattern of the core's configuration, with its flags if it has some. */

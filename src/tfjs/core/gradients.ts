@@ -3,7 +3,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Gradient } from "../../backends/backend.js";
 import { ShapeError, show } from "../../errors.js";
-import type { GradientAndVariable } from "../../gradients.js";
+import type { GradientAndVariable } from "../../optimizer/gradients.js";
 import { elementsOf } from "./elements.js";
 import type { TensorVariable } from "./variable.js";
 

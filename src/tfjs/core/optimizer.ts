@@ -1,11 +1,11 @@
 /** An optimizer of the core as a tf.Optimizer. Its state lies in the core's memory, or on a GPU in tensors. */
 
 import * as tf from "@tensorflow/tfjs-core";
-import { type Config, optionsFromConfig } from "../../configuration.js";
 import { OptionError } from "../../errors.js";
-import type { GradientAndVariable } from "../../gradients.js";
-import type { Optimizer } from "../../optimizer.js";
-import type { OptimizerOptions } from "../../options.js";
+import { type Config, optionsFromConfig } from "../../optimizer/configuration.js";
+import type { GradientAndVariable } from "../../optimizer/gradients.js";
+import type { Optimizer } from "../../optimizer/optimizer.js";
+import type { OptimizerOptions } from "../../optimizer/options.js";
 import type { UpdateRule } from "../../rule/update-rule.js";
 import { LearningRateSchedule } from "../../schedules/schedule.js";
 import type { Variable } from "../../variable.js";

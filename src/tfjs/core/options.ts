@@ -1,7 +1,7 @@
 /** Options as TensorFlow.js users write them: with tensors for numbers, and tf.Variables for variables. */
 
 import * as tf from "@tensorflow/tfjs-core";
-import type { Group } from "../../options.js";
+import type { Group } from "../../optimizer/options.js";
 import type { Variable } from "../../variable.js";
 import type { TensorConstraint } from "./variable.js";
 

@@ -4,7 +4,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Values } from "../../backends/backend.js";
 import { CheckpointError, show } from "../../errors.js";
-import type { StateVariable } from "../../state.js";
+import type { StateVariable } from "../../optimizer/state.js";
 
 /** A part of the saved state. */
 export interface NamedTensor {

@@ -1,13 +1,13 @@
 /** Configurations as JSON: ours in Keras' snake_case, and what tf_keras and Keras 3 wrote. */
 
-import { OptionError, show } from "./errors.js";
-import { type Kind, oneOf, optional } from "./kinds.js";
+import { OptionError, show } from "../errors.js";
+import { type Kind, oneOf, optional } from "../kinds.js";
+import type { UpdateRule } from "../rule/update-rule.js";
+import { deserialize, serialize } from "../schedules/index.js";
+import { LearningRateSchedule } from "../schedules/schedule.js";
+import { optionsFrom, snakeCase } from "../spelling.js";
+import { Variable } from "../variable.js";
 import type { OptimizerOptions, Settings } from "./options.js";
-import type { UpdateRule } from "./rule/update-rule.js";
-import { deserialize, serialize } from "./schedules/index.js";
-import { LearningRateSchedule } from "./schedules/schedule.js";
-import { optionsFrom, snakeCase } from "./spelling.js";
-import { Variable } from "./variable.js";
 
 /** Options under Keras' names (learning_rate), as JSON holds them. */
 export type Config = Record<string, unknown>;

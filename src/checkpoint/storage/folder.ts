@@ -1,6 +1,6 @@
 /** A folder of checkpoints: of a file system, or of a browser's own. */
 
-import { CheckpointError, OptionError, show } from "../errors.js";
+import { CheckpointError, OptionError, show } from "../../errors.js";
 import { nodeFiles, nodePaths, pathOf } from "./node.js";
 import type { BrowserFile, CheckpointSource } from "./source.js";
 import type { CheckpointTarget } from "./target.js";

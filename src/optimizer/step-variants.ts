@@ -1,11 +1,11 @@
 /** The compiled steps of an optimizer: one for each thing that a call can do. */
 
-import type { Backend, CompiledStep } from "./backends/backend.js";
+import type { Backend, CompiledStep } from "../backends/backend.js";
+import type { Program } from "../rule/program.js";
+import { composeStep, type StepSettings, type StepVariant, stateNames } from "../rule/step-program.js";
+import { bindRule, flushPeriod, type UpdateRule } from "../rule/update-rule.js";
 import { clippingOf, type Settings } from "./options.js";
 import type { ClassSettings, RowClasses } from "./row-classes.js";
-import type { Program } from "./rule/program.js";
-import { composeStep, type StepSettings, type StepVariant, stateNames } from "./rule/step-program.js";
-import { bindRule, flushPeriod, type UpdateRule } from "./rule/update-rule.js";
 
 /** What a call does; which variables it does it to is another matter. */
 type Variant = Omit<StepVariant, "dtype" | "decays">;

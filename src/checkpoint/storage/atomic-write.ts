@@ -1,7 +1,7 @@
 /** A file of Node's file system that is replaced as a whole or not at all, and stays replaced when the power fails:
  *  written under another name in the same folder, fsync, rename, fsync of the folder. */
 
-import { CheckpointError } from "../errors.js";
+import { CheckpointError } from "../../errors.js";
 import { nodeFiles, nodePaths, nodeSystem } from "./node.js";
 
 /** What is under way, in this order. */

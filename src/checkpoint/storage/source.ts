@@ -1,6 +1,6 @@
 /** Where checkpoints are read from: files, blobs and bytes, one piece at a time. */
 
-import { CheckpointError, OptionError, show } from "../errors.js";
+import { CheckpointError, OptionError, show } from "../../errors.js";
 import { nodeFiles, pathOf } from "./node.js";
 
 /** Bytes that can be read in any order, as often as wanted. */

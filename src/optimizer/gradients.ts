@@ -1,9 +1,9 @@
 /** What a step is given: pairs of a gradient and its variable, checked before anything moves. */
 
-import type { Gradient, Values } from "./backends/backend.js";
-import { OptionError, ShapeError, show } from "./errors.js";
-import { ARRAYS } from "./rule/program.js";
-import { IndexedSlices, isValues, Variable } from "./variable.js";
+import type { Gradient, Values } from "../backends/backend.js";
+import { OptionError, ShapeError, show } from "../errors.js";
+import { ARRAYS } from "../rule/program.js";
+import { IndexedSlices, isValues, Variable } from "../variable.js";
 
 /** A gradient (null: none in this call) and the variable that it belongs to. A plain array is updated in place where it lies. */
 export type GradientAndVariable = readonly [gradient: Gradient | undefined, variable: Variable | Values];

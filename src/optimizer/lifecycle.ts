@@ -1,6 +1,6 @@
 /** What may be done with an optimizer now. */
 
-import { BackendError, OptionError } from "./errors.js";
+import { BackendError, OptionError } from "../errors.js";
 
 export class Lifecycle {
   disposed = false;

@@ -1,10 +1,10 @@
 /** The bytes of a checkpoint, a piece at a time: what is in memory besides the state itself is one piece. */
 
-import type { OnProgress, Values } from "../backends/backend.js";
-import { CheckpointError } from "../errors.js";
+import type { OnProgress, Values } from "../../backends/backend.js";
+import { CheckpointError } from "../../errors.js";
+import type { Source } from "../storage/source.js";
 import { crc32 } from "./crc32.js";
 import { encodeHeader, type Header, type TensorPlace, type TensorShape } from "./safetensors.js";
-import type { Source } from "./source.js";
 
 /** A tensor and its elements. They are asked for again for each piece: a memory that grows moves its views. */
 export interface Tensor extends TensorShape {

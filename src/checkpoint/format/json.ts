@@ -1,6 +1,6 @@
 /** JSON that somebody else may have written: read without trusting it, written without losing anything. */
 
-import { CheckpointError, OptionError, show } from "../errors.js";
+import { CheckpointError, OptionError, show } from "../../errors.js";
 
 export type JsonValue = null | boolean | number | string | readonly JsonValue[] | { readonly [key: string]: JsonValue };
 

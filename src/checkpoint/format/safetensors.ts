@@ -1,9 +1,9 @@
 /** The safetensors format: eight bytes with the length of a header, a JSON header, then the bytes of every tensor, without holes.
  *  Little endian, as is every machine that runs JavaScript. Pure: bytes and lengths in, names and places out. */
 
-import { CheckpointError, show } from "../errors.js";
+import { CheckpointError, show } from "../../errors.js";
+import type { Source } from "../storage/source.js";
 import { assertReadable, parseJson } from "./json.js";
-import type { Source } from "./source.js";
 
 /** Bytes of one element. The format's dtypes of less than a byte are refused. */
 // biome-ignore format: a table

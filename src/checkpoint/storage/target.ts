@@ -1,6 +1,6 @@
 /** Where checkpoints are written to. */
 
-import { CheckpointError, OptionError, show } from "../errors.js";
+import { CheckpointError, OptionError, show } from "../../errors.js";
 import { atomicWrite } from "./atomic-write.js";
 import { pathOf } from "./node.js";
 import { type BrowserFile, isBrowserFile } from "./source.js";

@@ -1,7 +1,7 @@
 /** Every option of an optimizer: its default, its range, and its name in Keras. Checked once, at the door. */
 
-import type { Backend, OnProgress, Values } from "./backends/backend.js";
-import { OptionError, show } from "./errors.js";
+import type { Backend, OnProgress, Values } from "../backends/backend.js";
+import { OptionError, show } from "../errors.js";
 import {
   arrayOf,
   type Checked,
@@ -19,11 +19,11 @@ import {
   text,
   threadCount,
   upToOne,
-} from "./kinds.js";
-import type { Clipping } from "./rule/step-program.js";
-import type { UpdateRule } from "./rule/update-rule.js";
-import { LearningRateSchedule } from "./schedules/schedule.js";
-import { isValues, Variable } from "./variable.js";
+} from "../kinds.js";
+import type { Clipping } from "../rule/step-program.js";
+import type { UpdateRule } from "../rule/update-rule.js";
+import { LearningRateSchedule } from "../schedules/schedule.js";
+import { isValues, Variable } from "../variable.js";
 
 /** A number, a typed array with one element (read once), a schedule, or a function called once in each step. */
 export type LearningRate = number | Values | LearningRateSchedule | (() => number);

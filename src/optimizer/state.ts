@@ -1,12 +1,12 @@
 /** An optimizer's state as an ordered list of named arrays: what is saved, and in which order Keras saves it. */
 
-import type { Row, Values } from "./backends/backend.js";
+import type { Row, Values } from "../backends/backend.js";
+import { CheckpointError, show } from "../errors.js";
+import { nonNegative } from "../kinds.js";
+import type { DType } from "../rule/program.js";
+import type { Variable } from "../variable.js";
 import type { Dialect } from "./configuration.js";
-import { CheckpointError, show } from "./errors.js";
-import { nonNegative } from "./kinds.js";
 import type { Settings } from "./options.js";
-import type { DType } from "./rule/program.js";
-import type { Variable } from "./variable.js";
 
 /** One array of the optimizer's state. `value` is a view, except that of a scalar kept as a number. */
 export interface StateVariable {

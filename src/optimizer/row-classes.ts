@@ -1,10 +1,10 @@
 /** The settings that variables may differ in: those of one class share a program and its scalars. */
 
-import type { RowClass } from "./backends/backend.js";
-import type { Checked } from "./kinds.js";
+import type { RowClass } from "../backends/backend.js";
+import type { Checked } from "../kinds.js";
+import type { DType } from "../rule/program.js";
+import type { Variable } from "../variable.js";
 import { type Selection, type Settings, selects } from "./options.js";
-import type { DType } from "./rule/program.js";
-import type { Variable } from "./variable.js";
 
 export interface ClassSettings extends RowClass {
   readonly dtype: DType;

@@ -1,6 +1,6 @@
 /** Node's own modules, by a name that bundlers for browsers do not follow. */
 
-import { OptionError, show } from "../errors.js";
+import { OptionError, show } from "../../errors.js";
 
 const builtin = async <Module>(name: string): Promise<Module> => {
   if (!(globalThis as { process?: { versions?: { node?: string } } }).process?.versions?.node)

@@ -1,6 +1,6 @@
 /** The archive that a .keras file is. */
 
-import { CheckpointError, show } from "../errors.js";
+import { CheckpointError, show } from "../../errors.js";
 import { crc32 } from "./crc32.js";
 
 /** Beyond the archive's size: what a damaged or hostile one may unpack to. */

@@ -1,10 +1,10 @@
 /** Which variables a call of applyGradients moves, and in which order. Its lists are kept from call to call: a step allocates nothing. */
 
-import type { Row, Values } from "./backends/backend.js";
-import { OptionError, ShapeError, show } from "./errors.js";
+import type { Row, Values } from "../backends/backend.js";
+import { OptionError, ShapeError, show } from "../errors.js";
+import type { Variable } from "../variable.js";
 import { checkGradient, type GradientAndVariable, nameOf } from "./gradients.js";
 import type { Trained } from "./state.js";
-import type { Variable } from "./variable.js";
 
 export class Call {
   /** Those that get a gradient, in the order of the pairs. */

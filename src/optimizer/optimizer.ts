@@ -1,12 +1,17 @@
 /** The life of a step, around any update rule. */
 
-import type { Backend, RowRequest, StepParameters, Values } from "./backends/backend.js";
-import { chooseBackend } from "./backends/choose.js";
+import type { Backend, RowRequest, StepParameters, Values } from "../backends/backend.js";
+import { chooseBackend } from "../backends/choose.js";
+import { OptionError, ShapeError, show } from "../errors.js";
+import { check } from "../kinds.js";
+import { ARRAYS, type DType } from "../rule/program.js";
+import type { UpdateRule } from "../rule/update-rule.js";
+import type { deserialize } from "../schedules/index.js";
+import { LearningRateSchedule } from "../schedules/schedule.js";
+import { Variable } from "../variable.js";
 import { Call } from "./call.js";
 import { type Config, type Dialect, dialects, optionsFromConfig, toConfig } from "./configuration.js";
-import { OptionError, ShapeError, show } from "./errors.js";
 import { checkGradient, checkLoss, type GradientAndVariable, type LossAndGradients, nameOf, variableOf } from "./gradients.js";
-import { check } from "./kinds.js";
 import { Lifecycle } from "./lifecycle.js";
 import {
   type BuildOptions,
@@ -20,10 +25,6 @@ import {
   type Settings,
 } from "./options.js";
 import { RowClasses } from "./row-classes.js";
-import { ARRAYS, type DType } from "./rule/program.js";
-import type { UpdateRule } from "./rule/update-rule.js";
-import type { deserialize } from "./schedules/index.js";
-import { LearningRateSchedule } from "./schedules/schedule.js";
 import {
   loadState,
   type OptimizerState,
@@ -35,7 +36,6 @@ import {
   type Trained,
 } from "./state.js";
 import { StepVariants } from "./step-variants.js";
-import { Variable } from "./variable.js";
 
 /** Base of all optimizers. A subclass gives its `rule`; `Hyper` names the rule's numbers, which become options. */
 export class Optimizer<Hyper extends string = never> {
