@@ -1,6 +1,6 @@
 /** How long does a step of a small model take, and where does the time go? */
 
-import { type CompiledStep, WasmBackend } from "adamax";
+import { type NearStep, WasmBackend } from "adamax";
 import { inProcess, interleave, ratioOf, timeOf } from "./measure.js";
 import { type Model, nameOf } from "./model.js";
 import type { Answer, Row } from "./report.js";
@@ -15,8 +15,16 @@ const CASES: readonly { model: Model; target?: { atMost: number } }[] = [
 
 /** Places variables as the wasm backend does, and makes no step. */
 class IdleBackend extends WasmBackend {
-  override compile(): CompiledStep {
-    return { run() {} };
+  override compile(): NearStep {
+    const nothing = () => {};
+    return {
+      passes: 0,
+      begin: nothing,
+      runPass: nothing,
+      joinSums: nothing,
+      end: nothing,
+      blockSums: () => [],
+    };
   }
 }
 

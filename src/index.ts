@@ -4,8 +4,14 @@ export { Adamax, type AdamaxOptions } from "./adamax.js";
 export type {
   Backend,
   CompiledStep,
+  Described,
+  DeviceGradient,
   Gradient,
+  NearBackend,
+  NearRow,
+  NearStep,
   OnProgress,
+  Range,
   Row,
   RowClass,
   RowRequest,
@@ -37,4 +43,4 @@ export { fit, type Surroundings } from "./training/fit.js";
 export type { Batches, BatchLoss, FitOptions, Validation } from "./training/options.js";
 export type { ProgressKind, Terminal } from "./training/progress.js";
 export type { BatchResult, Callback, EpochResult, History, TrainableOptimizer, Training } from "./training/training.js";
-export { type Adoption, IndexedSlices, Variable, type VariableOptions } from "./variable.js";
+export { IndexedSlices, Variable, type VariableOptions } from "./variable.js";

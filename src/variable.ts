@@ -1,6 +1,6 @@
 /** What an optimizer trains, and the form of a gradient that names only some rows. */
 
-import type { SparseGradient, Values } from "./backends/backend.js";
+import type { Described, Row, SparseGradient, Values } from "./backends/backend.js";
 import { BackendError, OptionError, ShapeError, show } from "./errors.js";
 import { ARRAYS, type DType } from "./rule/program.js";
 
@@ -17,28 +17,32 @@ export interface VariableOptions {
   adopt?: boolean;
 }
 
-/** Where a variable's arrays are once an optimizer has taken them over. */
-export interface Adoption {
+/** What a variable knows of the optimizer that has taken it over. */
+interface Adoption {
   readonly owner: string;
-  /** The value or the gradient. */
-  array(name: "w" | "g"): Values;
+  readonly row: Row;
+  /** Told before the value is written to. @throws where that cannot be now. */
+  readonly changes: () => void;
 }
 
 export const isValues = (value: unknown): value is Values => value instanceof Float32Array || value instanceof Float64Array;
 
 /** A trainable array of float32 or float64 values, in row-major order; `V` is the type of the array.
  *  @throws ShapeError when the shape does not hold as many elements as the value. */
-export class Variable<V extends Values = Values> {
+export class Variable<V extends Values = Values> implements Described {
   readonly name: string;
   readonly shape: readonly number[];
   readonly dtype: DType;
   readonly length: number;
   /** Called after every update; see VariableOptions. */
   readonly constraint: ((value: Values) => Values | void) | undefined;
+  /** @internal Whether `build` moves the value into the backend's memory. */
   readonly adoptable: boolean;
   #value: V;
   #gradient: V | undefined;
   #adoption: Adoption | undefined;
+  /** The value on its way back from memory that is far. */
+  #returning: Promise<void> | undefined;
 
   constructor(value: V, options: VariableOptions = {}) {
     if (!isValues(value))
@@ -64,9 +68,62 @@ export class Variable<V extends Values = Values> {
     this.#value = value;
   }
 
-  /** The elements now. A view that updates change in place; one taken before `build` is stale once the optimizer has adopted it. */
+  /** The elements now, where they are in memory near by. A view that updates change in place; one taken before `build` is stale once the
+   *  optimizer has adopted it.
+   *  @throws BackendError where a backend holds them far away: `read` and `write` work everywhere. */
   get value(): V {
-    return this.#adoption && this.adoptable ? (this.#adoption.array("w") as V) : this.#value;
+    const value = this.visible;
+    if (value) return value;
+    throw new BackendError(
+      `The value of ${this} is not in memory that this thread sees`,
+      "variable.value",
+      "Call await variable.read(); to set it, await variable.write(values).",
+    );
+  }
+
+  /** @internal The elements now, where this thread sees them. */
+  get visible(): V | undefined {
+    const row = this.#row;
+    if (row) return row.view?.("w") as V | undefined;
+    return this.#returning ? undefined : this.#value;
+  }
+
+  /** The row that holds the value. */
+  get #row(): Row | undefined {
+    return this.adoptable ? this.#adoption?.row : undefined;
+  }
+
+  /** A copy of the elements, as every call before has left them. On every backend. */
+  async read(): Promise<V> {
+    const values = new ARRAYS[this.dtype](this.length) as V;
+    await this.readInto(0, values);
+    return values;
+  }
+
+  /** Sets the elements, in the order of calls: the next step begins with them. On every backend. Averages of an optimizer stay as they are.
+   *  @throws ShapeError for values of another length; what says why the optimizer cannot have them changed now. */
+  async write(values: ArrayLike<number>): Promise<void> {
+    if (values.length !== this.length)
+      throw new ShapeError(`What is written to ${this} must be ${this.length} numbers`, show(values), "Write all of them.");
+    this.#adoption?.changes();
+    const Wanted = ARRAYS[this.dtype];
+    await this.writeFrom(0, values instanceof Wanted ? values : Wanted.from(values));
+  }
+
+  /** @internal Fills `into` with the elements from `begin` on. */
+  async readInto(begin: number, into: Values): Promise<void> {
+    await this.#returning;
+    const row = this.#row;
+    if (row) await row.read("w", begin, into);
+    else into.set(this.#value.subarray(begin, begin + into.length));
+  }
+
+  /** @internal Writes elements from `begin` on. */
+  async writeFrom(begin: number, values: Values): Promise<void> {
+    const row = this.#row;
+    if (row) return row.write("w", begin, values);
+    if (this.#returning) await this.#returning;
+    this.#value.set(values, begin);
   }
 
   /** As it stands in errors: with its name, shape and dtype. */
@@ -84,10 +141,11 @@ export class Variable<V extends Values = Values> {
     return this.#value;
   }
 
-  /** An array of the variable's length to write a gradient into; in the backend's memory, so that passing it to applyGradients
-   *  copies nothing. Made on first use, zeros at first. Like `value`, stale if it was taken before `build`. */
+  /** An array of the variable's length to write a gradient into; where the backend's memory is near by, in that, so that passing it to
+   *  applyGradients copies nothing. Made on first use, zeros at first. Like `value`, stale if it was taken before `build`. */
   get gradient(): V {
-    if (this.#adoption) return this.#adoption.array("g") as V;
+    const row = this.#adoption?.row;
+    if (row?.view) return row.view("g") as V;
     this.#gradient ??= new ARRAYS[this.dtype](this.length) as V;
     return this.#gradient;
   }
@@ -117,16 +175,21 @@ export class Variable<V extends Values = Values> {
     value.set(constrained);
   }
 
-  /** @internal Moves the values into an optimizer's memory. */
-  adopt(adoption: Adoption): void {
+  /** @internal Moves the values into an optimizer's memory. Resolves when they are there, which in memory near by is at once. */
+  adopt(adoption: Adoption): Promise<unknown> {
     this.assertFree();
+    const { row } = adoption;
+    const moves: Promise<void>[] = [];
     if (this.adoptable) {
-      adoption.array("w").set(this.#value);
+      moves.push(row.write("w", 0, this.#value));
       this.#value = this.#value.slice(0, 0) as V; // the old memory is free to go
     }
-    if (this.#gradient) adoption.array("g").set(this.#gradient);
-    this.#gradient = undefined;
+    if (row.view) {
+      if (this.#gradient) row.view("g").set(this.#gradient);
+      this.#gradient = undefined;
+    }
     this.#adoption = adoption;
+    return Promise.all(moves);
   }
 
   /** @internal */
@@ -137,13 +200,32 @@ export class Variable<V extends Values = Values> {
         `${this}, which is trained by another optimizer (${this.#adoption.owner})`,
         "Dispose that optimizer first (the values come back into an ordinary array), or give each optimizer variables of its own.",
       );
+    if (this.#returning)
+      throw new BackendError(
+        `The value of ${this} is still on its way back`,
+        "a variable of an optimizer that was disposed just now",
+        "Call await variable.read() first.",
+      );
   }
 
   /** @internal Takes the values back into an ordinary array. */
   release(): void {
-    if (!this.#adoption) return;
-    if (this.adoptable) this.#value = this.#adoption.array("w").slice() as V;
+    const row = this.#row;
     this.#adoption = undefined;
+    if (!row) return;
+    if (row.view) {
+      this.#value = row.view("w").slice() as V;
+      return;
+    }
+    this.#value = new ARRAYS[this.dtype](this.length) as V;
+    const returning = row.read("w", 0, this.#value);
+    this.#returning = returning;
+    returning.then(
+      () => {
+        this.#returning = undefined;
+      },
+      () => {}, // whoever reads is told
+    );
   }
 }
 
@@ -167,7 +249,7 @@ export class IndexedSlices implements SparseGradient {
   }
 
   /** @throws ShapeError unless this is a gradient for `variable`. */
-  assertFits(variable: Variable): void {
+  assertFits(variable: Described): void {
     const { values, indices } = this;
     const [rows = 0] = variable.shape;
     const wanted = indices.length * (variable.length / (rows || 1));

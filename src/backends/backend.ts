@@ -3,9 +3,10 @@
  *  - Every operation rounds once, to the dtype of the variable. No fused multiply-add on CPU backends: they agree bit for bit.
  *  - Norms are summed in float64 over blocks of 4096 elements (see rule/program.ts), blocks and variables in build order.
  *  - A NaN or infinite gradient shows in its own element and, through a norm, in what that norm scales; nowhere else.
- *  - Gradients belong to the caller: read, never written, reusable when `run` returns. Who allocates, frees. */
+ *  - Calls take effect in their order, whether the memory is near or far; what is read is what all calls before have left.
+ *  - Gradients belong to the caller: read, never written, reusable when `end` returns. Who allocates, frees. */
 
-import type { Program } from "../rule/program.js";
+import type { DType, Program } from "../rule/program.js";
 
 /** The elements of an array, in the dtype of its variable. */
 export type Values = Float32Array | Float64Array;
@@ -14,8 +15,14 @@ export interface SparseGradient {
   readonly values: Values;
   readonly indices: Int32Array | readonly number[];
 }
+/** A gradient in the memory of a device, for backends that have one: what holds it there, and at which of its bytes the elements begin
+ *  (default 0). */
+export interface DeviceGradient {
+  readonly buffer: object;
+  readonly offset?: number;
+}
 /** null: no gradient in this micro-batch, which counts as zero. */
-export type Gradient = Values | SparseGradient | null;
+export type Gradient = Values | SparseGradient | DeviceGradient | null;
 
 /** Variables that share dtype, learning-rate multiplier and weight decay: one program and one set of scalars serve them all. */
 export interface RowClass {
@@ -31,19 +38,33 @@ export interface ForeignArray {
   target(): Values;
 }
 
+/** Elements [begin, end) of an array. */
+export interface Range {
+  readonly begin: number;
+  readonly end: number;
+}
+
+/** What a backend knows of a variable; as text, what errors call it. */
+export interface Described {
+  /** A function over the value where this thread sees it: a backend whose memory is far refuses the variable. */
+  readonly isConstrained: boolean;
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly dtype: DType;
+  readonly length: number;
+}
+
 /** What is asked for one variable: the arrays it needs, and its value. */
 export interface RowRequest {
-  readonly dtype: "float32" | "float64";
-  readonly length: number;
-  /** Elements in one row along the first axis; the unit of sparse gradients. */
-  readonly rowSize: number;
+  readonly variable: Described;
+  /** The elements that steps compute here; it begins on the edge of a block. "w" and "g" are whole, state arrays hold this range alone. */
+  readonly range: Range;
   /** Place in the list of classes. */
   readonly class: number;
   /** Names of the state arrays, which begin as zeros. */
   readonly state: readonly string[];
   /** The value, to be read and written at every step, or null when the backend holds it ("w") in its own memory. */
   readonly foreign: ForeignArray | null;
-  readonly name: string;
 }
 
 /** One variable in a backend's memory. */
@@ -51,10 +72,16 @@ export interface Row {
   readonly request: RowRequest;
   /** Place in build order. */
   readonly index: number;
-  /** The gradient of the running step; the optimizer sets it before `run`. */
+  /** That of the step that begins next, checked; the optimizer sets it, and takes it away after the step. */
   gradient: Gradient;
-  /** A view of "w", "g" or a state array. It stays valid until the rows are freed. */
-  array(name: string): Values;
+  /** Fills `into` with the elements of "w" or a state array, from `begin` on. */
+  read(array: string, begin: number, into: Values): Promise<void>;
+  /** Writes elements from `begin` on. In near memory they are there when this returns. */
+  write(array: string, begin: number, values: Values): Promise<void>;
+  /** Near memory only: the elements of "w", "g" or a state array. It stays valid until the rows are freed. */
+  view?(array: string): Values;
+  /** Gives the memory up. It goes when every row has that was placed with this one. */
+  free(): void;
 }
 
 /** The scalars that the optimizer gives anew in every step. */
@@ -64,10 +91,17 @@ export interface StepParameters {
   step: number;
 }
 
-/** A step's programs, one per class, compiled for a backend. */
+/** A step's programs, one per class, compiled for a backend. The optimizer drives it: begin, each pass, between two passes joinSums, end. */
 export interface CompiledStep {
-  /** Runs every pass over `rows[0..count)`, which are in build order. */
-  run(rows: readonly Row[], count: number, parameters: StepParameters): void;
+  /** Loops over the elements that it makes. */
+  readonly passes: number;
+  /** Prepares for `rows[0..count)`, which are in build order. */
+  begin(rows: readonly Row[], count: number, parameters: StepParameters): void;
+  runPass(pass: number): void;
+  /** Adds up what the pass has summed, blocks and variables in build order, for the norms of the next. */
+  joinSums(pass: number): void;
+  /** After the last pass, and where a step broke off. */
+  end(): void;
 }
 
 /** Told now and then how far something long has come. */
@@ -81,8 +115,27 @@ export interface Backend {
   /** Makes room for variables; all or nothing. `programs` (one per class) are the fullest that will run on them, for sizing.
    *  `onProgress`: how much of the state's memory is ready. */
   place(requests: readonly RowRequest[], programs: readonly Program[], firstIndex: number, onProgress?: OnProgress): Row[];
+  /** @throws ShapeError for a gradient that does not fit, or is of a kind that this backend does not take. */
+  checkGradient(gradient: Exclude<Gradient, null>, variable: Described): void;
   /** A step of `programs`, of which `classes` says the scalars. */
   compile(programs: readonly Program[], classes: readonly RowClass[]): CompiledStep;
   /** Ends what runs beside the calling thread. Whoever made the backend calls it. Twice is harmless. */
   dispose(): void;
+}
+
+/** A row that the calling thread sees. */
+export interface NearRow extends Row {
+  view(array: string): Values;
+}
+/** A step whose sums the calling thread sees, so that ranks can join theirs. */
+export interface NearStep extends CompiledStep {
+  /** The sums of each row's blocks: block after block, as many numbers for each as the pass has sums. */
+  blockSums(pass: number): Float64Array[];
+  /** `blocks`: those of each whole variable, where the rows have only parts of them. */
+  joinSums(pass: number, blocks?: readonly Float64Array[]): void;
+}
+/** A backend in main memory. */
+export interface NearBackend extends Backend {
+  place(requests: readonly RowRequest[], programs: readonly Program[], firstIndex: number, onProgress?: OnProgress): NearRow[];
+  compile(programs: readonly Program[], classes: readonly RowClass[]): NearStep;
 }

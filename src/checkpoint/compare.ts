@@ -1,6 +1,7 @@
 /** What differs between a checkpoint and the optimizer that it is to be loaded into, in words. */
 
 import { show } from "../errors.js";
+import { internalsOf } from "../optimizer/optimizer.js";
 import type { TensorPlace } from "./format/safetensors.js";
 import {
   type AnyOptimizer,
@@ -66,7 +67,7 @@ export const variableDifferences = (
   model: readonly NamedVariable[],
   optimizer: AnyOptimizer,
 ): string[] => {
-  const { classes } = optimizer.live("load");
+  const { classes } = internalsOf(optimizer);
   const here = new Map(model.map((one) => [one.name, one.variable]));
   const each = saved.flatMap(({ name, constraint, learningRateMultiplier, weightDecay }) => {
     const variable = here.get(name);

@@ -3,12 +3,14 @@
 import type { OnProgress } from "../backends/backend.js";
 import { CheckpointError, OptionError, show } from "../errors.js";
 import type { Config } from "../optimizer/configuration.js";
-import { Optimizer } from "../optimizer/optimizer.js";
+import { holdFor } from "../optimizer/holding.js";
+import { internalsOf, Optimizer } from "../optimizer/optimizer.js";
+import { type Counters, setCounters } from "../optimizer/state.js";
 import { ARRAYS } from "../rule/program.js";
 import { Variable } from "../variable.js";
 import { isFunctionRate, isNamed, type Names, settingDifferences, tensorDifferences, variableDifferences } from "./compare.js";
 import type { JsonValue } from "./format/json.js";
-import { type Header, readHeader } from "./format/safetensors.js";
+import { type Header, readHeader, type TensorPlace } from "./format/safetensors.js";
 import { namedTensors, readTensors } from "./format/tensors.js";
 import {
   type AsNewOptimizer,
@@ -20,6 +22,7 @@ import {
 } from "./load-options.js";
 import {
   type AnyOptimizer,
+  builtModel,
   type Description,
   type Metrics,
   modelOf,
@@ -163,7 +166,8 @@ const fill = async <T extends AnyOptimizer>(
   optimizer: T,
   { variables = [], names, onlyHere = [], onlyInFile = [], onProgress, strict, keepsRate }: Filling,
 ): Promise<Loaded<T>> => {
-  const { state } = optimizer.live("load");
+  const { state, life } = internalsOf(optimizer);
+  life.assert("load");
   const isBuilt = state.trained.length > 0;
   const tensorsInFile = namedTensors(header, source);
   const saved = description.variables.filter(({ name }) => !isNamed(onlyInFile, name));
@@ -183,16 +187,20 @@ const fill = async <T extends AnyOptimizer>(
 
   const begun = isBuilt ? [] : model.filter(({ trained }) => trained).map(({ given }) => given);
   if (begun.length > 0) optimizer.build(begun);
-  const targets = new Map(wanted.map((tensor) => [tensor.name, tensor]));
-  await optimizer.rewrite(async () => {
-    await readTensors(source, header, ({ name }, at, bytes) => write(targets.get(name), at, bytes), onProgress).catch((error) => {
+  const built = builtModel(state, model);
+  const targets = new Map(tensorsOf(state, built).map((tensor) => [tensor.name, tensor]));
+  const loaded = new Set(wanted.map(({ name }) => name));
+  await holdFor(life, async (assertHeld) => {
+    const take = async ({ name }: TensorPlace, at: number, bytes: Uint8Array) => {
+      assertHeld();
+      if (loaded.has(name)) await write(targets.get(name)!, at, bytes);
+    };
+    await readTensors(source, header, take, onProgress).catch((error) => {
       throw brokeOff(source, error);
     });
-    for (const tensor of wanted) clearSignsOfNaN(tensor);
-    if (!isBuilt)
-      for (const tensor of tensorsHere)
-        if (tensor.array === "average" && !targets.has(tensor.name)) beginAverage(tensor, tensorsHere);
-    restoreCounters(description, optimizer, model, keepsRate);
+    await beginAverages([...targets.values()], loaded);
+    assertHeld();
+    setCounters(state, countersOf(description, optimizer, built, keepsRate));
   });
   return {
     optimizer,
@@ -211,49 +219,40 @@ const planned = (model: readonly NamedVariable[], saved: readonly SavedVariable[
     .sort((a, b) => (places.get(a.name) ?? Infinity) - (places.get(b.name) ?? Infinity) || 0);
 };
 
-const write = (tensor: StateTensor | undefined, at: number, bytes: Uint8Array): void => {
-  if (!tensor) return; // left out by name
-  const { buffer, byteOffset, byteLength } = tensor.values();
-  new Uint8Array(buffer, byteOffset, byteLength).set(bytes, at);
-};
-
-/** A NaN in the state gets the sign that it has when a step makes it (backends/wasm/facts.ts builds on that). */
-const clearSignsOfNaN = ({ array, values }: StateTensor): void => {
-  if (array === "w") return;
-  const elements = values();
-  for (let i = 0; i < elements.length; i++) if (Number.isNaN(elements[i])) elements[i] = Number.NaN;
+const write = async ({ entry }: StateTensor, at: number, bytes: Uint8Array): Promise<void> => {
+  const Values = ARRAYS[entry.variable.dtype];
+  const size = Values.BYTES_PER_ELEMENT;
+  const { buffer, byteOffset } = bytes.byteOffset % size === 0 ? bytes : bytes.slice();
+  await entry.write(at / size, new Values(buffer as ArrayBuffer, byteOffset, bytes.length / size));
 };
 
 /** An average that the file does not have begins with the value that was loaded, as it does in a new optimizer. */
-const beginAverage = ({ of, values }: StateTensor, tensors: readonly StateTensor[]): void => {
-  values().set(tensors.find((other) => other.array === "w" && other.of === of)!.values());
+const beginAverages = async (tensors: readonly StateTensor[], loaded: ReadonlySet<string>): Promise<void> => {
+  const values = new Map(tensors.filter(({ entry }) => entry.role === "value").map((tensor) => [tensor.of, tensor]));
+  for (const { name, of, entry } of tensors) {
+    const value = values.get(of);
+    if (entry.role !== "average" || loaded.has(name) || !value || !loaded.has(value.name)) continue;
+    const elements = new ARRAYS[entry.variable.dtype](entry.variable.length);
+    await value.read(0, elements);
+    await entry.write(0, elements);
+  }
 };
 
-const restoreCounters = (
+const countersOf = (
   { optimizer: saved, variables }: Description,
   optimizer: AnyOptimizer,
   model: readonly NamedVariable[],
   keepsRate: boolean,
-): void => {
-  const { state } = optimizer.live("load");
-  const sameWindow = windowOf(saved.config) === windowOf(optimizer.getConfig());
-  state.calls = sameWindow ? saved.calls : saved.iterations * windowOf(optimizer.getConfig());
+): Counters => {
+  const window = windowOf(optimizer.getConfig());
+  const sameWindow = windowOf(saved.config) === window;
   const { learning_rate: rate } = saved.config;
-  if (!keepsRate && typeof rate === "number" && typeof state.learningRate === "number") state.learningRate = rate;
   const accumulating = new Set(sameWindow ? variables.filter((variable) => variable.accumulating).map(({ name }) => name) : []);
-  const names = new Map(
-    model.flatMap(
-      ({ name, given, variable }) =>
-        [
-          [given, name],
-          [variable, name],
-        ] as const,
-    ),
-  );
-  for (const trained of state.trained) {
-    const name = names.get(trained.variable) ?? names.get(trained.variable.value);
-    trained.accumulated = name !== undefined && accumulating.has(name);
-  }
+  return {
+    calls: sameWindow ? saved.calls : saved.iterations * window,
+    learningRate: !keepsRate && typeof rate === "number" ? rate : null,
+    accumulating: new Set(model.filter(({ name }) => accumulating.has(name)).map(({ variable }) => variable)),
+  };
 };
 
 /** Micro-batches of an update. */

@@ -1,11 +1,10 @@
 /** From an optimizer and its variables to a file. */
 
 import type { OnProgress } from "../backends/backend.js";
-import { CheckpointError, show } from "../errors.js";
 import { callable, checkKinds, type Kind, optional } from "../kinds.js";
 import { Optimizer } from "../optimizer/optimizer.js";
 import { encodeTensors } from "./format/tensors.js";
-import { type AnyOptimizer, type Content, describe, nameMap } from "./state.js";
+import { type Content, describe, nameMap } from "./state.js";
 import { type CheckpointTarget, writeTo } from "./storage/target.js";
 
 export interface SaveOptions extends Content {
@@ -48,32 +47,19 @@ const checkSaveOptions = (options: SaveOptions): SaveOptions =>
 /** The size of the file, and its bytes while the optimizer stands still. */
 export const checkpointPieces = (options: SaveOptions): { total: number; pieces: AsyncIterable<Uint8Array<ArrayBuffer>> } => {
   const { onProgress, signal, ...content } = checkSaveOptions(options);
-  const { tensors, metadata } = describe(content);
+  const { tensors, metadata, assertUnchanged } = describe(content);
   const { total, pieces } = encodeTensors(tensors, metadata);
-  const standsStill = watch(content.optimizer);
   const watched = async function* () {
     let bytes = 0;
-    for (const piece of pieces) {
+    for await (const piece of pieces) {
+      assertUnchanged();
       yield piece;
       signal?.throwIfAborted();
-      standsStill();
+      assertUnchanged();
       bytes += piece.length;
       onProgress?.({ bytes, total });
     }
+    assertUnchanged(); // onProgress is the caller's code
   };
   return { total, pieces: watched() };
-};
-
-/** @throws CheckpointError once a step has been made. */
-const watch = (optimizer: AnyOptimizer): (() => void) => {
-  const { calls } = optimizer.live("save").state;
-  return () => {
-    const now = optimizer.live("save").state.calls;
-    if (now !== calls)
-      throw new CheckpointError(
-        "A step was made while its optimizer was being saved, so that the checkpoint would be of two steps",
-        `${show(now - calls)} calls of applyGradients`,
-        "Await saveCheckpoint before you go on.",
-      );
-  };
 };

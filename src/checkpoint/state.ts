@@ -5,8 +5,9 @@ import { CheckpointError, show } from "../errors.js";
 import type { Kind } from "../kinds.js";
 import type { Config } from "../optimizer/configuration.js";
 import { nameOf, variableOf } from "../optimizer/gradients.js";
-import type { Optimizer } from "../optimizer/optimizer.js";
-import type { OptimizerState, Trained } from "../optimizer/state.js";
+import { reader } from "../optimizer/holding.js";
+import { internalsOf, type Optimizer } from "../optimizer/optimizer.js";
+import { entriesOf, type OptimizerState, type StateEntry, type Trained, valuesOf } from "../optimizer/state.js";
 import { Variable } from "../variable.js";
 import { type JsonValue, parsePlainJson, stringifyJson } from "./format/json.js";
 import type { Header, TensorShape } from "./format/safetensors.js";
@@ -110,53 +111,51 @@ export const modelOf = (
     ...trained.map(({ variable }) => ({ variable, given: variable, trained: true })),
     ...others.map((given, i) => ({ variable: variableOf(given, `variable_${trained.length + i}`), given, trained: false })),
   ];
-  const inFile = numbered(all.map(({ variable, given }) => names.get(given) ?? names.get(variable.value) ?? variable.name));
+  const inFile = numbered(all.map(({ variable, given }) => names.get(given) ?? nameOfValue(variable, names) ?? variable.name));
   return all.map((one, i) => ({ ...one, name: inFile[i]! }));
 };
 
+const nameOfValue = ({ visible }: Variable, names: ReadonlyMap<Variable | Values, string>): string | undefined =>
+  visible && names.get(visible);
+
 /** What a user may call this variable: itself, or the array that is its value. */
-const ownersOf = ({ variable }: Trained): (Variable | Values)[] => [variable, variable.value];
+const ownersOf = ({ variable }: Trained): (Variable | Values)[] => (variable.visible ? [variable, variable.visible] : [variable]);
 
 const typeOf = ({ dtype }: Variable): "F32" | "F64" => (dtype === "float32" ? "F32" : "F64");
 
-/** A tensor of the state: whose it is, and where its elements are. */
+/** An array of the model or the optimizer, as a tensor of the file. */
 export interface StateTensor extends Tensor {
-  /** "w", the name of a state array, or "added" for one of `addVariable`. */
-  readonly array: string;
+  readonly entry: StateEntry;
   /** The variable that it belongs to, by its name in the file. */
   readonly of: string;
 }
 
-/** Every tensor of this model and its optimizer: variables, then averages and accumulators, then every slot of the first variable, of
- *  the second ... Their elements can be asked for once the optimizer is built. */
-export const tensorsOf = ({ trained, arrays, added }: OptimizerState, model: readonly NamedVariable[]): StateTensor[] => {
-  let rows: Map<Variable | Values, Trained> | undefined;
-  const rowOf = (given: Variable | Values) => {
-    rows ??= new Map(trained.flatMap((one) => ownersOf(one).map((owner) => [owner, one] as const)));
-    return rows.get(given)!.row;
-  };
-  const tensor = (array: string, of: string, variable: Variable, values: () => Values): StateTensor => ({
-    name: array === "w" ? `variables/${of}` : `optimizer/${array}/${of}`,
-    dtype: typeOf(variable),
-    shape: variable.shape,
-    values,
-    array,
-    of,
+/** The model once its optimizer has been built: for an array, it has made a variable of its own. */
+export const builtModel = ({ trained }: OptimizerState, model: readonly NamedVariable[]): NamedVariable[] => {
+  const variables = new Map(trained.flatMap((one) => ownersOf(one).map((owner) => [owner, one.variable] as const)));
+  return model.map((one) => ({ ...one, variable: variables.get(one.given) ?? one.variable }));
+};
+
+/** Every tensor of this model and its optimizer: variables, then what the optimizer keeps for them, in its order. Before it is built, their
+ *  shapes are known, and not their elements. */
+export const tensorsOf = (state: OptimizerState, model: readonly NamedVariable[]): StateTensor[] => {
+  const names = new Map<Variable, string>(model.map(({ name, variable }) => [variable, name]));
+  numbered(state.added.map(({ name }) => name)).forEach((name, i) => {
+    names.set(state.added[i]!, name);
   });
-  const ofEach = (chosen: readonly string[]) =>
-    model
-      .filter((one) => one.trained)
-      .flatMap(({ name, variable, given }) =>
-        chosen.map((array) => tensor(array, name, variable, () => rowOf(given).array(array))),
-      );
-  const shared = arrays.filter((array) => ["average", "accumulator"].includes(array));
-  const addedNames = numbered(added.map(({ name }) => name));
-  return [
-    ...model.map(({ name, variable }) => tensor("w", name, variable, () => variable.value)),
-    ...shared.flatMap((array) => ofEach([array])),
-    ...ofEach(arrays.filter((array) => !shared.includes(array))),
-    ...added.map((variable, i) => tensor("added", addedNames[i]!, variable, () => variable.value)),
-  ];
+  const known = new Map(state.trained.map((one) => [one.variable, one]));
+  const trained = model.filter((one) => one.trained).map(({ variable }) => known.get(variable) ?? { variable });
+  return [...valuesOf(model.map(({ variable }) => variable)), ...entriesOf(state, trained)].map((entry) => {
+    const of = names.get(entry.variable)!;
+    return {
+      name: entry.role === "value" ? `variables/${of}` : `optimizer/${entry.name}/${of}`,
+      dtype: typeOf(entry.variable),
+      shape: entry.variable.shape,
+      read: (begin, into) => entry.read(begin, into),
+      entry,
+      of,
+    };
+  });
 };
 
 export const ruleName = (optimizer: AnyOptimizer): string => (optimizer.constructor as typeof Optimizer).rule.name;
@@ -169,8 +168,9 @@ export const describe = ({
   names,
   user = null,
   metrics = {},
-}: Content): { tensors: StateTensor[]; metadata: Record<string, string> } => {
-  const { state, classes } = optimizer.live("save");
+}: Content): { tensors: StateTensor[]; metadata: Record<string, string>; assertUnchanged: () => void } => {
+  const { state, classes, life } = internalsOf(optimizer);
+  const assertUnchanged = reader(life);
   const model = modelOf(state, variables, names);
   const accumulating = new Set(state.trained.filter(({ accumulated }) => accumulated).map(({ variable }) => variable));
   const saved: SavedOptimizer = {
@@ -197,6 +197,7 @@ export const describe = ({
     };
   });
   return {
+    assertUnchanged,
     tensors: tensorsOf(state, model),
     metadata: {
       format: FORMAT,
@@ -215,7 +216,7 @@ const finiteOrNull = (metrics: Metrics): Record<string, number | null> =>
 const escapePattern = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&");
 
 const savedNameOf = (one: Variable | Values, model: readonly NamedVariable[]): string =>
-  model.find(({ variable }) => variable === one || variable.value === one)?.name ??
+  model.find(({ variable }) => variable === one || variable.visible === one)?.name ??
   (one instanceof Variable ? one.name : nameOf(one));
 
 /** The metadata of a checkpoint, checked.

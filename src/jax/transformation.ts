@@ -3,10 +3,10 @@
 import { defaultDevice, numpy as np, tree } from "@jax-js/jax";
 import { OptionError, ShapeError, show } from "../errors.js";
 import type { Optimizer } from "../optimizer/optimizer.js";
-import { clippingOf } from "../optimizer/options.js";
+import { stepSettingsOf } from "../optimizer/options.js";
 import { type ClassSettings, RowClasses } from "../optimizer/row-classes.js";
 import { ARRAYS, type Program } from "../rule/program.js";
-import { composeStep, type StepSettings, type StepVariant, stateNames } from "../rule/step-program.js";
+import { composeStep, type KeptArray, keptArrays, type StepSettings, type StepVariant } from "../rule/step-program.js";
 import { bindRule, type UpdateRule } from "../rule/update-rule.js";
 import { Variable } from "../variable.js";
 import { type Job, runStep } from "./lower.js";
@@ -41,31 +41,26 @@ export class Transformation {
   readonly #options: JaxSettings;
   readonly #rule: UpdateRule;
   readonly #stepSettings: StepSettings;
+  readonly #kept: readonly KeptArray[];
   readonly #programs = new Map<string, Program>();
 
   constructor(rule: UpdateRule, options: Readonly<Record<string, unknown>>) {
     this.#rule = rule;
     this.#options = checkJaxOptions(rule, options);
-    const { settings } = this.#options;
-    this.#stepSettings = {
-      clipping: clippingOf(settings),
-      lossScale: settings.lossScaleFactor ?? 1,
-      accumulationSteps: settings.gradientAccumulationSteps ?? 1,
-      emaMomentum: settings.useEma ? settings.emaMomentum : null,
-    };
+    this.#stepSettings = stepSettingsOf(this.#options.settings);
+    this.#kept = keptArrays(rule.slots, this.#stepSettings);
   }
 
   /** The state before the first step.
    *  @throws ShapeError for parameters that are neither float32 nor float64. */
   init<Params extends Tree>(params: Params): State {
     dtypesOf(params);
-    const names = stateNames(this.#rule.slots, this.#stepSettings);
     const arrays = Object.fromEntries(
-      names.map((name) => [
+      this.#kept.map(({ role, name }) => [
         name,
         treeOf(
           params,
-          leavesOf<np.Array>(params).map((leaf) => (name === "average" ? leaf.ref : np.zerosLike(leaf.ref))),
+          leavesOf<np.Array>(params).map((leaf) => (role === "average" ? leaf.ref : np.zerosLike(leaf.ref))),
         ),
       ]),
     );
@@ -104,7 +99,7 @@ export class Transformation {
 
   /** Takes the learning rate alone. */
   #advance(params: Tree, grads: Tree, state: State, learningRate: Rate | undefined): [values: np.Array[], state: State] {
-    const missing = stateNames(this.#rule.slots, this.#stepSettings).filter((name) => !(name in state.arrays));
+    const missing = this.#kept.map(({ name }) => name).filter((name) => !(name in state.arrays));
     if (missing.length > 0)
       throw new ShapeError(
         `The state must also have ${missing.join(", ")}`,
@@ -114,8 +109,8 @@ export class Transformation {
     checkLike(params, grads, "Gradients");
     for (const [name, array] of Object.entries(state.arrays)) checkLike(params, array, `State ${show(name)}`);
     const classes = this.#classesOf(params);
-    const names = Object.keys(state.arrays);
-    const leaves = Object.entries({ w: params, g: grads, ...state.arrays }).map(
+    const kept = this.#kept.map(({ array, name }) => [array, state.arrays[name]!] as const);
+    const leaves = [["w", params] as const, ["g", grads] as const, ...kept].map(
       ([name, one]) => [name, leavesOf<np.Array>(one)] as const,
     );
     const arrays = classes.map((_, i) => Object.fromEntries(leaves.map(([name, own]) => [name, own[i]!])));
@@ -124,11 +119,11 @@ export class Transformation {
     const results = this.#results({ classes, arrays, rate, count: state.count });
     if (typeof rate !== "number") rate.dispose();
 
-    const after = names.map((name) => [
+    const after = this.#kept.map(({ array, name }) => [
       name,
       treeOf(
         params,
-        results.map((result, i) => result[name] ?? arrays[i]![name]!.ref),
+        results.map((result, i) => result[array] ?? arrays[i]![array]!.ref),
       ),
     ]);
     const next = { count: state.count.ref.add(int(1)), arrays: Object.fromEntries(after) as State["arrays"] };

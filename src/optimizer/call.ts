@@ -1,9 +1,9 @@
 /** Which variables a call of applyGradients moves, and in which order. Its lists are kept from call to call: a step allocates nothing. */
 
-import type { Row, Values } from "../backends/backend.js";
+import type { Backend, Row, Values } from "../backends/backend.js";
 import { OptionError, ShapeError, show } from "../errors.js";
 import type { Variable } from "../variable.js";
-import { checkGradient, type GradientAndVariable, nameOf } from "./gradients.js";
+import { type GradientAndVariable, nameOf } from "./gradients.js";
 import type { Trained } from "./state.js";
 
 export class Call {
@@ -15,7 +15,7 @@ export class Call {
 
   /** Checks every pair, and lists the variables that have a gradient.
    *  @throws ShapeError for a gradient that does not fit, an unknown variable, or one named twice; OptionError when all gradients are null. */
-  collect(pairs: readonly GradientAndVariable[], known: ReadonlyMap<Variable | Values, Trained>): void {
+  collect(pairs: readonly GradientAndVariable[], known: ReadonlyMap<Variable | Values, Trained>, backend: Backend): void {
     const number = ++this.#number;
     const list = this.trained;
     let count = 0;
@@ -24,13 +24,7 @@ export class Call {
       const pair = pairs[i]!;
       const gradient = pair[0];
       const variable = pair[1];
-      const trained = known.get(variable);
-      if (trained === undefined)
-        throw new ShapeError(
-          `This optimizer was built for ${known.size} other variables`,
-          `${nameOf(variable)}, which is not one of them`,
-          "Call optimizer.extend([variable]) first.",
-        );
+      const trained = trainedOf(variable, known);
       if (trained.call === number)
         throw new ShapeError(
           "Each variable can stand only once in a call of applyGradients",
@@ -42,9 +36,9 @@ export class Call {
         missing = [...(missing ?? []), trained];
         continue;
       }
-      checkGradient(gradient, trained.variable);
-      trained.row.gradient = gradient;
       list[count++] = trained;
+      backend.checkGradient(gradient, trained.variable);
+      trained.row.gradient = gradient;
     }
     if (list.length !== count) list.length = count;
     if (count === 0)
@@ -58,12 +52,7 @@ export class Call {
 
   /** What was accumulated is applied, also where this call brings no gradient: that counts as zero. */
   addAccumulated(all: readonly Trained[]): void {
-    for (const trained of this.trained) trained.accumulated = false;
-    for (const trained of all)
-      if (trained.accumulated) {
-        trained.row.gradient = null;
-        this.trained.push(trained);
-      }
+    for (const trained of all) if (trained.accumulated && trained.row.gradient === null) this.trained.push(trained);
   }
 
   takeRows(): void {
@@ -77,10 +66,26 @@ export class Call {
     if (!sorted) rows.sort((a, b) => a.index - b.index);
   }
 
+  /** Gradients are the caller's: they are not kept alive. */
+  release(): void {
+    for (const { row } of this.trained) row.gradient = null;
+  }
+
   clear(): void {
     this.trained.length = this.rows.length = 0;
   }
 }
+
+/** @throws ShapeError for a variable that is not in training. */
+export const trainedOf = (variable: Variable | Values, known: ReadonlyMap<Variable | Values, Trained>): Trained => {
+  const trained = known.get(variable);
+  if (trained) return trained;
+  throw new ShapeError(
+    `This optimizer was built for ${known.size} other variables`,
+    `${nameOf(variable)}, which is not one of them`,
+    "Call optimizer.extend([variable]) first.",
+  );
+};
 
 /** Once for each variable: a frozen layer has no gradient in any step. */
 const warnMissing = (missing: readonly Trained[]): void => {

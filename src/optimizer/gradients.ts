@@ -1,9 +1,8 @@
-/** What a step is given: pairs of a gradient and its variable, checked before anything moves. */
+/** What a step is given: pairs of a gradient and its variable. */
 
 import type { Gradient, Values } from "../backends/backend.js";
 import { OptionError, ShapeError, show } from "../errors.js";
-import { ARRAYS } from "../rule/program.js";
-import { IndexedSlices, isValues, Variable } from "../variable.js";
+import { isValues, Variable } from "../variable.js";
 
 /** A gradient (null: none in this call) and the variable that it belongs to. A plain array is updated in place where it lies. */
 export type GradientAndVariable = readonly [gradient: Gradient | undefined, variable: Variable | Values];
@@ -26,18 +25,6 @@ export const checkLoss = <Result extends { readonly loss: number; readonly gradi
     `loss=${show(loss)}, gradients=${show(gradients)}`,
     "Return both, the number read out of its array or tensor.",
   );
-};
-
-/** @throws ShapeError unless `gradient` has the variable's dtype and length, or names rows of it. */
-export const checkGradient = (gradient: Exclude<Gradient, null>, variable: Variable): void => {
-  const Wanted = ARRAYS[variable.dtype];
-  if (gradient instanceof IndexedSlices) gradient.assertFits(variable);
-  else if (!(gradient instanceof Wanted && gradient.length === variable.length))
-    throw new ShapeError(
-      `The gradient of ${variable} must be a ${Wanted.name} of length ${variable.length}, IndexedSlices or null`,
-      show(gradient),
-      "Pass one value per element, in the variable's dtype.",
-    );
 };
 
 /** @throws ShapeError unless `variable` can be trained. A plain array becomes a variable that stays where it lies. */

@@ -1,42 +1,84 @@
-/** What may be done with an optimizer now. */
+/** What is going on with an optimizer, and what may be done with it now. */
 
 import { BackendError, OptionError } from "../errors.js";
 
+/** "broken": a step or a load broke off, so that variables and state are neither old nor new. It is also what a step is until it ends. */
+type State = "ready" | "swapped" | "loading" | "broken" | "disposed";
+
+/** What somebody wants to do. Those that change something exclude each other; who reads notices that something was changed meanwhile. */
+type Deed = "build" | "step" | "save" | "load" | "go on loading" | "swap" | "finalize" | "write";
+
+const POSSIBLE: Readonly<Record<Deed, readonly State[]>> = {
+  build: ["ready"],
+  step: ["ready"],
+  save: ["ready"],
+  load: ["ready", "broken"],
+  "go on loading": ["loading"],
+  swap: ["ready", "swapped"],
+  finalize: ["ready", "swapped"],
+  write: ["ready"],
+};
+
+/** What to say of a state in which something cannot be done. */
+const REFUSALS: Readonly<Record<Exclude<State, "ready">, [wrong: string, received: string, remedy: string]>> = {
+  disposed: [
+    "This optimizer was disposed, and its state is gone",
+    "a call after dispose()",
+    "Make a new optimizer; the variables keep their values.",
+  ],
+  swapped: ["The variables hold their averages", "a call between two of swapAverages", "Call swapAverages again first."],
+  loading: ["A checkpoint is being loaded into this optimizer", "a call before that is done", "Await loadCheckpoint first."],
+  broken: [
+    "Variables and state are neither old nor new",
+    "a call after a step that broke off",
+    "Load both again (loadOwnVariables) first.",
+  ],
+};
+
 export class Lifecycle {
-  disposed = false;
-  /** The variables hold their averages, and the averages the values. */
-  swapped = false;
-  /** A step broke off: variables and state are neither old nor new. */
-  invalid = false;
+  #state: State = "ready";
+  /** Counts what changes values or state. */
+  changes = 0;
 
-  assertUsable(): void {
-    if (this.disposed)
-      throw new BackendError(
-        "This optimizer was disposed, and its state is gone",
-        "a call after dispose()",
-        "Make a new optimizer; the variables keep their values.",
-      );
+  /** @throws unless this can be done now. */
+  assert(deed: Deed): void {
+    const state = this.#state;
+    if (POSSIBLE[deed].includes(state)) return;
+    const Refusal = state === "swapped" ? OptionError : BackendError;
+    throw new Refusal(...REFUSALS[state as "broken"]);
   }
 
-  /** Usable, and every variable holds its own value. */
-  assertNotSwapped(): void {
-    this.assertUsable();
-    if (this.swapped)
-      throw new OptionError(
-        "The variables hold their averages",
-        "a call between two of swapAverages",
-        "Call swapAverages again first.",
-      );
+  get isSwapped(): boolean {
+    return this.#state === "swapped";
   }
 
-  /** Usable, not swapped, and no step broke off. */
-  assertValid(): void {
-    this.assertNotSwapped();
-    if (this.invalid)
-      throw new BackendError(
-        "Variables and state are neither old nor new",
-        "a call after a step that broke off",
-        "Load both again (loadOwnVariables) first.",
-      );
+  /** Values or state are about to change, at once. Until `settle`, they are neither old nor new. */
+  begin(deed: "step" | "load" | "swap" | "finalize"): void {
+    this.change(deed);
+    this.#state = "broken";
+  }
+
+  /** What `begin` began goes on for a while, or has come to its end. */
+  settle(state: "ready" | "swapped" | "loading" = "ready"): void {
+    this.#state = state;
+  }
+
+  /** A part of the values is changed, which leaves none of them torn. */
+  change(deed: Deed): void {
+    this.assert(deed);
+    this.changes++;
+  }
+
+  /** What was enqueued did not come to its end. */
+  breakOff(): void {
+    if (this.#state !== "disposed") this.#state = "broken";
+  }
+
+  /** Returns whether it was not disposed before. */
+  dispose(): boolean {
+    const first = this.#state !== "disposed";
+    this.#state = "disposed";
+    this.changes++;
+    return first;
   }
 }

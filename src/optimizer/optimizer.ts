@@ -1,6 +1,6 @@
 /** The life of a step, around any update rule. */
 
-import type { Backend, RowRequest, StepParameters, Values } from "../backends/backend.js";
+import type { Backend, CompiledStep, Row, RowRequest, StepParameters, Values } from "../backends/backend.js";
 import { chooseBackend } from "../backends/choose.js";
 import { OptionError, ShapeError, show } from "../errors.js";
 import { check } from "../kinds.js";
@@ -9,9 +9,9 @@ import type { UpdateRule } from "../rule/update-rule.js";
 import type { deserialize } from "../schedules/index.js";
 import { LearningRateSchedule } from "../schedules/schedule.js";
 import { Variable } from "../variable.js";
-import { Call } from "./call.js";
+import { Call, trainedOf } from "./call.js";
 import { type Config, type Dialect, dialects, optionsFromConfig, toConfig } from "./configuration.js";
-import { checkGradient, checkLoss, type GradientAndVariable, type LossAndGradients, nameOf, variableOf } from "./gradients.js";
+import { checkLoss, type GradientAndVariable, type LossAndGradients, nameOf, variableOf } from "./gradients.js";
 import { Lifecycle } from "./lifecycle.js";
 import {
   type BuildOptions,
@@ -26,8 +26,10 @@ import {
 } from "./options.js";
 import { RowClasses } from "./row-classes.js";
 import {
-  loadState,
   type OptimizerState,
+  type Restoration,
+  restorationOf,
+  restore,
   type SavedState,
   type StateOrder,
   type StateVariable,
@@ -36,6 +38,19 @@ import {
   type Trained,
 } from "./state.js";
 import { StepVariants } from "./step-variants.js";
+
+/** What files and adapters need of an optimizer. */
+export interface Internals {
+  readonly state: OptimizerState;
+  readonly classes: RowClasses;
+  readonly life: Lifecycle;
+  /** The one way back: checks everything, then writes it.
+   *  @throws CheckpointError for what does not fit; nothing is changed then. */
+  readonly restore: (restoration: Restoration) => void;
+}
+
+/** Not for users: their types do not have it. */
+export let internalsOf: (optimizer: Optimizer<never>) => Internals;
 
 /** Base of all optimizers. A subclass gives its `rule`; `Hyper` names the rule's numbers, which become options. */
 export class Optimizer<Hyper extends string = never> {
@@ -57,6 +72,15 @@ export class Optimizer<Hyper extends string = never> {
   readonly #call = new Call();
   readonly #parameters: StepParameters = { learningRate: 0, step: 0 };
   readonly #life = new Lifecycle();
+
+  static {
+    internalsOf = (optimizer) => ({
+      state: optimizer.#state,
+      classes: optimizer.#classes,
+      life: optimizer.#life,
+      restore: (restoration) => optimizer.#restore(restoration),
+    });
+  }
 
   /** @throws OptionError for an unknown option, a value out of range, or options that exclude each other. */
   constructor(options: OptimizerOptions & Partial<Record<Hyper, number | Values>> = {}) {
@@ -80,6 +104,7 @@ export class Optimizer<Hyper extends string = never> {
       arrays: this.#steps.arrays,
       trained: [],
       added: [],
+      downloads: new Map(),
     };
     this.#trained = this.#state.trained;
   }
@@ -121,20 +146,29 @@ export class Optimizer<Hyper extends string = never> {
 
   /** The optimizer's own state, in tf_keras' order: iteration, averages, accumulators, then every slot of the first variable, of the second ... */
   get variables(): StateVariable[] {
-    return stateOf(this.#state);
+    return stateOf(this.#state, () => this.#steps.expose());
+  }
+
+  /** Fetches the state from memory that is far, for `variables` and `saveOwnVariables`; what it fetched is there until the state changes. Where
+   *  the memory is near, nothing. */
+  async download(): Promise<void> {
+    this.#life.assert("save");
+    if (this.#trained.every(({ row }) => row.view)) return;
+    const { download } = await import("./download.js");
+    await download(this.#state, this.#life);
   }
 
   /** Takes the variables' values into the backend's memory and makes their state. Happens in the first applyGradients by itself.
    *  @throws OptionError when built already, BackendError when there is no memory or a variable belongs to another optimizer. */
   build(variables: Iterable<Variable | Values>, options: BuildOptions = {}): void {
-    this.#life.assertUsable();
+    this.#life.assert("build");
     this.#assertNotBuilt("build", "To add variables, call extend.");
     this.extend(variables, options);
   }
 
   /** More variables, after build. Their state begins as that of a new optimizer; the step count goes on. */
   extend(variables: Iterable<Variable | Values>, options: BuildOptions = {}): void {
-    this.#life.assertUsable();
+    this.#life.assert("build");
     const { onProgress } = checkBuildOptions(options);
     const added = new Map<Variable | Values, Variable>();
     for (const given of variables) {
@@ -149,21 +183,41 @@ export class Optimizer<Hyper extends string = never> {
     const requests = list.map((variable) => this.#request(variable));
     if (this.#classes.list.length > classes) this.#steps.forget();
     const rows = this.backend.place(requests, this.#steps.fullest(), this.#trained.length, onProgress);
+    try {
+      this.#life.assert("build"); // onProgress is the caller's code
+    } catch (error) {
+      for (const row of rows) row.free();
+      throw error;
+    }
+    this.#life.change("build");
+    const { name: owner } = this.settings;
+    const changes = () => this.#life.change("write");
     [...added.entries()].forEach(([given, variable], i) => {
       const row = rows[i]!;
-      variable.adopt({ owner: this.settings.name, array: (name) => row.array(name) });
-      if (this.useEma) row.array("average").set(variable.value);
+      this.#await(variable.adopt({ owner, row, changes }));
       const trained = { variable, row, call: 0, accumulated: false, warned: false };
       this.#trained.push(trained);
       this.#byVariable.set(given, trained);
     });
+    if (!this.useEma || rows.length === 0) return;
+    const begin = this.#steps.move("begin");
+    begin.begin(rows, rows.length, this.#parameters);
+    runPasses(begin);
+  }
+
+  /** Memory that is far says later whether it could take what was written. Then, what it holds is neither old nor new. */
+  #await(writing: Promise<unknown>): void {
+    writing.catch(() => this.#life.breakOff());
   }
 
   #request(variable: Variable): RowRequest {
-    const rowSize = variable.length / (variable.shape[0] || 1);
-    const foreign = variable.adoptable ? null : variable;
-    const { dtype, length, name } = variable;
-    return { dtype, length, rowSize, class: this.#classes.placeOf(variable), state: this.#state.arrays, foreign, name };
+    return {
+      variable,
+      range: { begin: 0, end: variable.length },
+      class: this.#classes.placeOf(variable),
+      state: this.#state.arrays.map(({ array }) => array),
+      foreign: variable.adoptable ? null : variable,
+    };
   }
 
   /** No weight decay for these variables: named by identity, or by a pattern found in their name.
@@ -179,7 +233,7 @@ export class Optimizer<Hyper extends string = never> {
    *  Gradients are read, never written, and free for reuse when this returns. A gradient must not be the value of a variable in the same call.
    *  @throws ShapeError for a gradient that does not fit, an unknown variable, or one named twice; OptionError when all gradients are null. */
   applyGradients(gradientsAndVariables: Iterable<GradientAndVariable>): number {
-    this.#life.assertValid();
+    this.#life.assert("step");
     const learningRate = this.#currentLearningRate();
     const pairs = Array.isArray(gradientsAndVariables)
       ? (gradientsAndVariables as readonly GradientAndVariable[])
@@ -187,24 +241,32 @@ export class Optimizer<Hyper extends string = never> {
     if (pairs.length === 0) return this.iterations;
     if (this.#trained.length === 0) this.#buildFrom(pairs);
     const call = this.#call;
-    call.collect(pairs, this.#byVariable);
     const updates = (this.#state.calls + 1) % this.#accumulationSteps === 0;
-    if (updates && this.#accumulationSteps > 1) call.addAccumulated(this.#trained);
-    call.takeRows();
-    this.#parameters.learningRate = learningRate;
-    this.#parameters.step = this.iterations + 1;
-    const step = this.#steps.at(this.iterations, updates);
-    this.#life.invalid = true; // unless the step comes to its end
-    step.run(call.rows, call.rows.length, this.#parameters);
-    this.#life.invalid = false;
-    for (const trained of call.trained) {
-      trained.row.gradient = null; // it is the caller's: do not keep it alive
-      trained.accumulated = !updates;
+    try {
+      call.collect(pairs, this.#byVariable, this.backend);
+      if (updates && this.#accumulationSteps > 1) call.addAccumulated(this.#trained);
+      call.takeRows();
+      this.#parameters.learningRate = learningRate;
+      this.#parameters.step = this.iterations + 1;
+      this.#change("step", this.#steps.at(this.iterations, updates), call.rows);
+      this.#life.settle();
+    } finally {
+      call.release();
     }
+    for (const trained of call.trained) trained.accumulated = !updates;
     this.#state.calls++;
     // Last, because they are the caller's code: if one throws, the step has been made and is counted.
     if (updates) for (const { variable } of call.trained) variable.constrain();
     return this.iterations;
+  }
+
+  /** Runs what changes values or state. Unless it comes to its end, they are neither old nor new: the caller settles. */
+  #change(deed: "step" | "swap" | "finalize", step: CompiledStep, rows: readonly Row[]): void {
+    this.#life.assert(deed);
+    step.begin(rows, rows.length, this.#parameters); // refuses what it cannot run
+    this.#life.begin(deed);
+    this.#state.downloads.clear();
+    runPasses(step);
   }
 
   /** Computes the loss and its gradients, and applies them. Returns the loss. */
@@ -236,7 +298,7 @@ export class Optimizer<Hyper extends string = never> {
   #buildFrom(pairs: readonly GradientAndVariable[]): void {
     for (const [gradient, variable] of pairs) {
       const checked = variableOf(variable, "variable");
-      if (gradient) checkGradient(gradient, checked);
+      if (gradient) this.backend.checkGradient(gradient, checked);
     }
     this.build(pairs.map(([, variable]) => variable));
   }
@@ -244,30 +306,30 @@ export class Optimizer<Hyper extends string = never> {
   /** Exchanges the variables with their moving averages, for validation; call it again to go back. No step can be made in between.
    *  @throws OptionError unless useEma is on. */
   swapAverages(): void {
-    this.#life.assertUsable();
+    this.#life.assert("swap");
     if (!this.useEma)
       throw new OptionError("There are no averages to swap", "useEma=false", "Make the optimizer with useEma: true.");
-    for (const { variable, row } of this.#trained) {
-      const average = row.array("average");
-      const { value } = variable;
-      for (let i = 0; i < value.length; i++) {
-        const held = value[i]!;
-        value[i] = average[i]!;
-        average[i] = held;
-      }
-    }
-    this.#life.swapped = !this.#life.swapped;
+    const { isSwapped } = this.#life;
+    this.#move("swap", this.#trained);
+    this.#life.settle(isSwapped ? "ready" : "swapped");
   }
 
-  /** Writes the moving averages into the variables: the end of a training with useEma. Without useEma, nothing. */
-  finalizeVariableValues(): void {
-    this.#life.assertUsable();
+  /** Writes the moving averages into the variables: the end of a training with useEma. Without useEma, nothing.
+   *  `variables`: only into these; default all. */
+  finalizeVariableValues(variables?: Iterable<Variable | Values>): void {
+    this.#life.assert("finalize");
     if (!this.useEma) return;
-    for (const { variable, row } of this.#trained) {
-      if (this.#life.swapped) row.array("average").set(variable.value);
-      else variable.value.set(row.array("average"));
-    }
-    this.#life.swapped = false;
+    const chosen =
+      variables === undefined ? this.#trained : [...variables].map((variable) => trainedOf(variable, this.#byVariable));
+    if (this.#life.isSwapped) this.swapAverages();
+    this.#move("finalize", chosen);
+    this.#life.settle();
+    for (const { variable } of chosen) variable.constrain();
+  }
+
+  #move(move: "swap" | "finalize", trained: readonly Trained[]): void {
+    const rows = [...new Set(trained.map(({ row }) => row))].sort((a, b) => a.index - b.index);
+    if (rows.length > 0) this.#change(move, this.#steps.move(move), rows);
   }
 
   /** A state array of your own, saved and loaded with the optimizer's. */
@@ -303,31 +365,19 @@ export class Optimizer<Hyper extends string = never> {
 
   /** The state as arrays under "0", "1", ..., in the order in which tf_keras or Keras 3 saves it. Copies. */
   saveOwnVariables(store: SavedState = {}, order: StateOrder = "tf_keras"): SavedState {
-    this.#life.assertValid();
+    this.#life.assert("save");
     return Object.assign(store, saveState(this.#state, check("saveOwnVariables", "order", order, dialects)));
   }
 
   /** Loads what saveOwnVariables, tf_keras or Keras 3 saved, in either order. Build first.
    *  @throws CheckpointError that lists what is missing or does not fit; nothing is changed then. */
   loadOwnVariables(store: Readonly<SavedState>): void {
-    this.#life.assertNotSwapped();
-    loadState(this.#state, store);
-    this.#life.invalid = false;
+    this.#life.assert("load");
+    this.#restore(restorationOf(this.#state, store));
   }
 
-  /** @internal What a checkpoint saves and compares: the state itself, not a copy. To be saved, it must be whole. */
-  live(purpose: "save" | "load"): { readonly state: OptimizerState; readonly classes: RowClasses } {
-    if (purpose === "save") this.#life.assertValid();
-    else this.#life.assertNotSwapped();
-    return { state: this.#state, classes: this.#classes };
-  }
-
-  /** @internal `write` fills variables and state from a checkpoint. No step can be made meanwhile, nor after it broke off. */
-  async rewrite(write: () => Promise<void>): Promise<void> {
-    this.#life.assertNotSwapped();
-    this.#life.invalid = true;
-    await write();
-    this.#life.invalid = false;
+  #restore(restoration: Restoration): void {
+    this.#await(restore(this.#state, this.#life, restoration));
   }
 
   /** Like loadOwnVariables, from a list. */
@@ -344,12 +394,15 @@ export class Optimizer<Hyper extends string = never> {
       );
   }
 
-  /** Frees the state, and hands every variable its values back in an ordinary array. Twice is harmless. */
+  /** Frees the state, and hands every variable its values back in an ordinary array; between two swaps those that were trained, not the
+   *  averages. Twice is harmless. */
   dispose(): void {
-    if (this.#life.disposed) return;
-    if (this.#life.swapped) this.swapAverages(); // what was trained comes back, not the averages
-    this.#life.disposed = true;
-    for (const { variable } of this.#trained) variable.release();
+    if (this.#life.isSwapped) this.swapAverages();
+    if (!this.#life.dispose()) return;
+    for (const { variable, row } of this.#trained) {
+      variable.release();
+      row.free();
+    }
     this.#trained.length = 0;
     this.#call.clear();
     this.#steps.forget();
@@ -362,3 +415,15 @@ export class Optimizer<Hyper extends string = never> {
     this.dispose();
   }
 }
+
+/** A step that has begun. */
+const runPasses = (step: CompiledStep): void => {
+  try {
+    for (let pass = 0; pass < step.passes; pass++) {
+      if (pass > 0) step.joinSums(pass - 1);
+      step.runPass(pass);
+    }
+  } finally {
+    step.end();
+  }
+};

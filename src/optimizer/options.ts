@@ -20,7 +20,7 @@ import {
   threadCount,
   upToOne,
 } from "../kinds.js";
-import type { Clipping } from "../rule/step-program.js";
+import type { Clipping, StepSettings } from "../rule/step-program.js";
 import type { UpdateRule } from "../rule/update-rule.js";
 import { LearningRateSchedule } from "../schedules/schedule.js";
 import { isValues, Variable } from "../variable.js";
@@ -228,7 +228,15 @@ const checkGroup = (owner: string, group: Group): Checked<Group> => {
 export const checkSelection = (owner: string, selection: Selection): Checked<Selection> =>
   checkKinds(owner, selection, SELECTION);
 
-export const clippingOf = ({ clipnorm, clipvalue, globalClipnorm }: Settings): Clipping => {
+/** What of the settings a step is composed of. */
+export const stepSettingsOf = (settings: Settings): StepSettings => ({
+  clipping: clippingOf(settings),
+  lossScale: settings.lossScaleFactor ?? 1,
+  accumulationSteps: settings.gradientAccumulationSteps ?? 1,
+  emaMomentum: settings.useEma ? settings.emaMomentum : null,
+});
+
+const clippingOf = ({ clipnorm, clipvalue, globalClipnorm }: Settings): Clipping => {
   if (clipnorm !== null) return { kind: "norm", limit: clipnorm };
   if (clipvalue !== null) return { kind: "value", limit: clipvalue };
   if (globalClipnorm !== null) return { kind: "globalNorm", limit: globalClipnorm };
@@ -237,5 +245,5 @@ export const clippingOf = ({ clipnorm, clipvalue, globalClipnorm }: Settings): C
 
 /** Whether a selection names this variable. */
 export const selects = ({ variables, names }: Selection, variable: Variable): boolean =>
-  [variable, variable.target()].some((one) => variables?.includes(one)) ||
+  [variable, variable.visible].some((one) => one && variables?.includes(one)) ||
   (names ?? []).some((pattern) => new RegExp(pattern).test(variable.name));

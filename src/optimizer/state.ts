@@ -1,18 +1,21 @@
-/** An optimizer's state as an ordered list of named arrays: what is saved, and in which order Keras saves it. */
+/** An optimizer's state: the one list of its arrays, from which every format takes its names and its order, and the one way back. */
 
 import type { Row, Values } from "../backends/backend.js";
-import { CheckpointError, show } from "../errors.js";
+import { BackendError, CheckpointError, show } from "../errors.js";
 import { nonNegative } from "../kinds.js";
-import type { DType } from "../rule/program.js";
+import { ARRAYS, type DType } from "../rule/program.js";
+import type { KeptArray, Role } from "../rule/step-program.js";
 import type { Variable } from "../variable.js";
 import type { Dialect } from "./configuration.js";
+import type { Lifecycle } from "./lifecycle.js";
 import type { Settings } from "./options.js";
 
-/** One array of the optimizer's state. `value` is a view, except that of a scalar kept as a number. */
+/** One array of the optimizer's state. */
 export interface StateVariable {
   readonly name: string;
   readonly shape: readonly number[];
   readonly dtype: DType | "int64";
+  /** A view, except that of a scalar kept as a number. Where the memory is far: a copy, which `await optimizer.download()` fetches. */
   readonly value: Values | BigInt64Array;
 }
 
@@ -36,40 +39,202 @@ export interface Trained {
 
 /** What an optimizer knows besides its settings. */
 export interface OptimizerState {
+  /** Begins the names of the arrays. */
   readonly name: string;
   /** Calls of applyGradients so far. */
   calls: number;
   learningRate: Settings["learningRate"];
-  /** Names of each variable's arrays: "average" and "accumulator" where they are kept, then the slots. */
-  readonly arrays: readonly string[];
+  /** What is kept for each variable: average and accumulator where they are asked for, then the slots. */
+  readonly arrays: readonly KeptArray[];
   readonly trained: Trained[];
+  /** Those of addVariable. */
   readonly added: Variable[];
+  /** Copies of arrays that are far, as they were at the last download; until the state changes. */
+  readonly downloads: Map<Row, ReadonlyMap<string, Values>>;
 }
 
-export const stateOf = (state: OptimizerState, order: StateOrder = "tf_keras"): StateVariable[] => {
-  const { name, calls, learningRate, arrays, trained, added } = state;
-  const ofEach = (chosen: readonly string[]) =>
-    trained.flatMap(({ variable: { name: of, shape, dtype }, row }) =>
-      chosen.map((array) => ({ name: `${name}/${array}/${of}`, shape, dtype, value: row.array(array) })),
+/** An array of a model and its optimizer: the value of a variable, what is kept for it, or a variable that was added to the state. */
+export interface StateEntry {
+  readonly variable: Variable;
+  readonly role: "value" | Role | "added";
+  /** What users and files call the array: "momentum", "average". */
+  readonly name: string;
+  /** Fills `into` with the elements from `begin` on. */
+  read(begin: number, into: Values): Promise<void>;
+  /** Writes elements from `begin` on. */
+  write(begin: number, values: Values): Promise<void>;
+  /** All elements, where they are near by or have been downloaded.
+   *  @throws BackendError elsewhere. */
+  view(): Values;
+}
+
+const valueEntry = (variable: Variable, role: "value" | "added"): StateEntry => ({
+  variable,
+  role,
+  name: role,
+  read: (begin, into) => variable.readInto(begin, into),
+  write: (begin, values) => variable.writeFrom(begin, values),
+  view: () => variable.value,
+});
+
+export const valuesOf = (variables: readonly Variable[]): StateEntry[] =>
+  variables.map((variable) => valueEntry(variable, "value"));
+
+/** A NaN in the state gets the sign that it has when a step makes it (backends/wasm/facts.ts builds on that). */
+const withPlainNaN = (values: Values): Values =>
+  values.some(Number.isNaN) ? values.map((x) => (Number.isNaN(x) ? NaN : x)) : values;
+
+/** A variable in training, or one that will be: then there are no elements yet. */
+type Planned = Pick<Trained, "variable"> & { readonly row?: Row };
+
+const keptEntry = (
+  { variable, row }: Planned,
+  { role, array, name }: KeptArray,
+  downloads: OptimizerState["downloads"],
+): StateEntry => ({
+  variable,
+  role,
+  name,
+  read: (begin, into) => row!.read(array, begin, into),
+  write: (begin, values) => row!.write(array, begin, withPlainNaN(values)),
+  view: () => {
+    const values = row!.view?.(array) ?? downloads.get(row!)?.get(array);
+    if (values) return values;
+    throw new BackendError(
+      "The optimizer's state is not in memory that this thread sees",
+      `a look at ${name} of ${variable}`,
+      "Call await optimizer.download() first; what it fetches is there until the next step.",
     );
-  const shared = arrays.filter((array) => ["average", "accumulator"].includes(array));
-  const hasRate = order === "keras" && typeof learningRate === "number";
+  },
+});
+
+/** Everything that is kept for these variables, by default all in training: averages, accumulators, then every slot of the first variable,
+ *  of the second ...; last what was added. The order is that of Keras. */
+export const entriesOf = (
+  { arrays, trained: all, added, downloads }: OptimizerState,
+  trained: readonly Planned[] = all,
+): StateEntry[] => {
+  const ofEach = (chosen: readonly KeptArray[]) =>
+    trained.flatMap((one) => chosen.map((array) => keptEntry(one, array, downloads)));
   return [
-    { name: `${name}/iteration`, shape: [], dtype: "int64", value: BigInt64Array.of(BigInt(calls)) },
-    ...(hasRate
-      ? [{ name: `${name}/learning_rate`, shape: [], dtype: "float32", value: Float32Array.of(learningRate) } as const]
-      : []),
-    ...shared.flatMap((array) => ofEach([array])),
-    ...ofEach(arrays.filter((array) => !shared.includes(array))),
-    ...added,
+    ...arrays.filter(({ role }) => role !== "slot").flatMap((array) => ofEach([array])),
+    ...ofEach(arrays.filter(({ role }) => role === "slot")),
+    ...added.map((variable) => valueEntry(variable, "added")),
   ];
 };
 
-export const saveState = (state: OptimizerState, order: StateOrder): SavedState =>
-  Object.fromEntries(stateOf(state, order).map(({ value }, i) => [`${i}`, value.slice()]));
+/** By "momentum/dense/kernel", for formats that go by names. */
+export const namedEntries = (state: OptimizerState): Map<string, StateEntry> =>
+  new Map(entriesOf(state).map((entry) => [`${entry.name}/${entry.variable.name}`, entry]));
 
-/** Checks everything, then writes what was saved into the state. */
-export const loadState = (state: OptimizerState, store: Readonly<SavedState>): void => {
+/** The name that Keras gives an array. */
+const kerasName = ({ name: optimizer }: OptimizerState, { role, name, variable }: StateEntry): string =>
+  role === "added" ? variable.name : `${optimizer}/${name}/${variable.name}`;
+
+/** The scalars of the state, in the order of Keras: they come first. */
+const scalarsOf = ({ name, calls, learningRate }: OptimizerState, order: StateOrder): StateVariable[] => {
+  const scalar = { shape: [] } as const;
+  const iteration = { ...scalar, name: `${name}/iteration`, dtype: "int64", value: BigInt64Array.of(BigInt(calls)) } as const;
+  if (order !== "keras" || typeof learningRate !== "number") return [iteration];
+  return [iteration, { ...scalar, name: `${name}/learning_rate`, dtype: "float32", value: Float32Array.of(learningRate) }];
+};
+
+/** The state as its owner sees it; `expose` is told when a view of a slot is handed out. */
+export const stateOf = (state: OptimizerState, expose: () => void): StateVariable[] => [
+  ...scalarsOf(state, "tf_keras"),
+  ...entriesOf(state).map((entry) => ({
+    name: kerasName(state, entry),
+    shape: entry.variable.shape,
+    dtype: entry.variable.dtype,
+    get value() {
+      if (entry.role === "slot") expose();
+      return entry.view();
+    },
+  })),
+];
+
+/** Copies, in the order in which Keras saves. */
+export const saveState = (state: OptimizerState, order: StateOrder): SavedState => {
+  const values = [...scalarsOf(state, order).map(({ value }) => value), ...entriesOf(state).map((entry) => entry.view())];
+  return Object.fromEntries(values.map((value, i) => [`${i}`, value.slice()]));
+};
+
+/** The numbers beside the arrays. */
+export interface Counters {
+  /** Calls of applyGradients. */
+  readonly calls: number;
+  /** null: it stays. */
+  readonly learningRate: number | null;
+  /** Variables for which a gradient has been accumulated. */
+  readonly accumulating: ReadonlySet<Variable>;
+}
+
+/** What a state shall be. */
+export interface Restoration extends Omit<Counters, "accumulating"> {
+  /** null: those whose accumulator is not zero. */
+  readonly accumulating: Counters["accumulating"] | null;
+  /** All others stay. */
+  readonly arrays: ReadonlyMap<StateEntry, SavedState[string]>;
+}
+
+/** Checks everything, then writes it.
+ *  @throws CheckpointError for what does not fit; nothing is changed then. */
+export const restore = (state: OptimizerState, life: Lifecycle, restoration: Restoration): Promise<unknown> => {
+  life.assert("load");
+  checkCounters(state, restoration);
+  const writes = [...restoration.arrays].map(([entry, values]) => [entry, fitting(state, entry, values)] as const);
+  life.begin("load");
+  state.downloads.clear();
+  const written = Promise.all(writes.map(([entry, values]) => entry.write(0, values)));
+  setCounters(state, { ...restoration, accumulating: restoration.accumulating ?? openWindows(state, writes) });
+  life.settle();
+  return written;
+};
+
+/** The variables for which a gradient has been accumulated. What was added up shows in the accumulator. */
+const openWindows = ({ trained }: OptimizerState, writes: readonly (readonly [StateEntry, Values])[]): Set<Variable> => {
+  const open = new Set(trained.filter(({ accumulated }) => accumulated).map(({ variable }) => variable));
+  for (const [{ role, variable }, values] of writes)
+    if (role === "accumulator")
+      if (values.some((value) => value !== 0)) open.add(variable);
+      else open.delete(variable);
+  return open;
+};
+
+const refuse = (name: string, shape: readonly number[], wanted: string, received: unknown): never => {
+  throw new CheckpointError(
+    `${name} (shape [${shape}]) must be ${wanted}`,
+    typeof received === "string" ? received : show(received),
+    "Load it into the model it was saved from, in the order it was saved in.",
+  );
+};
+
+const checkCounters = ({ name }: OptimizerState, { calls, learningRate }: Restoration): void => {
+  if (!(Number.isSafeInteger(calls) && calls >= 0))
+    refuse(`${name}/iteration`, [], "the step count, an integer of 0 or more", calls);
+  if (learningRate !== null && !nonNegative.holds(learningRate))
+    refuse(`${name}/learning_rate`, [], `the learning rate, ${nonNegative.wanted}`, learningRate);
+};
+
+/** `values` as an array of the entry's dtype. */
+const fitting = (state: OptimizerState, entry: StateEntry, values: SavedState[string]): Values => {
+  const { dtype, length, shape } = entry.variable;
+  const name = kerasName(state, entry);
+  const Wanted = ARRAYS[dtype];
+  if (values?.length !== length) refuse(name, shape, `of ${length} elements`, values ? `${values.length}` : "nothing");
+  if (values instanceof BigInt64Array) return refuse(name, shape, `${dtype} numbers`, values);
+  return values instanceof Wanted ? values : Wanted.from(values as readonly number[]);
+};
+
+export const setCounters = (state: OptimizerState, { calls, learningRate, accumulating }: Counters): void => {
+  state.calls = calls;
+  if (learningRate !== null && typeof state.learningRate === "number") state.learningRate = learningRate;
+  for (const trained of state.trained) trained.accumulated = accumulating.has(trained.variable);
+};
+
+/** What saveOwnVariables, tf_keras or Keras 3 saved: a list without names.
+ *  @throws CheckpointError for a list of another length. */
+export const restorationOf = (state: OptimizerState, store: Readonly<SavedState>): Restoration => {
   if (state.trained.length === 0)
     throw new CheckpointError(
       "State is loaded into variables",
@@ -79,54 +244,33 @@ export const loadState = (state: OptimizerState, store: Readonly<SavedState>): v
   const values = Object.keys(store)
     .sort((a, b) => Number(a) - Number(b))
     .map((key) => store[key]!);
-  const wanted = expectedOrder(state, values);
-  const calls = Number(values[0]![0]);
-  const rateAt = wanted[1]!.name === `${state.name}/learning_rate` ? 1 : null;
-  const learningRate = rateAt && Number(values[rateAt]![0]);
-  wanted.forEach(({ name, shape, dtype }, i) => {
-    const value = values[i]!;
-    const must = (holds: boolean, what: string, received = show(value)) => {
-      if (!holds)
-        throw new CheckpointError(
-          `State ${i} (${name}, shape [${shape}]) must be ${what}`,
-          received,
-          "Load it into the model it was saved from, in the order it was saved in.",
-        );
-    };
-    const length = shape.reduce((product, size) => product * size, 1);
-    must(value.length === length, `of ${length} elements`, `${value.length}`);
-    must(dtype === "int64" || !(value instanceof BigInt64Array), `${dtype} numbers`);
-    if (i === 0) must(Number.isSafeInteger(calls) && calls >= 0, "the step count, an integer of 0 or more", show(value[0]));
-    if (i === rateAt) must(nonNegative.holds(learningRate), `the learning rate, ${nonNegative.wanted}`, show(learningRate));
-  });
-  wanted.forEach(({ dtype, value }, i) => {
-    if (dtype === "int64" || i === rateAt) return;
-    const array = value as Values;
-    array.set(values[i] as Values);
-    // A NaN gets the sign that it has when a step makes it (backends/wasm/facts.ts builds on that).
-    for (let k = 0; k < array.length; k++) if (Number.isNaN(array[k])) array[k] = Number.NaN;
-  });
-  state.calls = calls;
-  // Keras 3 saves the rate in float32. Where ours rounds to that, ours is the more exact one.
-  const own = state.learningRate;
-  if (learningRate !== null && typeof own === "number" && Math.fround(own) !== Math.fround(learningRate))
-    state.learningRate = learningRate;
-  // The step count tells whether a window of micro-batches is open; what has been added to it shows in the accumulator.
-  const accumulates = state.arrays.includes("accumulator");
-  for (const trained of state.trained)
-    trained.accumulated = accumulates && trained.row.array("accumulator").some((value) => value !== 0);
+  const entries = entriesOf(state);
+  const hasRate = values.length === entries.length + 2;
+  if (!hasRate && values.length !== entries.length + 1) throw wrongCount(state, entries, values.length);
+  const first = hasRate ? 2 : 1;
+  const [calls, learningRate] = values.slice(0, first).map((value, i) => {
+    if (value?.length !== 1)
+      refuse(`${state.name}/${["iteration", "learning_rate"][i]}`, [], "of 1 elements", `${value?.length}`);
+    return Number(value[0]);
+  }) as [number, number?];
+  return {
+    calls,
+    learningRate: learningRate === undefined ? null : exactRate(state, learningRate),
+    accumulating: null,
+    arrays: new Map(entries.map((entry, i) => [entry, values[first + i]!])),
+  };
 };
 
-/** The state in the order in which `values` must have been saved: with the learning rate if there is one array more. */
-const expectedOrder = (state: OptimizerState, values: readonly { readonly length: number }[]): StateVariable[] => {
-  const own = stateOf(state);
-  const withRate = stateOf({ ...state, learningRate: 0 }, "keras");
-  const fitting = [own, withRate].find(({ length }) => length === values.length);
-  if (fitting) return fitting;
-  const missing = own.slice(values.length).map(({ name, shape }) => `${name} [${shape}]`);
-  throw new CheckpointError(
-    `The state must have ${own.length} arrays (or ${withRate.length}, with Keras 3's learning_rate)`,
-    `${values.length}${missing.length > 0 ? `; missing at the end: ${missing.slice(0, 6).join(", ")}${missing.length > 6 ? ", ..." : ""}` : ""}`,
+/** Keras saves the rate in float32. Where ours rounds to that, ours is the more exact one. */
+export const exactRate = ({ learningRate: own }: OptimizerState, saved: number): number =>
+  typeof own === "number" && Math.fround(own) === Math.fround(saved) ? own : saved;
+
+const wrongCount = (state: OptimizerState, entries: readonly StateEntry[], count: number): CheckpointError => {
+  const missing = entries.slice(Math.max(0, count - 1)).map((entry) => `${kerasName(state, entry)} [${entry.variable.shape}]`);
+  const more = missing.length > 6 ? ", ..." : "";
+  return new CheckpointError(
+    `The state must have ${entries.length + 1} arrays (or ${entries.length + 2}, with Keras 3's learning_rate)`,
+    `${count}${missing.length > 0 ? `; missing at the end: ${missing.slice(0, 6).join(", ")}${more}` : ""}`,
     "Build with the same variables and options (useEma, gradientAccumulationSteps) as when it was saved.",
   );
 };

@@ -2,9 +2,9 @@
 
 import type { Backend, CompiledStep } from "../backends/backend.js";
 import type { Program } from "../rule/program.js";
-import { composeStep, type StepSettings, type StepVariant, stateNames } from "../rule/step-program.js";
+import { composeMove, composeStep, type KeptArray, keptArrays, type Move, type StepVariant } from "../rule/step-program.js";
 import { bindRule, flushPeriod, type UpdateRule } from "../rule/update-rule.js";
-import { clippingOf, type Settings } from "./options.js";
+import { type Settings, stepSettingsOf } from "./options.js";
 import type { ClassSettings, RowClasses } from "./row-classes.js";
 
 /** What a call does; which variables it does it to is another matter. */
@@ -14,11 +14,13 @@ type Variant = Omit<StepVariant, "dtype" | "decays">;
 const FULLEST: Variant = { accumulatesOnly: false, flushesSlots: true, startsAverage: false, overwrites: true };
 
 export class StepVariants {
-  /** The arrays that the step keeps for each variable. */
-  readonly arrays: readonly string[];
+  /** What the step keeps for each variable. */
+  readonly arrays: readonly KeptArray[];
   readonly #compose: (rowClass: ClassSettings, variant: Variant) => Program;
   readonly #flushPeriod: number;
   #compiled: (CompiledStep | undefined)[] = [];
+  #moves: { [Name in Move]?: CompiledStep } = {};
+  #exposed = false;
 
   constructor(
     rule: UpdateRule,
@@ -27,16 +29,11 @@ export class StepVariants {
     readonly classes: RowClasses,
     readonly backend: Backend,
   ) {
-    const stepSettings: StepSettings = {
-      clipping: clippingOf(settings),
-      lossScale: settings.lossScaleFactor ?? 1,
-      accumulationSteps: settings.gradientAccumulationSteps ?? 1,
-      emaMomentum: settings.useEma ? settings.emaMomentum : null,
-    };
+    const stepSettings = stepSettingsOf(settings);
     const bound = bindRule(rule, hyperparameters);
     this.#compose = ({ dtype, decays }, variant) => composeStep(rule.slots, bound, stepSettings, { dtype, decays, ...variant });
     this.#flushPeriod = flushPeriod(rule, hyperparameters);
-    this.arrays = stateNames(rule.slots, stepSettings);
+    this.arrays = keptArrays(rule.slots, stepSettings);
   }
 
   /** For each class, the program that needs most room. */
@@ -47,6 +44,14 @@ export class StepVariants {
   /** There are classes that the compiled steps do not know. */
   forget(): void {
     this.#compiled = [];
+    this.#moves = {};
+  }
+
+  /** From now on, steps expect anything in the slots: somebody else may write there. */
+  expose(): void {
+    if (this.#exposed) return;
+    this.#exposed = true;
+    this.forget();
   }
 
   /** The step of a call after `iterations` updates; `updates`: whether it makes one itself. Compiled when first needed. */
@@ -59,10 +64,20 @@ export class StepVariants {
     let step = this.#compiled[key];
     if (!step) {
       const variant = { accumulatesOnly: !updates, flushesSlots, overwrites, startsAverage };
-      const programs = this.classes.list.map((rowClass) => this.#compose(rowClass, variant));
-      step = this.backend.compile(programs, this.classes.list);
+      const exposed = this.#exposed;
+      step = this.#compile((rowClass) => ({ ...this.#compose(rowClass, variant), exposed }));
       this.#compiled[key] = step;
     }
     return step;
+  }
+
+  /** What moves values and averages. */
+  move(move: Move): CompiledStep {
+    this.#moves[move] ??= this.#compile(({ dtype }) => composeMove(move, dtype));
+    return this.#moves[move];
+  }
+
+  #compile(programOf: (rowClass: ClassSettings) => Program): CompiledStep {
+    return this.backend.compile(this.classes.list.map(programOf), this.classes.list);
   }
 }

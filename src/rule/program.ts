@@ -39,6 +39,8 @@ export interface Program {
   /** The scalars that elements meet, by their place in the block of constants that the passes read. */
   readonly uniforms: readonly number[];
   readonly passes: readonly Pass[];
+  /** Whether somebody else than steps may have written the state: then nothing is known of what it holds. */
+  readonly exposed: boolean;
 }
 
 /** Elements in one block of a norm's sum. Sums start anew in each block, so the bits do not depend on who sums which. */
@@ -66,7 +68,7 @@ export const compile = (dtype: DType, outputs: Readonly<Record<string, Expressio
     passes.push(graph.pass([...sums, ...stored.map(({ id }) => id)], sums, stored, uniformIds));
   }
   const { scalars, placeOf } = graph.scalars();
-  return { dtype, buffers: graph.buffers, scalars, uniforms: uniformIds.map((id) => placeOf.get(id)!), passes };
+  return { dtype, buffers: graph.buffers, scalars, uniforms: uniformIds.map((id) => placeOf.get(id)!), passes, exposed: false };
 };
 
 type Vertex = { readonly stage: number; readonly perElement: boolean; readonly wide: boolean } & (

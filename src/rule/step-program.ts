@@ -33,6 +33,31 @@ export interface StepVariant {
   readonly overwrites: boolean;
 }
 
+/** What an array of the state is for. */
+export type Role = "average" | "accumulator" | "slot";
+
+/** An array that is kept for each variable besides its value. */
+export interface KeptArray {
+  readonly role: Role;
+  /** What programs and rows call it. A slot has a name of its own kind there, so that a rule may call it anything. */
+  readonly array: string;
+  /** What users and files call it: the role, or the slot. */
+  readonly name: string;
+}
+
+const slotArray = (slot: string): string => `slot:${slot}`;
+const ROLES: readonly string[] = ["average", "accumulator"];
+
+/** The arrays that a step keeps for each variable, in the order in which Keras saves them. */
+export const keptArrays = (slots: readonly string[], settings: StepSettings): KeptArray[] => [
+  ...(settings.emaMomentum === null ? [] : [{ role: "average", array: "average", name: "average" } as const]),
+  ...(settings.accumulationSteps === 1 ? [] : [{ role: "accumulator", array: "accumulator", name: "accumulator" } as const]),
+  ...slots.map((slot) => {
+    const array = slotArray(slot);
+    return { role: "slot", array, name: ROLES.includes(slot) ? array : slot } as const;
+  }),
+];
+
 /** Magnitudes below this count as zero. Products with subnormal numbers (below 2^-126) are 24-112 times slower on CPUs;
  *  2^-90 keeps every product of the step, down to learning rates of 1e-9, out of that range. */
 export const TINY = 2 ** -90;
@@ -61,13 +86,6 @@ const clip = (g: Expression, clipping: Clipping): Expression => {
   }
 };
 
-/** The arrays that a step keeps for each variable besides its value: the rule's slots, and what the settings ask for. */
-export const stateNames = (slots: readonly string[], settings: StepSettings): string[] => [
-  ...(settings.emaMomentum === null ? [] : ["average"]),
-  ...(settings.accumulationSteps === 1 ? [] : ["accumulator"]),
-  ...slots,
-];
-
 export const composeStep = (slots: readonly string[], rule: BoundRule, settings: StepSettings, variant: StepVariant): Program => {
   const learningRate = parameter("learningRate");
   const { lossScale, accumulationSteps, emaMomentum } = settings;
@@ -85,9 +103,11 @@ export const composeStep = (slots: readonly string[], rule: BoundRule, settings:
   let w = element("w");
   if (variant.decays) w = w.sub(w.mul(parameter("weightDecay")).mul(learningRate));
 
-  const state = slots.map((name) => [name, variant.flushesSlots ? flush(element(name), TINY) : element(name)] as const);
-  const updated = rule({ w, g, ...Object.fromEntries(state) }, { learningRate, step: parameter("step") });
-  Object.assign(outputs, updated);
+  const slotOf = (name: string) => (variant.flushesSlots ? flush(element(slotArray(name)), TINY) : element(slotArray(name)));
+  const state = Object.fromEntries(slots.map((name) => [name, slotOf(name)]));
+  const updated = rule({ w, g, ...state }, { learningRate, step: parameter("step") });
+  outputs.w = updated.w!;
+  for (const name of slots) outputs[slotArray(name)] = updated[name]!;
 
   if (emaMomentum !== null) {
     const average = element("average");
@@ -96,3 +116,17 @@ export const composeStep = (slots: readonly string[], rule: BoundRule, settings:
   }
   return compile(variant.dtype, outputs);
 };
+
+/** What can be done with averages beside steps. A program each, so that every backend can do it where the arrays are. */
+const MOVES = {
+  /** Values and averages change places. */
+  swap: { w: "average", average: "w" },
+  /** Values become their averages. */
+  finalize: { w: "average" },
+  /** Averages begin, from the values. */
+  begin: { average: "w" },
+} as const;
+export type Move = keyof typeof MOVES;
+
+export const composeMove = (move: Move, dtype: DType): Program =>
+  compile(dtype, Object.fromEntries(Object.entries(MOVES[move]).map(([to, from]) => [to, element(from)])));

@@ -87,7 +87,7 @@ export const checkpoints = (manager: Manager, options: CheckpointsOptions = {}):
     const isDue = batch === 0 ? epoch % everyEpochs === 0 : everyBatches !== null && batch % everyBatches === 0;
     if (!isDue) return;
     const metrics = batch === 0 ? await numbersOf(logs) : unknownMetrics(model);
-    await optimizerOf(model).lend(model.weights, "to save", async (optimizer, variables) => {
+    await optimizerOf(model).lend(model.weights, async (optimizer, variables) => {
       await manager.save({
         optimizer,
         variables,
@@ -111,7 +111,7 @@ export const resume = async (model: LayersModel, manager: Manager, options: Resu
   });
   const owner = optimizerOf(model);
   owner.build(model.trainableWeights);
-  const found = await owner.lend(model.weights, "to load", async (optimizer, variables) => {
+  const found = await owner.lend(model.weights, async (optimizer, variables) => {
     const content = { optimizer, variables, names: namesInFile(model, variables), ...parts };
     return from === "best" ? manager.loadBest(content) : manager.loadNewest(content);
   });

@@ -16,10 +16,7 @@ class FitWatcher extends Callback {
 
   /** Also when training was stopped; not when it threw. */
   override async onTrainEnd(): Promise<void> {
-    const optimizer = this.#optimizer;
-    if (!optimizer?.useEma) return;
-    await optimizer.download();
-    optimizer.finalizeVariableValues();
+    this.#optimizer?.finalizeVariableValues(this.model.trainableWeights);
   }
 }
 

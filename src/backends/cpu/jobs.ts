@@ -2,7 +2,9 @@
  *  through the staging area, a chunk a job. */
 
 import { BLOCK, type Program } from "../../rule/program.js";
-import { CHUNK, type CpuRow, type Engine, JOB, type Segment, type SegmentRunner } from "./memory.js";
+import { IndexedSlices } from "../../variable.js";
+import { CHUNK, JOB } from "./layout.js";
+import type { CpuRow, Engine, Segment, SegmentRunner } from "./memory.js";
 import type { ClassPlan } from "./plan.js";
 import { isDense, Staging } from "./staging.js";
 
@@ -42,7 +44,7 @@ export class Jobs {
     this.#jobLength = Number.POSITIVE_INFINITY;
     if (this.#engine.threads === 1) return;
     let elements = 0;
-    for (let i = 0; i < count; i++) elements += rows[i]!.request.length;
+    for (let i = 0; i < count; i++) elements += rows[i]!.length;
     const threads = this.#engine.threadsFor(elements);
     if (threads > 1) this.#jobLength = Math.max(LEAST_BLOCKS, Math.ceil(elements / threads / PARTS_PER_THREAD / BLOCK)) * BLOCK;
   }
@@ -61,13 +63,13 @@ export class Jobs {
 
   /** The jobs of one variable in one pass. */
   add(row: CpuRow, plan: ClassPlan, pass: number): void {
-    const { gradient } = row;
-    const { length, foreign } = row.request;
+    const { gradient, length } = row;
+    const { foreign } = row.request;
     const uses = plan.uses[pass]!;
     const stagesW = foreign !== null && uses.w && row.pointers[0] === 0;
     const stagesG = uses.g && gradient !== row.ownGradient;
     if (stagesW || stagesG) {
-      if (pass === 0 && gradient !== null && !isDense(gradient)) row.sparse.open(gradient, row.rowSize);
+      if (pass === 0 && gradient instanceof IndexedSlices) row.sparse.open(gradient);
       // Only a dense gradient is worth a large chunk: most blocks of a sparse one are the same block of zeros.
       const chunk = stagesG && !isDense(gradient) ? BLOCK : CHUNK;
       for (let begin = 0; begin < length; begin += chunk) {
@@ -82,8 +84,7 @@ export class Jobs {
 
   /** A variable in one job. Mostly it is as in the last step, and stands in the table already. */
   #writeWholeJob(row: CpuRow, plan: ClassPlan, pass: number): void {
-    const { segment } = row;
-    const { length } = row.request;
+    const { segment, length } = row;
     const place = segment.pending;
     const isWritten =
       segment.writtenRows[place] === row &&

@@ -2,7 +2,8 @@
 
 import type { Program } from "../../rule/program.js";
 import type { RowClass } from "../backend.js";
-import { type Pointer, type Segment, UNIFORM_BYTES } from "./memory.js";
+import { type Pointer, UNIFORM_BYTES } from "./layout.js";
+import type { Segment } from "./memory.js";
 
 export interface ClassPlan {
   readonly program: Program;

@@ -2,23 +2,35 @@
 
 import type { SparseGradient, Values } from "../backend.js";
 
+const NOTHING = new Float32Array(0);
+
 export class SparseWindow {
-  #values: Values = new Float32Array(0);
+  readonly #rowSize: number;
+  #values: Values = NOTHING;
   #indices: Int32Array | readonly number[] = [];
   /** The places in `indices`, in order of the rows they name; equal rows in the order given. */
   #order = new Int32Array(0);
   #sorted = true;
-  #rowSize = 0;
   /** Windows are asked for in ascending order; the search for the first row goes on from here. */
   #next = 0;
 
-  /** Prepares for windows over `slices` of a variable of `length` elements in `rows` rows. */
-  open(slices: SparseGradient, rowSize: number): void {
+  /** `rowSize`: elements in one row along the variable's first axis. */
+  constructor(rowSize: number) {
+    this.#rowSize = rowSize;
+  }
+
+  /** Prepares for windows over `slices`. */
+  open(slices: SparseGradient): void {
     this.#values = slices.values;
     this.#indices = slices.indices;
-    this.#rowSize = rowSize;
     this.#sort();
     this.#next = 0;
+  }
+
+  /** The slices are the caller's: they are not kept alive. */
+  close(): void {
+    this.#values = NOTHING;
+    this.#indices = [];
   }
 
   #sort(): void {

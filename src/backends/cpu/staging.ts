@@ -1,7 +1,8 @@
 /** Brings arrays that lie elsewhere to a pass, a chunk at a time: through slots of memory that are few enough to stay in the cache. */
 
 import type { Gradient, Values } from "../backend.js";
-import { CHUNK, type CpuRow, JOB, type Pointer, type Segment, type Stager } from "./memory.js";
+import { CHUNK, JOB, type Pointer } from "./layout.js";
+import type { CpuRow, Segment, Stager } from "./memory.js";
 import type { ClassPlan } from "./plan.js";
 
 /** A job that works on elements from `begin` on, and which of its arrays lie elsewhere. */
@@ -14,7 +15,7 @@ interface StagedJob {
   readonly storesW: boolean;
 }
 
-export const isDense = (gradient: Gradient): gradient is Values => gradient !== null && !("indices" in gradient);
+export const isDense = (gradient: Gradient): gradient is Values => ArrayBuffer.isView(gradient);
 
 export class Staging implements Stager {
   readonly #segment: Segment;
@@ -47,7 +48,7 @@ export class Staging implements Stager {
     const length = words[word + JOB.length]!;
     const { w, g } = this.#slot(slot, row);
     if (stagesW) {
-      copy(row.request.foreign!.value, begin, length, elementsOf(row), w / row.bytesPerElement);
+      copy(row.request.foreign!.value, row.begin + begin, length, elementsOf(row), w / row.bytesPerElement);
       words[word + JOB.arrays + plan.arrays.indexOf(W)] = w;
     }
     if (stagesG) words[word + JOB.arrays + plan.arrays.indexOf(G)] = this.#prepareGradient(row, begin, length, g);
@@ -57,11 +58,12 @@ export class Staging implements Stager {
   #prepareGradient(row: CpuRow, begin: number, length: number, slot: Pointer): Pointer {
     const { gradient } = row;
     if (gradient === null) return this.#segment.zeros;
-    if (isDense(gradient)) copy(gradient, begin, length, elementsOf(row), slot / row.bytesPerElement);
+    if (isDense(gradient)) copy(gradient, row.begin + begin, length, elementsOf(row), slot / row.bytesPerElement);
     else {
+      const from = row.begin + begin;
       if (begin === 0) row.sparse.rewind();
-      if (!row.sparse.touches(begin, begin + length)) return this.#segment.zeros;
-      row.sparse.write(begin, begin + length, elementsOf(row), slot / row.bytesPerElement);
+      if (!row.sparse.touches(from, from + length)) return this.#segment.zeros;
+      row.sparse.write(from, from + length, elementsOf(row), slot / row.bytesPerElement);
     }
     return slot;
   }
@@ -72,7 +74,7 @@ export class Staging implements Stager {
     const { row, begin } = planned;
     const length = this.#segment.words[this.#segment.wordOf(job) + JOB.length]!;
     const from = this.#slot(slot, row).w / row.bytesPerElement;
-    row.request.foreign!.target().set(elementsOf(row).subarray(from, from + length), begin);
+    row.request.foreign!.target().set(elementsOf(row).subarray(from, from + length), row.begin + begin);
   }
 
   /** A slot has room for a chunk of w and one of g. */

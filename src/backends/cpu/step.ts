@@ -1,13 +1,26 @@
 /** A step on a CPU backend: scalars, then for each pass one list of jobs over every variable. The engine behind it only runs the jobs. */
 
-import { BLOCK, type Program } from "../../rule/program.js";
-import type { Backend, CompiledStep, OnProgress, Row, RowClass, RowRequest, StepParameters, Values } from "../backend.js";
+import type { Program } from "../../rule/program.js";
+import type {
+  Described,
+  Gradient,
+  NearBackend,
+  NearRow,
+  NearStep,
+  OnProgress,
+  RowClass,
+  RowRequest,
+  StepParameters,
+  Values,
+} from "../backend.js";
+import { checkGradient, refuseOverlaps } from "./gradients.js";
 import { Jobs } from "./jobs.js";
-import { type CpuRow, type Engine, hasVariableNorm, placeRows, type Segment } from "./memory.js";
+import { hasVariableNorm } from "./layout.js";
+import { type CpuRow, type Engine, placeRows, type Segment } from "./memory.js";
 import { type ClassPlan, planOf, writeConstants } from "./plan.js";
 import { evaluateScalars } from "./scalars.js";
 
-export class CpuBackend implements Backend {
+export class CpuBackend implements NearBackend {
   readonly #engine: Engine;
 
   constructor(engine: Engine) {
@@ -27,17 +40,20 @@ export class CpuBackend implements Backend {
     return this.#engine.threads;
   }
 
-  place(requests: readonly RowRequest[], programs: readonly Program[], firstIndex: number, onProgress?: OnProgress): Row[] {
+  place(requests: readonly RowRequest[], programs: readonly Program[], firstIndex: number, onProgress?: OnProgress): NearRow[] {
     const rows = placeRows(this.#engine, requests, programs, firstIndex);
     touch(
-      rows.flatMap((row) => row.request.state.map((name) => row.array(name))),
+      rows.flatMap((row) => row.request.state.map((name) => row.view(name))),
       onProgress,
     );
     return rows;
   }
 
-  /** A step of `programs`, of which `classes` says the scalars. */
-  compile(programs: readonly Program[], classes: readonly RowClass[]): CompiledStep {
+  checkGradient(gradient: Exclude<Gradient, null>, variable: Described): void {
+    checkGradient(gradient, variable);
+  }
+
+  compile(programs: readonly Program[], classes: readonly RowClass[]): NearStep {
     return new CpuStep(this.#engine, programs, classes);
   }
 
@@ -60,72 +76,86 @@ const touch = (arrays: readonly Values[], onProgress: OnProgress = () => {}): vo
     }
 };
 
-class CpuStep implements CompiledStep {
+/** Nothing is kept from one step to the next but the lists that it is made of. */
+class CpuStep implements NearStep {
+  readonly passes: number;
   readonly #plans: readonly ClassPlan[];
-  readonly #passes: number;
   readonly #sums: number;
   readonly #constantsPerRow: boolean;
+  readonly #writesW: boolean;
   readonly #jobs: Jobs;
   /** Sums of squares over all variables, by pass and sum. */
   readonly #modelSquares: Float64Array;
-  readonly #parameters = { learningRate: 0, step: 0, weightDecay: 0 };
+  readonly #scalars = { learningRate: 0, step: 0, weightDecay: 0 };
+  #rows: readonly CpuRow[] = [];
+  #count = 0;
+  #parameters: StepParameters = { learningRate: 0, step: 0 };
 
   constructor(engine: Engine, programs: readonly Program[], classes: readonly RowClass[]) {
     this.#plans = programs.map((program, i) => planOf(program, classes[i]!));
-    this.#passes = programs[0]!.passes.length;
+    this.passes = programs[0]!.passes.length;
     this.#sums = Math.max(...programs[0]!.passes.map((pass) => pass.sums.length));
     this.#constantsPerRow = programs.some(hasVariableNorm);
-    this.#modelSquares = new Float64Array(this.#passes * this.#sums);
-    this.#jobs = new Jobs(engine, programs, this.#passes, this.#constantsPerRow);
+    this.#writesW = this.#plans.some(({ uses }) => uses.some(({ storesW }) => storesW));
+    this.#modelSquares = new Float64Array(this.passes * this.#sums);
+    this.#jobs = new Jobs(engine, programs, this.passes, this.#constantsPerRow);
   }
 
-  run(rows: readonly CpuRow[], count: number, parameters: StepParameters): void {
-    for (const plan of this.#plans) this.#evaluate(plan, 0, parameters);
+  begin(rows: readonly CpuRow[], count: number, parameters: StepParameters): void {
+    if (this.#writesW) refuseOverlaps(rows, count);
+    this.#rows = rows;
+    this.#count = count;
+    this.#parameters = parameters;
+    for (const plan of this.#plans) this.#evaluate(plan, 0);
     this.#jobs.begin(rows, count);
-    try {
-      for (let pass = 0; pass < this.#passes; pass++) this.#runPass(rows, count, pass, parameters);
-    } finally {
-      this.#jobs.clear();
-    }
   }
 
-  #runPass(rows: readonly CpuRow[], count: number, pass: number, parameters: StepParameters): void {
-    if (this.#constantsPerRow) this.#writeConstantsPerRow(rows, count, pass, parameters);
-    else this.#writeConstantsPerClass(rows, count, pass, parameters);
-    for (let i = 0; i < count; i++) this.#jobs.add(rows[i]!, this.#plans[rows[i]!.request.class]!, pass);
+  runPass(pass: number): void {
+    const rows = this.#rows;
+    if (this.#constantsPerRow) this.#writeConstantsPerRow(pass);
+    else this.#writeConstantsPerClass(pass);
+    for (let i = 0; i < this.#count; i++) this.#jobs.add(rows[i]!, this.#plans[rows[i]!.request.class]!, pass);
     this.#jobs.run();
-    if (pass + 1 < this.#passes) this.#joinSums(rows, count, pass);
   }
 
-  #evaluate(plan: ClassPlan, stage: number, { learningRate, step }: StepParameters): void {
-    this.#parameters.learningRate = learningRate * plan.class.learningRateMultiplier;
-    this.#parameters.weightDecay = plan.class.weightDecay;
-    this.#parameters.step = step;
-    evaluateScalars(plan.program, stage, plan.scalars, this.#parameters);
+  /** Where the step broke off, jobs are left. */
+  end(): void {
+    this.#jobs.clear();
+    for (let i = 0; i < this.#count; i++) this.#rows[i]!.sparse.close();
+    this.#rows = [];
   }
 
-  #writeConstantsPerClass(rows: readonly CpuRow[], count: number, pass: number, parameters: StepParameters): void {
+  #evaluate(plan: ClassPlan, stage: number): void {
+    const { learningRate, step } = this.#parameters;
+    this.#scalars.learningRate = learningRate * plan.class.learningRateMultiplier;
+    this.#scalars.weightDecay = plan.class.weightDecay;
+    this.#scalars.step = step;
+    evaluateScalars(plan.program, stage, plan.scalars, this.#scalars);
+  }
+
+  #writeConstantsPerClass(pass: number): void {
+    const rows = this.#rows;
     if (pass > 0)
       for (const plan of this.#plans) {
         this.#readNorms(plan, pass, this.#modelSquares);
-        this.#evaluate(plan, pass, parameters);
+        this.#evaluate(plan, pass);
       }
     let segment: Segment | undefined;
-    for (let i = 0; i < count; i++) {
+    for (let i = 0; i < this.#count; i++) {
       if (rows[i]!.segment === segment) continue;
       segment = rows[i]!.segment;
       for (let c = 0; c < this.#plans.length; c++) writeConstants(segment, segment.classConstants[c]!, this.#plans[c]!);
     }
   }
 
-  #writeConstantsPerRow(rows: readonly CpuRow[], count: number, pass: number, parameters: StepParameters): void {
-    for (let i = 0; i < count; i++) {
-      const row = rows[i]!;
+  #writeConstantsPerRow(pass: number): void {
+    for (let i = 0; i < this.#count; i++) {
+      const row = this.#rows[i]!;
       const plan = this.#plans[row.request.class]!;
       // Rows of a class share the array of scalars, so each row's are evaluated anew from its norms.
       for (let stage = 1; stage <= pass; stage++) {
         this.#readNorms(plan, stage, row.normSquares);
-        this.#evaluate(plan, stage, parameters);
+        this.#evaluate(plan, stage);
       }
       writeConstants(row.segment, row.constants, plan);
     }
@@ -139,23 +169,33 @@ class CpuStep implements CompiledStep {
     });
   }
 
-  /** Adds the sums of blocks in build order. */
-  #joinSums(rows: readonly CpuRow[], count: number, pass: number): void {
+  blockSums(pass: number): Float64Array[] {
+    return this.#rows.slice(0, this.#count).map((row) => {
+      const begin = row.sums / 8;
+      return row.segment.float64.slice(begin, begin + row.blocks * this.#sumsOf(row, pass));
+    });
+  }
+
+  joinSums(pass: number, blocks?: readonly Float64Array[]): void {
     const first = pass * this.#sums;
     this.#modelSquares.fill(0, first, first + this.#sums);
-    for (let i = 0; i < count; i++) {
-      const row = rows[i]!;
-      const sums = this.#plans[row.request.class]!.program.passes[pass]!.sums.length;
-      if (row.normSquares.length === 0) row.normSquares = new Float64Array(this.#passes * this.#sums);
-      const { float64 } = row.segment;
-      const begin = row.sums / 8;
-      const end = begin + Math.ceil(row.request.length / BLOCK) * sums;
+    for (let i = 0; i < this.#count; i++) {
+      const row = this.#rows[i]!;
+      const sums = this.#sumsOf(row, pass);
+      const values = blocks?.[i] ?? row.segment.float64;
+      const begin = blocks ? 0 : row.sums / 8;
+      const end = blocks ? values.length : begin + row.blocks * sums;
+      if (row.normSquares.length === 0) row.normSquares = new Float64Array(this.passes * this.#sums);
       for (let sum = 0; sum < sums; sum++) {
         let total = 0;
-        for (let k = begin + sum; k < end; k += sums) total += float64[k]!;
+        for (let k = begin + sum; k < end; k += sums) total += values[k]!;
         row.normSquares[first + sum] = total;
         this.#modelSquares[first + sum]! += total;
       }
     }
+  }
+
+  #sumsOf(row: CpuRow, pass: number): number {
+    return this.#plans[row.request.class]!.program.passes[pass]!.sums.length;
   }
 }

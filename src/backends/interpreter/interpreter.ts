@@ -4,7 +4,8 @@
 import type { Operation } from "../../rule/expression.js";
 import { BLOCK, LANES, type Pass, type Program } from "../../rule/program.js";
 import type { Values } from "../backend.js";
-import { type Engine, JOB, type Segment, type SegmentRunner, UNIFORM_BYTES } from "../cpu/memory.js";
+import { JOB, UNIFORM_BYTES } from "../cpu/layout.js";
+import type { Engine, Segment, SegmentRunner } from "../cpu/memory.js";
 import { CpuBackend } from "../cpu/step.js";
 
 /** Elements whose intermediate values fit the first-level cache; divides BLOCK. */

@@ -2,7 +2,7 @@
  *  16 elements in one iteration, and a loop over the elements that are left. */
 
 import { BLOCK, type DType, LANES, type Node, type Pass, type Program } from "../../rule/program.js";
-import { JOB, UNIFORM_BYTES } from "../cpu/memory.js";
+import { JOB, UNIFORM_BYTES } from "../cpu/layout.js";
 import {
   at,
   type Bytes,

@@ -15,11 +15,11 @@ export const constantOf = ({ dtype, scalars, uniforms }: Program, { nodes }: Pas
  *  and a NaN is the largest.
  *
  *  An array counts if this pass stores such values in it and it began with them: slots begin with zeros, and loading clears the sign of a
- *  NaN. (Only arithmetic without a NaN among its operands makes one whose sign we do not know: infinity times zero.) */
+ *  NaN. (Only arithmetic without a NaN among its operands makes one whose sign we do not know: infinity times zero.) Where a view of the state
+ *  has been handed out, nothing is known of it. */
 export const clearSigns = (program: Program, pass: Pass): boolean[] => {
-  const trusted = new Set(
-    pass.stores.map(({ buffer }) => buffer).filter((buffer) => !["w", "average"].includes(program.buffers[buffer]!)),
-  );
+  const stored = pass.stores.map(({ buffer }) => buffer);
+  const trusted = new Set(program.exposed ? [] : stored.filter((buffer) => !["w", "average"].includes(program.buffers[buffer]!)));
   for (;;) {
     const clear = clearSignsGiven(program, pass, trusted);
     const refuted = pass.stores.filter(({ buffer, node }) => trusted.has(buffer) && !clear[node]);

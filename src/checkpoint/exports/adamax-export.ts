@@ -4,9 +4,10 @@
  *  u = max(beta2 * u, |g|), and steps divide by u + epsilon. So v becomes u = v - epsilon, and the next step divides by what it would have. */
 
 import { Adamax, type AdamaxOptions, adamax } from "../../adamax.js";
+import type { Values } from "../../backends/backend.js";
 import { CheckpointError, show } from "../../errors.js";
-import { Optimizer } from "../../optimizer/optimizer.js";
-import type { SavedState } from "../../optimizer/state.js";
+import { internalsOf, Optimizer } from "../../optimizer/optimizer.js";
+import { namedEntries } from "../../optimizer/state.js";
 import { Variable } from "../../variable.js";
 import { readHeader, typeNameOf } from "../format/safetensors.js";
 import { decodeNumbers, isFloating, isTypeName, type Numbers, type StoredArray } from "../keras/arrays.js";
@@ -135,7 +136,7 @@ export class AdamaxExport {
       ),
     );
     optimizer.build(this.variables.filter(({ trainable }) => trainable).map(({ name }) => variables.get(name)!));
-    this.#load(optimizer, variables, rule === adamax ? this.settings.epsilon : 0);
+    this.#load(optimizer, rule === adamax ? this.settings.epsilon : 0);
     return { optimizer, variables: [...variables.values()] };
   }
 
@@ -158,21 +159,21 @@ export class AdamaxExport {
     };
   }
 
-  #load(optimizer: Optimizer<never>, variables: ReadonlyMap<string, Variable>, outside: number): void {
-    const { name: prefix, gradientAccumulationSteps } = optimizer.settings;
-    const saved = new Map(this.state.map(({ name, value }) => [name, value as Float32Array | Float64Array]));
-    const store: SavedState = optimizer.saveOwnVariables();
-    for (const [i, { name, value }] of optimizer.variables.entries()) {
-      const key = name.slice(prefix.length + 1);
-      const from = saved.get(key);
-      const [kind] = key.split("/", 1);
-      const Values = value.constructor as Float32ArrayConstructor;
-      if (from)
-        store[i] = Values.from(from, kind === "norm" ? (v) => Math.max(v - outside, 0) : (m) => m); // a NaN stays one
-      else if (kind === "average") store[i] = variables.get(key.slice("average/".length))!.value.slice(); // begins now
-    }
-    store[0] = BigInt64Array.of(BigInt(this.steps * (gradientAccumulationSteps ?? 1)));
-    optimizer.loadOwnVariables(store);
+  /** `outside`: the epsilon that the rule adds by itself. Averages have begun with the values. */
+  #load(optimizer: Optimizer<never>, outside: number): void {
+    const { state, restore } = internalsOf(optimizer);
+    const entries = namedEntries(state);
+    const arrays = this.state.map(({ name, value }) => {
+      const values = value as Values;
+      const isNorm = name.startsWith("norm/");
+      return [entries.get(name)!, isNorm ? values.map((v) => Math.max(v - outside, 0)) : values] as const; // a NaN stays one
+    });
+    restore({
+      calls: this.steps * (optimizer.settings.gradientAccumulationSteps ?? 1),
+      learningRate: null,
+      accumulating: new Set(),
+      arrays: new Map(arrays),
+    });
   }
 }
 

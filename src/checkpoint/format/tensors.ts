@@ -6,9 +6,10 @@ import type { Source } from "../storage/source.js";
 import { crc32 } from "./crc32.js";
 import { encodeHeader, type Header, type TensorPlace, type TensorShape } from "./safetensors.js";
 
-/** A tensor and its elements. They are asked for again for each piece: a memory that grows moves its views. */
+/** A tensor, and how to get at its elements: near memory or far. */
 export interface Tensor extends TensorShape {
-  readonly values: () => Values;
+  /** Fills `into` with the elements from `begin` on. */
+  read(begin: number, into: Values): Promise<void>;
 }
 
 /** Large enough that a piece costs more than asking for it. */
@@ -18,46 +19,46 @@ export const PIECE_BYTES = 4 * 2 ** 20;
  *  in the same pass as the tensors. */
 const CHECKSUMS = "checkpoint/crc32";
 
-const bytesOf = ({ buffer, byteOffset, byteLength }: Values): Uint8Array => new Uint8Array(buffer, byteOffset, byteLength);
+const ELEMENTS = { F32: Float32Array, F64: Float64Array } as const;
 
-/** The file that holds these tensors. Each piece is overwritten by the next. */
+/** The file that holds these tensors of F32 and F64. Each piece is overwritten by the next. */
 export const encodeTensors = (
   tensors: readonly Tensor[],
   metadata: Readonly<Record<string, string>>,
-): { total: number; pieces: Iterable<Uint8Array<ArrayBuffer>> } => {
+): { total: number; pieces: AsyncIterable<Uint8Array<ArrayBuffer>> } => {
   const checksums: TensorShape = { name: CHECKSUMS, dtype: "U32", shape: [tensors.length + 1] };
   const header = encodeHeader([...tensors, checksums], metadata);
-  const total = tensors.reduce((sum, { values }) => sum + values().byteLength, header.length + 4 * (tensors.length + 1));
+  const total = tensors.reduce((sum, tensor) => sum + bytesOf(tensor), header.length + 4 * (tensors.length + 1));
   return { total, pieces: piecesOf(header, tensors) };
 };
 
-function* piecesOf(header: Uint8Array<ArrayBuffer>, tensors: readonly Tensor[]): Generator<Uint8Array<ArrayBuffer>> {
+const elementsOf = ({ shape }: TensorShape): number => shape.reduce((product, size) => product * size, 1);
+const arrayOf = ({ dtype }: TensorShape) => ELEMENTS[dtype as keyof typeof ELEMENTS];
+const bytesOf = (tensor: TensorShape): number => elementsOf(tensor) * arrayOf(tensor).BYTES_PER_ELEMENT;
+
+async function* piecesOf(header: Uint8Array<ArrayBuffer>, tensors: readonly Tensor[]): AsyncGenerator<Uint8Array<ArrayBuffer>> {
   const sums = new Uint32Array(tensors.length + 1);
   sums[0] = crc32(header);
   yield header;
   const piece = new Uint8Array(PIECE_BYTES);
   let filled = 0;
-  for (const [i, { values }] of [...tensors, { values: () => sums as unknown as Values }].entries()) {
-    for (let done = 0, length = values().byteLength; done < length; ) {
-      const count = Math.min(length - done, PIECE_BYTES - filled);
-      const part = piece.subarray(filled, filled + count);
-      const bytes = bytesOf(values());
-      if (bytes.length !== length)
-        throw new CheckpointError(
-          "A variable or its state was moved while it was being saved",
-          `tensor ${i} of ${bytes.length} bytes, where there were ${length}`,
-          "Await saveCheckpoint before you go on.",
-        );
-      part.set(bytes.subarray(done, done + count));
-      if (i < tensors.length) sums[i + 1] = crc32(part, sums[i + 1]);
+  for (const [i, tensor] of tensors.entries()) {
+    const Values = arrayOf(tensor);
+    const size = Values.BYTES_PER_ELEMENT;
+    for (let done = 0, length = elementsOf(tensor); done < length; ) {
+      if (PIECE_BYTES - filled < size || filled % size !== 0) {
+        yield piece.subarray(0, filled);
+        filled = 0;
+      }
+      const count = Math.min(length - done, (PIECE_BYTES - filled) / size);
+      await tensor.read(done, new Values(piece.buffer, filled, count));
+      sums[i + 1] = crc32(piece.subarray(filled, filled + count * size), sums[i + 1]);
       done += count;
-      filled += count;
-      if (filled < PIECE_BYTES) continue;
-      yield piece;
-      filled = 0;
+      filled += count * size;
     }
   }
   if (filled > 0) yield piece.subarray(0, filled);
+  yield new Uint8Array(sums.buffer);
 }
 
 /** The tensors that the header names, less the checksums.
@@ -73,20 +74,29 @@ export const namedTensors = ({ tensors }: Header, { name }: Source): readonly Te
   );
 };
 
-/** Reads every tensor, in pieces that `take` is given with their place in the tensor, and compares all checksums.
+/** `stop`, or a few bytes before, where that would cut an element in two. `next`: a tensor that does not end later. */
+const wholeElements = (tensors: readonly TensorPlace[], next: number, stop: number): number => {
+  for (let i = next; i < tensors.length && tensors[i]!.begin < stop; i++) {
+    const { begin, end, ...tensor } = tensors[i]!;
+    if (stop < end) return stop - ((stop - begin) % ((end - begin) / elementsOf(tensor)));
+  }
+  return stop;
+};
+
+/** Reads every tensor, in pieces of whole elements that `take` is given with their place in the tensor, and compares all checksums.
  *  @throws CheckpointError that lists the damaged tensors. */
 export const readTensors = async (
   source: Source,
   header: Header,
-  take: (tensor: TensorPlace, at: number, bytes: Uint8Array) => void,
+  take: (tensor: TensorPlace, at: number, bytes: Uint8Array) => void | Promise<void>,
   onProgress: OnProgress = () => {},
 ): Promise<void> => {
   const tensors = namedTensors(header, source);
   const { begin, end } = header.tensors.at(-1)!;
   const sums = Uint32Array.of(crc32(header.bytes), ...tensors.map(() => 0));
   let next = 0; // the first tensor that has not ended before this piece
-  for (let at = header.bytes.length; at < begin; at += PIECE_BYTES) {
-    const stop = Math.min(at + PIECE_BYTES, begin);
+  for (let at = header.bytes.length, stop = at; at < begin; at = stop) {
+    stop = wholeElements(tensors, next, Math.min(at + PIECE_BYTES, begin));
     const piece = await source.read(at, stop);
     while (next < tensors.length && tensors[next]!.end <= at) next++;
     for (let i = next; i < tensors.length && tensors[i]!.begin < stop; i++) {
@@ -94,7 +104,7 @@ export const readTensors = async (
       const from = Math.max(tensor.begin, at);
       const bytes = piece.subarray(from - at, Math.min(tensor.end, stop) - at);
       sums[i + 1] = crc32(bytes, sums[i + 1]);
-      take(tensor, from - tensor.begin, bytes);
+      await take(tensor, from - tensor.begin, bytes);
     }
     onProgress({ bytes: stop, total: source.size });
   }

@@ -3,8 +3,8 @@
 import { Adamax, type AdamaxOptions } from "../../adamax.js";
 import { CheckpointError, OptionError, show } from "../../errors.js";
 import type { Config, Dialect } from "../../optimizer/configuration.js";
-import { Optimizer } from "../../optimizer/optimizer.js";
-import type { SavedState } from "../../optimizer/state.js";
+import { internalsOf, Optimizer } from "../../optimizer/optimizer.js";
+import { exactRate, namedEntries, type SavedState } from "../../optimizer/state.js";
 import { Variable } from "../../variable.js";
 import { isFloating, type Numbers, type StoredArray } from "./arrays.js";
 import { isNeverTrained, type KerasVariable, type Layer } from "./layers.js";
@@ -107,9 +107,7 @@ export class KerasModel {
       optimizer.build(this.variables.filter(({ trainable }) => trainable !== false).map(({ name }) => variables.get(name)!));
       return { optimizer, variables: [...variables.values()] };
     }
-    const { useEma, gradientAccumulationSteps } = optimizer.settings;
-    const kept = { average: useEma, accumulator: gradientAccumulationSteps !== null, slots: rule.slots };
-    const { trained, state } = nameState(saved.state, this.#contents.queues, kept);
+    const { trained, state } = nameState(saved.state, this.#contents.queues, keptBy(optimizer));
     const odd = trained.find(({ name }) => !variables.has(name));
     if (odd)
       throw new CheckpointError(
@@ -118,9 +116,7 @@ export class KerasModel {
         "The file is damaged; write it again.",
       );
     optimizer.build(trained.map(({ name }) => variables.get(name)!));
-    const store: SavedState = {};
-    for (const [i, { name, value }] of state.entries()) store[i] = loadable(name, value);
-    optimizer.loadOwnVariables(store);
+    load(optimizer, state);
     return { optimizer, variables: [...variables.values()] };
   }
 
@@ -234,6 +230,27 @@ export const classNameOf = (config: Config | null): string | null => {
   return typeof config.class_name === "string" ? config.class_name.split(">").at(-1)! : null;
 };
 
+/** What the optimizer keeps, under the names that users see. */
+const keptBy = (optimizer: Optimizer<never>): Kept => {
+  const { arrays } = internalsOf(optimizer).state;
+  const has = (kind: string) => arrays.some(({ role }) => role === kind);
+  const slots = arrays.filter(({ role }) => role === "slot").map(({ name }) => name);
+  return { average: has("average"), accumulator: has("accumulator"), slots };
+};
+
+/** All of a state, under our names. */
+const load = (optimizer: Optimizer<never>, saved: readonly StoredArray[]): void => {
+  const { state, restore } = internalsOf(optimizer);
+  const values = new Map(saved.map(({ name, value }) => [name, loadable(name, value)]));
+  const rate = values.get("learning_rate");
+  restore({
+    calls: Number(values.get("iteration")![0]),
+    learningRate: rate ? exactRate(state, Number(rate[0])) : null,
+    accumulating: null,
+    arrays: new Map([...namedEntries(state)].map(([name, entry]) => [entry, values.get(name)!])),
+  });
+};
+
 const loadable = (name: string, value: Numbers): SavedState[string] => {
   if (
     value instanceof Float32Array ||
@@ -269,15 +286,14 @@ const optimizerOf = (optimizer: Optimizer<never>, dialect: Dialect, trained: rea
       remedy,
     );
   };
-  const state = new Map(optimizer.variables.map(({ name, ...array }) => [name.slice(settings.name.length + 1), array]));
-  const kinds = [
-    ...(settings.useEma ? ["average"] : []),
-    ...(settings.gradientAccumulationSteps !== null ? ["accumulator"] : []),
-  ];
-  const of = (kind: string, name: string): StoredArray =>
-    ({ ...state.get(`${kind}/${name}`)!, name: `${kind}/${name}` }) as StoredArray;
-  if (state.size !== 1 + trained.length * (kinds.length + rule.slots.length))
-    refuse("state that was added by addVariable", "Save it by itself.");
+  const { state, life } = internalsOf(optimizer);
+  life.assert("save");
+  const entries = namedEntries(state);
+  const of = (name: string): StoredArray => {
+    const entry = entries.get(name)!;
+    return { name, shape: entry.variable.shape, dtype: entry.variable.dtype, value: entry.view().slice() };
+  };
+  if (state.added.length > 0) refuse("state that was added by addVariable", "Save it by itself.");
 
   const { ema_start: start, groups, loss_scale_factor: scale, ...config } = optimizer.getConfig(dialect);
   if (groups) refuse("groups", "Write it with an optimizer without groups, and make them again from your own code.");
@@ -288,7 +304,9 @@ const optimizerOf = (optimizer: Optimizer<never>, dialect: Dialect, trained: rea
   if (dialect === "tf_keras" && settings.gradientAccumulationSteps !== null)
     refuse("gradientAccumulationSteps", "Write a file of Keras 3.");
   const rateIsNumber = typeof config.learning_rate === "number";
-  const rate: StoredArray = { name: "learning_rate", shape: [], dtype: "float32", value: Float32Array.of(learningRate) };
+  const scalar = (name: string, dtype: string, value: Numbers): StoredArray => ({ name, shape: [], dtype, value });
+  const { average, accumulator, slots } = keptBy(optimizer);
+  const shared = [...(average ? ["average"] : []), ...(accumulator ? ["accumulator"] : [])];
   const inner = {
     module: "keras.optimizers",
     class_name: rule.name,
@@ -305,10 +323,10 @@ const optimizerOf = (optimizer: Optimizer<never>, dialect: Dialect, trained: rea
     className: rule.name,
     config: dialect === "tf_keras" && typeof scale === "number" ? wrapped : inner,
     state: [
-      { ...state.get("iteration")!, name: "iteration" } as StoredArray,
-      ...(dialect === "keras" && rateIsNumber ? [rate] : []),
-      ...kinds.flatMap((kind) => trained.map((name) => of(kind, name))),
-      ...trained.flatMap((name) => rule.slots.map((slot) => of(slot, name))),
-    ].map((array) => ({ ...array, value: array.value.slice() })),
+      scalar("iteration", "int64", BigInt64Array.of(BigInt(state.calls))),
+      ...(dialect === "keras" && rateIsNumber ? [scalar("learning_rate", "float32", Float32Array.of(learningRate))] : []),
+      ...shared.flatMap((kind) => trained.map((name) => of(`${kind}/${name}`))),
+      ...trained.flatMap((name) => slots.map((slot) => of(`${slot}/${name}`))),
+    ],
   };
 };

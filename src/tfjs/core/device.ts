@@ -5,6 +5,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import type {
   Backend,
   CompiledStep,
+  Described,
   Gradient,
   Row,
   RowClass,
@@ -13,10 +14,12 @@ import type {
   Values,
 } from "../../backends/backend.js";
 import { evaluateScalars } from "../../backends/cpu/scalars.js";
+import { BackendError, ShapeError, show } from "../../errors.js";
 import type { NormScope, ScalarOperation } from "../../rule/expression.js";
 import type { Pass, Program } from "../../rule/program.js";
+import { assertFits } from "./gradients.js";
 import { type Evaluate, inShaders } from "./shaders.js";
-import type { TensorVariable } from "./variable.js";
+import { TensorVariable } from "./variable.js";
 
 const OPERATIONS: Readonly<Record<ScalarOperation, (x: tf.Tensor, y: tf.Tensor, z: tf.Tensor) => tf.Tensor>> = {
   add: tf.add,
@@ -36,7 +39,6 @@ const OPERATIONS: Readonly<Record<ScalarOperation, (x: tf.Tensor, y: tf.Tensor, 
 export class DeviceBackend implements Backend {
   readonly name: string;
   readonly why: string;
-  readonly #rows: DeviceRow[] = [];
 
   private constructor(name: string) {
     this.name = name;
@@ -51,94 +53,121 @@ export class DeviceBackend implements Backend {
   }
 
   place(requests: readonly RowRequest[], _programs: readonly Program[], firstIndex: number): Row[] {
-    const rows = requests.map((request, i) => new DeviceRow(request, firstIndex + i));
-    this.#rows.push(...rows);
-    for (const { variable } of rows) variable.locate();
-    return rows;
+    return requests.map((request, i) => new DeviceRow(request, firstIndex + i));
+  }
+
+  checkGradient(gradient: Exclude<Gradient, null>, variable: Described): void {
+    const tensor = tensorOf(gradient);
+    if (!tensor)
+      throw new ShapeError(`The gradient of ${variable} is a tensor here`, show(gradient), "Pass what tf.grads gives.");
+    assertFits(variable, tensor);
   }
 
   compile(programs: readonly Program[], classes: readonly RowClass[]): CompiledStep {
-    const passes = programs.map((program) =>
-      program.passes.map((pass, i) => (this.name === "webgl" ? inShaders(program, i) : inOperations(pass))),
+    return new DeviceStep(this.name, programs, classes);
+  }
+
+  /** TensorFlow.js runs what there is to run. */
+  dispose(): void {}
+}
+
+/** Made of tensors that live from its beginning to its end. */
+class DeviceStep implements CompiledStep {
+  readonly passes: number;
+  readonly #programs: readonly Program[];
+  readonly #classes: readonly RowClass[];
+  readonly #evaluations: readonly (readonly Evaluate[])[];
+  /** By class: whether its scalars depend on a variable's own norm. */
+  readonly #isOwn: readonly boolean[];
+  #steps: RowStep[] = [];
+  #sums: tf.Tensor[][] = [];
+
+  constructor(name: string, programs: readonly Program[], classes: readonly RowClass[]) {
+    this.passes = Math.max(...programs.map(({ passes }) => passes.length));
+    this.#programs = programs;
+    this.#classes = classes;
+    this.#evaluations = programs.map((program) =>
+      program.passes.map((pass, i) => (name === "webgl" ? inShaders(program, i) : inOperations(pass))),
     );
-    const isOwn = programs.map(({ scalars }) => scalars.some((scalar) => scalar.kind === "norm" && scalar.scope === "variable"));
-    const stages = Math.max(...programs.map(({ passes }) => passes.length));
-    const run = (rows: readonly DeviceRow[], count: number, parameters: StepParameters): void =>
-      tf.tidy(() => {
-        // One for all variables of a class, unless they depend on a variable's own norm.
-        const ofClass: (Scalars | undefined)[] = [];
-        const steps = rows.slice(0, count).map((row) => {
-          const { class: index } = row.request;
-          const make = () => new Scalars(programs[index]!, classes[index]!, parameters);
-          ofClass[index] ??= make();
-          return new RowStep(row, programs[index]!, passes[index]!, isOwn[index] ? make() : ofClass[index]);
-        });
-        let sums: tf.Tensor[][] = [];
-        for (let stage = 0; stage < stages; stage++) {
-          steps.forEach(({ scalars }, i) => {
-            scalars.advance(stage, (scope, place) =>
-              tf.addN((scope === "variable" ? [sums[i]!] : sums).map((own) => own[place]!)),
-            );
-          });
-          sums = steps.map((step) => step.runPass(stage));
-        }
-      });
-    return { run: run as CompiledStep["run"] };
+    this.#isOwn = programs.map(({ scalars }) => scalars.some((scalar) => scalar.kind === "norm" && scalar.scope === "variable"));
   }
 
-  /** Reads everything without blocking. TensorFlow.js keeps what it has read until the next step, so that reading it again need not wait. */
-  async download(): Promise<void> {
-    await Promise.all(this.#rows.flatMap((row) => row.tensors.map((tensor) => tensor.data())));
+  begin(rows: readonly DeviceRow[], count: number, parameters: StepParameters): void {
+    tf.engine().startScope();
+    // One for all variables of a class, unless they depend on a variable's own norm.
+    const ofClass: (Scalars | undefined)[] = [];
+    this.#steps = rows.slice(0, count).map((row) => {
+      const { class: place } = row.request;
+      const program = this.#programs[place]!;
+      const make = () => new Scalars(program, this.#classes[place]!, parameters);
+      ofClass[place] ??= make();
+      return new RowStep(row, program, this.#evaluations[place]!, this.#isOwn[place] ? make() : ofClass[place]);
+    });
   }
 
-  /** Nothing moves here. */
-  refresh(): void {}
+  runPass(pass: number): void {
+    this.#sums = this.#steps.map((step) => step.runPass(pass));
+  }
 
-  dispose(): void {
-    for (const row of this.#rows.splice(0)) row.dispose();
+  joinSums(pass: number): void {
+    const all = this.#sums;
+    this.#steps.forEach(({ scalars }, i) => {
+      scalars.advance(pass + 1, (scope, place) => tf.addN((scope === "variable" ? [all[i]!] : all).map((own) => own[place]!)));
+    });
+  }
+
+  end(): void {
+    this.#steps = [];
+    this.#sums = [];
+    tf.engine().endScope();
   }
 }
 
+const tensorOf = (gradient: Gradient): tf.Tensor | null => {
+  const buffer = gradient && "buffer" in gradient ? gradient.buffer : null;
+  return buffer instanceof tf.Tensor ? buffer : null;
+};
+
 class DeviceRow implements Row {
-  /** Stands for `variable.gradientTensor`. */
   gradient: Gradient = null;
+  readonly variable: TensorVariable;
   readonly #tensors = new Map<string, tf.Tensor>();
-  /** Copies that were asked for, and may have been written to since. */
-  readonly #copies = new Map<string, Float32Array>();
+  /** What was written since the last step, and is not on the GPU yet. */
+  readonly #written = new Map<string, Float32Array>();
 
   constructor(
     readonly request: RowRequest,
     readonly index: number,
-  ) {}
-
-  get variable(): TensorVariable {
-    return this.request.foreign as TensorVariable;
+  ) {
+    const { foreign } = request;
+    if (!(foreign instanceof TensorVariable))
+      throw new BackendError("TensorFlow.js' GPU trains tf.Variables", `${request.variable}`, "Pass tf.Variables.");
+    this.variable = foreign;
   }
 
-  /** Its value and its state, as far as there is any. */
-  get tensors(): tf.Tensor[] {
-    const { tensor } = this.variable;
-    return [...(tensor.isDisposed ? [] : [tensor]), ...this.#tensors.values()];
+  async read(name: string, begin: number, into: Values): Promise<void> {
+    if (name === "w") return this.variable.readInto(begin, into);
+    const values = this.#written.get(name) ?? (await this.#tensors.get(name)?.data());
+    if (values) into.set(values.subarray(begin, begin + into.length));
+    else into.fill(0);
   }
 
-  /** A copy, read from the GPU. What is written to it counts from the next step on, for which a new copy must be asked. */
-  array(name: string): Values {
-    let copy = this.#copies.get(name);
-    if (!copy) {
-      const tensor = this.#tensors.get(name);
-      copy = tensor ? new Float32Array(tensor.dataSync()) : new Float32Array(this.request.length);
-      this.#copies.set(name, copy);
-    }
-    return copy;
+  async write(name: string, begin: number, values: Values): Promise<void> {
+    if (name === "w") return this.variable.writeFrom(begin, values);
+    const { length } = this.variable;
+    const whole = values.length === length ? undefined : (this.#written.get(name) ?? this.#tensors.get(name)?.dataSync());
+    const written = whole ? new Float32Array(whole) : new Float32Array(length);
+    written.set(values, begin);
+    this.#written.set(name, written);
   }
 
   /** The value of one of the arrays before the step. */
   load(name: string): tf.Tensor {
-    const { tensor, gradientTensor } = this.variable;
+    const { tensor } = this.variable;
     if (name === "w") return tensor.isDisposed ? tf.zeros(tensor.shape) : tensor;
-    if (name === "g") return (this.gradient && gradientTensor) ?? tf.zeros(tensor.shape);
-    const copy = this.#copies.get(name);
-    if (copy) this.store(name, tf.tensor(copy, tensor.shape));
+    if (name === "g") return tensorOf(this.gradient) ?? tf.zeros(tensor.shape);
+    const written = this.#written.get(name);
+    if (written) this.store(name, tf.tensor(written, tensor.shape));
     if (!this.#tensors.has(name)) this.store(name, tf.zeros(tensor.shape));
     return this.#tensors.get(name)!;
   }
@@ -146,15 +175,16 @@ class DeviceRow implements Row {
   store(name: string, value: tf.Tensor): void {
     if (name === "w") this.variable.assign(value);
     else {
-      this.#copies.delete(name);
+      this.#written.delete(name);
       this.#tensors.get(name)?.dispose();
       this.#tensors.set(name, tf.keep(value));
     }
   }
 
-  dispose(): void {
+  free(): void {
     tf.dispose([...this.#tensors.values()]);
     this.#tensors.clear();
+    this.#written.clear();
   }
 }
 

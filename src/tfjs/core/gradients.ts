@@ -1,9 +1,8 @@
 /** Gradients as TensorFlow.js gives them: tensors, by the names of their variables. */
 
 import * as tf from "@tensorflow/tfjs-core";
-import type { Gradient } from "../../backends/backend.js";
+import type { Described, Gradient } from "../../backends/backend.js";
 import { ShapeError, show } from "../../errors.js";
-import type { GradientAndVariable } from "../../optimizer/gradients.js";
 import { elementsOf } from "./elements.js";
 import type { TensorVariable } from "./variable.js";
 
@@ -25,8 +24,9 @@ export const registered = (name: string): tf.Variable => {
   );
 };
 
-const assertFits = (variable: TensorVariable, tensor: tf.Tensor): void => {
-  if (!tf.util.arraysEqual(tensor.shape, variable.tensor.shape))
+/** @throws ShapeError unless the gradient has the variable's shape. */
+export const assertFits = (variable: Described, tensor: tf.Tensor): void => {
+  if (!tf.util.arraysEqual(tensor.shape, [...variable.shape]))
     throw new ShapeError(
       `The gradient of variable ${show(variable.name)} must have its shape, [${variable.shape}]. Received: a tensor of shape [${tensor.shape}]. Reshape it, or sum what was broadcast.`,
     );
@@ -38,17 +38,3 @@ export const gradientFor = (variable: TensorVariable, tensor: tf.Tensor | null |
   assertFits(variable, tensor);
   return elementsOf(tensor) as Gradient;
 };
-
-/** Gradients that stay where they are. The core is given an array of the right length for each, which nobody reads: one memory serves all. */
-export function* pairsOnDevice(
-  named: readonly NamedGradient[],
-  variables: readonly TensorVariable[],
-): Iterable<GradientAndVariable> {
-  const memory = new ArrayBuffer(4 * Math.max(0, ...variables.map(({ length }) => length)));
-  for (const [i, variable] of variables.entries()) {
-    const { tensor } = named[i]!;
-    if (tensor) assertFits(variable, tensor);
-    variable.gradientTensor = tensor ?? null;
-    yield [tensor ? new Float32Array(memory, 0, variable.length) : null, variable];
-  }
-}

@@ -1,8 +1,9 @@
 /** Our compiled step in the memory of TensorFlow.js' wasm backend: gradients are read where they lie, and values are copied once inside it. */
 
 import * as tf from "@tensorflow/tfjs-core";
-import type { CompiledStep, OnProgress, Row, RowClass, RowRequest, StepParameters } from "../../backends/backend.js";
-import type { CpuRow, Engine, Memory, Pointer, Segment, SegmentRunner } from "../../backends/cpu/memory.js";
+import type { NearRow, NearStep, OnProgress, RowClass, RowRequest, StepParameters } from "../../backends/backend.js";
+import type { Pointer } from "../../backends/cpu/layout.js";
+import type { CpuRow, Engine, Memory, Segment, SegmentRunner } from "../../backends/cpu/memory.js";
 import { CpuBackend } from "../../backends/cpu/step.js";
 import { compileModule } from "../../backends/wasm/compiler.js";
 import { type RunJobs, runAlone, WasmBackend } from "../../backends/wasm/wasm.js";
@@ -23,7 +24,6 @@ const ALIGNMENT = 64;
 
 export class HeapBackend extends CpuBackend {
   readonly #heap: HeapEngine;
-  readonly #segments = new Set<Segment>();
 
   private constructor(heap: HeapEngine) {
     super(heap);
@@ -37,39 +37,74 @@ export class HeapBackend extends CpuBackend {
     return module && memory && WasmBackend.refusal() === null ? new HeapBackend(new HeapEngine(module, memory)) : null;
   }
 
-  override place(requests: readonly RowRequest[], programs: readonly Program[], firstIndex: number, told?: OnProgress): Row[] {
-    const rows = super.place(requests, programs, firstIndex, told) as CpuRow[];
-    for (const { segment } of rows) this.#segments.add(segment);
+  override place(
+    requests: readonly RowRequest[],
+    programs: readonly Program[],
+    firstIndex: number,
+    told?: OnProgress,
+  ): NearRow[] {
+    const rows = super.place(requests, programs, firstIndex, told);
     // Making room may have moved the heap.
-    this.refresh();
     for (const { foreign } of requests) if (foreign instanceof TensorVariable) foreign.locate();
     return rows;
   }
 
-  /** Finds the state anew after TensorFlow.js' heap has grown. */
-  refresh(): void {
-    const { buffer } = this.#heap.memory;
-    for (const segment of this.#segments) if (segment.words.buffer !== buffer) segment.refresh();
+  override compile(programs: readonly Program[], classes: readonly RowClass[]): NearStep {
+    return new HeapStep(super.compile(programs, classes), this.#heap.memory, programs);
   }
+}
 
-  override compile(programs: readonly Program[], classes: readonly RowClass[]): CompiledStep {
-    const step = super.compile(programs, classes);
-    const writes = programs.map(({ buffers, passes }) =>
+/** A step over values and gradients that lie in the heap. */
+class HeapStep implements NearStep {
+  readonly passes: number;
+  readonly #step: NearStep;
+  readonly #memory: WebAssembly.Memory;
+  readonly #writesW: readonly boolean[];
+  #rows: readonly CpuRow[] = [];
+  #count = 0;
+
+  constructor(step: NearStep, memory: WebAssembly.Memory, programs: readonly Program[]) {
+    this.passes = step.passes;
+    this.#step = step;
+    this.#memory = memory;
+    this.#writesW = programs.map(({ buffers, passes }) =>
       passes.some(({ stores }) => stores.some(({ buffer }) => buffers[buffer] === "w")),
     );
-    const run = (rows: readonly CpuRow[], count: number, parameters: StepParameters): void => {
-      this.refresh();
-      const { buffer } = this.#heap.memory;
-      for (let i = 0; i < count; i++) lieIn(rows[i]!, buffer);
-      step.run(rows, count, parameters);
-      for (let i = 0; i < count; i++) if (writes[rows[i]!.request.class]) rows[i]!.request.foreign?.target();
-    };
-    return { run: run as CompiledStep["run"] };
   }
 
-  override dispose(): void {
-    this.#segments.clear();
-    this.#heap.dispose();
+  begin(rows: readonly CpuRow[], count: number, parameters: StepParameters): void {
+    const { buffer } = this.#memory;
+    for (let i = 0; i < count; i++) {
+      const { segment } = rows[i]!;
+      if (segment.buffer !== buffer) segment.refresh(); // the heap has grown
+      lieIn(rows[i]!, buffer);
+    }
+    this.#step.begin(rows, count, parameters);
+    this.#rows = rows;
+    this.#count = count;
+  }
+
+  runPass(pass: number): void {
+    this.#step.runPass(pass);
+  }
+
+  joinSums(pass: number, blocks?: readonly Float64Array[]): void {
+    this.#step.joinSums(pass, blocks);
+  }
+
+  blockSums(pass: number): Float64Array[] {
+    return this.#step.blockSums(pass);
+  }
+
+  /** What was written where it lies counts as written. */
+  end(): void {
+    this.#step.end();
+    for (let i = 0; i < this.#count; i++) {
+      const { class: place, foreign } = this.#rows[i]!.request;
+      if (this.#writesW[place]) foreign?.target();
+    }
+    this.#rows = [];
+    this.#count = 0;
   }
 }
 
@@ -89,7 +124,7 @@ class HeapEngine implements Engine {
   readonly threads = 1;
   readonly threadsFor = () => 1;
   readonly maxBytes = 2 ** 31;
-  readonly #allocated: Pointer[] = [];
+  readonly #allocated = new Map<Memory, Pointer>();
 
   constructor(
     readonly module: HeapModule,
@@ -104,15 +139,16 @@ class HeapEngine implements Engine {
         `There is no memory for the optimizer's state. Asked for: ${bytes} bytes of TensorFlow.js' wasm heap. ` +
           'Free tensors, or pass backend: "wasm" for a memory of the optimizer\'s own.',
       );
-    this.#allocated.push(pointer);
     const base = Math.ceil(pointer / ALIGNMENT) * ALIGNMENT;
     new Uint8Array(memory.buffer, base, bytes).fill(0);
-    return {
+    const allocated = {
       base,
       get buffer() {
         return memory.buffer;
       },
     };
+    this.#allocated.set(allocated, pointer);
+    return allocated;
   }
 
   compile(programs: readonly Program[]): (segment: Segment) => SegmentRunner {
@@ -122,7 +158,13 @@ class HeapEngine implements Engine {
     return (segment) => runAlone(segment, run as RunJobs);
   }
 
+  release({ memory }: Segment): void {
+    this.module._free(this.#allocated.get(memory)!);
+    this.#allocated.delete(memory);
+  }
+
   dispose(): void {
-    for (const pointer of this.#allocated.splice(0)) this.module._free(pointer);
+    for (const pointer of this.#allocated.values()) this.module._free(pointer);
+    this.#allocated.clear();
   }
 }

@@ -4,14 +4,15 @@ import * as tf from "@tensorflow/tfjs-core";
 import { OptionError } from "../../errors.js";
 import { type Config, optionsFromConfig } from "../../optimizer/configuration.js";
 import type { GradientAndVariable } from "../../optimizer/gradients.js";
-import type { Optimizer } from "../../optimizer/optimizer.js";
+import { internalsOf, type Optimizer } from "../../optimizer/optimizer.js";
 import type { OptimizerOptions } from "../../optimizer/options.js";
+import { entriesOf } from "../../optimizer/state.js";
 import type { UpdateRule } from "../../rule/update-rule.js";
 import { LearningRateSchedule } from "../../schedules/schedule.js";
 import type { Variable } from "../../variable.js";
 import { fromTensorFlow, toTensorFlow } from "./config.js";
 import { DeviceBackend } from "./device.js";
-import { gradientFor, type NamedGradient, type NamedGradients, pairsOnDevice, registered } from "./gradients.js";
+import { gradientFor, type NamedGradient, type NamedGradients, registered } from "./gradients.js";
 import { HeapBackend } from "./heap.js";
 import { plainLearningRate, plainOptions, type TensorOptions, type TrainableTensor } from "./options.js";
 import { TensorVariable } from "./variable.js";
@@ -81,17 +82,23 @@ export class TensorOptimizer extends tf.Optimizer {
   }
 
   #pairs(named: readonly NamedGradient[], variables: readonly TensorVariable[]): Iterable<GradientAndVariable> {
-    return this.#near instanceof DeviceBackend ? pairsOnDevice(named, variables) : this.#pairsInMemory(named, variables);
+    if (!(this.#near instanceof DeviceBackend)) return this.#pairsInMemory(named, variables);
+    return named.map(({ tensor }, i) => [tensor ? { buffer: tensor } : null, variables[i]!]);
   }
 
   /** The core asks for these after it has called a learning rate that is a function, which may move TensorFlow.js' heap. */
   *#pairsInMemory(named: readonly NamedGradient[], variables: readonly TensorVariable[]): Iterable<GradientAndVariable> {
     const accumulates = this.#core.settings.gradientAccumulationSteps !== null;
-    for (let i = 0; i < named.length; i++) if (named[i]!.tensor && !accumulates) variables[i]!.renew();
-    // All of them: one that has no gradient now may have accumulated some.
-    if (accumulates) for (const variable of this.#trained) variable.renew();
-    for (const variable of this.#trained) variable.locate();
+    // All of them where some that have no gradient now may have accumulated some.
+    this.#find(accumulates ? this.#trained : variables.filter((_, i) => named[i]!.tensor));
     for (let i = 0; i < named.length; i++) yield [gradientFor(variables[i]!, named[i]!.tensor), variables[i]!];
+  }
+
+  /** Finds the elements of all variables, where they are in memory; those of `written` are about to be written. */
+  #find(written: readonly TensorVariable[]): void {
+    if (this.#near instanceof DeviceBackend) return;
+    for (const variable of written) variable.renew();
+    for (const variable of this.#trained) variable.locate();
   }
 
   /** Makes the state of these variables. Happens by itself when a variable gets its first gradient, and for a model when `fit` begins.
@@ -105,31 +112,29 @@ export class TensorOptimizer extends tf.Optimizer {
     const fresh = variables.filter((variable) => variable.owner === null);
     if (fresh.length === 0) return;
     const savedNames = this.#saved?.match(fresh, this.#arrays());
-    for (const variable of fresh) variable.locate();
+    if (!(this.#near instanceof DeviceBackend)) for (const variable of fresh) variable.locate();
     this.#core.extend(fresh);
     this.#trained.push(...fresh);
     if (savedNames) this.#restore(fresh, savedNames);
   }
 
-  /** The arrays that the core keeps for each variable. */
+  /** What the core keeps for each variable. */
   #arrays(): string[] {
-    const { useEma, gradientAccumulationSteps } = this.#core.settings;
-    const { slots } = (this.constructor as typeof TensorOptimizer).core.rule;
-    return [...(useEma ? ["average"] : []), ...(gradientAccumulationSteps === null ? [] : ["accumulator"]), ...slots];
+    return internalsOf(this.#core).state.arrays.map(({ name }) => name);
   }
 
   #restore(variables: readonly TensorVariable[], savedNames: readonly string[]): void {
     const saved = this.#saved!;
-    this.#near?.refresh();
-    const state = this.#core.variables;
-    const values = saved.take(
-      savedNames,
-      variables.map(({ name }) => name),
-      state,
-      this.#core.settings.name,
-    );
-    if (variables.length === this.#trained.length) values[0] = BigInt64Array.of(BigInt(saved.calls));
-    this.#core.loadOwnVariables(Object.fromEntries(values.map((value, i) => [`${i}`, value])));
+    const { state, restore } = internalsOf(this.#core);
+    const chosen = new Map(variables.map((variable, i) => [variable as Variable, savedNames[i]!]));
+    const entries = entriesOf(state).filter(({ variable }) => chosen.has(variable));
+    restore({
+      calls: variables.length === this.#trained.length ? saved.calls : state.calls,
+      learningRate: null,
+      accumulating: null,
+      arrays: new Map(entries.map((entry) => [entry, saved.array(chosen.get(entry.variable)!, entry.name)])),
+    });
+    saved.forget(savedNames);
     if (saved.isSpent) this.#saved = null;
   }
 
@@ -195,15 +200,19 @@ export class TensorOptimizer extends tf.Optimizer {
     this.#core.excludeFromWeightDecay({ variables: variables.map((variable) => this.#variableOf(variable)), names });
   }
 
-  /** Reads variables and state from a GPU without blocking the thread, for a call of finalizeVariableValues or swapAverages right after this. On
-   *  cpu and wasm, nothing. */
+  /** Reads the state from a GPU. On cpu and wasm, nothing. */
   async download(): Promise<void> {
-    if (this.#near instanceof DeviceBackend) await this.#near.download();
+    await this.#core.download();
   }
 
-  /** Writes the moving averages into the variables: the end of a training with useEma. Without useEma, nothing. */
-  finalizeVariableValues(): void {
-    if (this.useEma) this.#rewrite(() => this.#core.finalizeVariableValues());
+  /** Writes the moving averages into the variables: the end of a training with useEma. Without useEma, nothing.
+   *  `variables`: only into these, as far as they are trained; default all. */
+  finalizeVariableValues(variables?: Iterable<TrainableTensor>): void {
+    if (!this.useEma) return;
+    const chosen =
+      variables && [...variables].map((variable) => this.#variableOf(variable)).filter(({ owner }) => owner !== null);
+    this.#rewrite(() => this.#core.finalizeVariableValues(chosen));
+    for (const variable of chosen ?? this.#trained) variable.constrainTensor();
   }
 
   /** Exchanges the variables with their moving averages, for validation; call it again to go back. No step can be made in between.
@@ -213,39 +222,22 @@ export class TensorOptimizer extends tf.Optimizer {
   }
 
   #rewrite(write: () => void): void {
-    this.#makeWritable(this.#trained);
+    this.#find(this.#trained);
     write();
     for (const variable of this.#trained) variable.settle();
   }
 
-  #makeWritable(variables: Iterable<TensorVariable>): void {
-    for (const variable of variables) variable.renew();
-    this.#near?.refresh();
-    for (const variable of variables) {
-      variable.locate();
-      variable.makeWritable();
-    }
-  }
-
   /** @internal Lends a checkpoint what it knows: the core's optimizer, and these weights (trained or not) as the core's variables. Until `use` is
-   *  done, no step may be made and no tensor assigned to. "to load": what it writes to them is then in the tensors. */
+   *  done, no tensor may be assigned to; what was written to the variables is then in the tensors. */
   async lend<Result>(
     weights: readonly TrainableTensor[],
-    purpose: "to save" | "to load",
     use: (optimizer: Optimizer<never>, variables: readonly Variable[]) => Promise<Result>,
   ): Promise<Result> {
     const variables = weights.map((weight) => this.#variableOf(weight));
-    const all = new Set([...this.#trained, ...variables]);
-    await this.download();
-    if (purpose === "to load") this.#makeWritable(all);
-    else {
-      this.#near?.refresh();
-      for (const variable of all) variable.locate();
-    }
     try {
       return await use(this.#core, variables);
     } finally {
-      if (purpose === "to load") for (const variable of all) variable.settle();
+      for (const variable of new Set([...this.#trained, ...variables])) variable.settle();
     }
   }
 
@@ -286,9 +278,9 @@ export class TensorOptimizer extends tf.Optimizer {
   /** The state as TensorFlow.js saves it with a model. The tensors are this optimizer's: it frees them at the next call and in `dispose`. */
   override async getWeights(): Promise<NamedTensor[]> {
     tf.dispose(this.#handedOut.map(({ tensor }) => tensor));
+    this.#handedOut = [];
     await this.download();
-    this.#near?.refresh();
-    this.#handedOut = toWeights(this.#core.variables, this.#core.settings.name, this.#saved);
+    this.#handedOut = toWeights(internalsOf(this.#core).state, this.#saved);
     return this.#handedOut;
   }
 

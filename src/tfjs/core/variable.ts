@@ -2,6 +2,7 @@
 
 import * as tf from "@tensorflow/tfjs-core";
 import type { Values } from "../../backends/backend.js";
+import { ShapeError, show } from "../../errors.js";
 import { Variable } from "../../variable.js";
 import { elementsOf, renewInHeap } from "./elements.js";
 
@@ -12,8 +13,7 @@ export interface TensorConstraint {
 
 export class TensorVariable extends Variable {
   tensorConstraint: TensorConstraint | null = null;
-  /** The gradient of the running step, where that is made of TensorFlow.js' operations. */
-  gradientTensor: tf.Tensor | null = null;
+  #located = false;
   #renewed = false;
   #inPlace = false;
   #written = false;
@@ -22,9 +22,32 @@ export class TensorVariable extends Variable {
 
   /** @throws ShapeError unless `tensor` is float32. */
   constructor(readonly tensor: tf.Variable) {
-    super(elementsOf(tensor) as Values, { shape: tensor.shape, name: tensor.name, adopt: false });
+    super(stand(tensor), { shape: tensor.shape, name: tensor.name, adopt: false });
   }
 
+  /** @internal On a GPU, nothing. */
+  override get visible(): Values | undefined {
+    return this.#located ? super.visible : undefined;
+  }
+
+  /** @internal */
+  override async readInto(begin: number, into: Values): Promise<void> {
+    const values = this.#fresh ?? (this.tensor.isDisposed ? new Float32Array(this.length) : await this.tensor.data());
+    into.set(values.subarray(begin, begin + into.length));
+  }
+
+  /** @internal The tensor takes what was written when it is settled. */
+  override async writeFrom(begin: number, values: Values): Promise<void> {
+    if (!this.#fresh) {
+      const { length, tensor } = this;
+      this.#fresh =
+        values.length === length || tensor.isDisposed ? new Float32Array(length) : new Float32Array(tensor.dataSync());
+    }
+    this.#written = true;
+    this.#fresh.set(values, begin);
+  }
+
+  /** @internal */
   override get isConstrained(): boolean {
     return this.tensorConstraint !== null;
   }
@@ -39,6 +62,7 @@ export class TensorVariable extends Variable {
   locate(): void {
     const { tensor } = this;
     this.relocate(tensor.isDisposed ? new Float32Array(this.length) : (elementsOf(tensor) as Values));
+    this.#located = true;
     this.#inPlace = tensor.isDisposed || this.#renewed;
     this.#renewed = false;
     this.#fresh = null;
@@ -50,19 +74,12 @@ export class TensorVariable extends Variable {
     return this.#inPlace;
   }
 
+  /** @internal */
   override target(): Values {
     this.#written = true;
     if (this.#inPlace) return this.value;
     this.#fresh ??= new Float32Array(this.length);
     return this.#fresh;
-  }
-
-  /** Makes `value` an array that may be written. */
-  makeWritable(): void {
-    this.#written = true;
-    if (this.#inPlace) return;
-    this.#fresh = new Float32Array(this.value);
-    this.relocate(this.#fresh);
   }
 
   /** Takes the new value from a tensor, which stays the caller's. What is still written to a tensor that was disposed goes nowhere. */
@@ -73,13 +90,13 @@ export class TensorVariable extends Variable {
 
   /** Gives the tensor what was written to an array of its own. Returns whether anything was written. */
   settle(): boolean {
-    if (this.#fresh) {
+    if (this.#fresh && !this.tensor.isDisposed) {
       const value = tf.tensor(this.#fresh, this.tensor.shape);
       this.tensor.assign(value);
       value.dispose();
       this.relocate(this.#fresh);
-      this.#fresh = null;
     }
+    this.#fresh = null;
     const written = this.#written;
     this.#written = false;
     return written;
@@ -90,3 +107,10 @@ export class TensorVariable extends Variable {
     if (tensorConstraint && !tensor.isDisposed) tf.tidy(() => tensor.assign(tensorConstraint.apply(tensor)));
   }
 }
+
+/** Something of the right length, until the elements are located: on a GPU they never are.
+ *  @throws ShapeError unless the tensor is float32. */
+const stand = ({ dtype, size, name }: tf.Variable): Values => {
+  if (dtype === "float32") return new Float32Array(size);
+  throw new ShapeError(`A tf.Variable that is trained is float32. Received: ${show(name)}, which is ${dtype}. Cast it.`);
+};

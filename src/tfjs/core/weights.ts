@@ -2,9 +2,8 @@
  *  as "variable/array", in the core's order. */
 
 import * as tf from "@tensorflow/tfjs-core";
-import type { Values } from "../../backends/backend.js";
 import { CheckpointError, show } from "../../errors.js";
-import type { StateVariable } from "../../optimizer/state.js";
+import { entriesOf, type OptimizerState } from "../../optimizer/state.js";
 
 /** A part of the saved state. */
 export interface NamedTensor {
@@ -20,22 +19,14 @@ export interface Slotted {
 
 const ITERATIONS = "iter";
 
-/** The core calls an array "optimizer/array/variable". */
-const splitName = (name: string, optimizer: string): { array: string; variable: string } => {
-  const rest = name.slice(optimizer.length + 1);
-  const slash = rest.indexOf("/");
-  return { array: rest.slice(0, slash), variable: rest.slice(slash + 1) };
-};
-
 /** Copies of the state, which the caller frees. `waiting` is state that no variable has taken yet. */
-export const toWeights = (state: readonly StateVariable[], optimizer: string, waiting: SavedWeights | null): NamedTensor[] => {
-  const [iteration, ...arrays] = state;
-  const calls = waiting && arrays.length === 0 ? waiting.calls : Number(iteration!.value[0]);
+export const toWeights = (state: OptimizerState, waiting: SavedWeights | null): NamedTensor[] => {
+  const calls = waiting && state.trained.length === 0 ? waiting.calls : state.calls;
   return [
     { name: ITERATIONS, tensor: tf.scalar(calls, "int32") },
-    ...arrays.map(({ name, shape, value }) => {
-      const { array, variable } = splitName(name, optimizer);
-      return { name: `${variable}/${array}`, tensor: tf.tensor(new Float32Array(value as Values), [...shape]) };
+    ...entriesOf(state).map((entry) => {
+      const { name, shape } = entry.variable;
+      return { name: `${name}/${entry.name}`, tensor: tf.tensor(new Float32Array(entry.view()), [...shape]) };
     }),
     ...(waiting ? waiting.toWeights() : []),
   ];
@@ -96,21 +87,14 @@ export class SavedWeights {
     return names;
   }
 
-  /** Writes what was saved under `names` over `state`, the core's arrays, and forgets it. `variables` are the names there. */
-  take(
-    names: readonly string[],
-    variables: readonly string[],
-    state: readonly StateVariable[],
-    optimizer: string,
-  ): StateVariable["value"][] {
-    const savedName = new Map(variables.map((variable, i) => [variable, names[i]!]));
-    const values = state.map(({ name, value }, i) => {
-      if (i === 0) return value;
-      const { array, variable } = splitName(name, optimizer);
-      return this.#variables.get(savedName.get(variable) ?? "")?.arrays.get(array) ?? value;
-    });
+  /** What was saved for a variable. */
+  array(variable: string, name: string): Float32Array {
+    return this.#variables.get(variable)!.arrays.get(name)!;
+  }
+
+  /** The variables of these names have taken their state. */
+  forget(names: readonly string[]): void {
     for (const name of names) this.#variables.delete(name);
-    return values;
   }
 
   toWeights(): NamedTensor[] {

@@ -1,0 +1,69 @@
+/** What a gradient in main memory must be like. */
+
+import { ShapeError, show } from "../../errors.js";
+import { ARRAYS } from "../../rule/program.js";
+import { IndexedSlices } from "../../variable.js";
+import type { Described, Gradient, Values } from "../backend.js";
+import type { CpuRow } from "./memory.js";
+
+/** @throws ShapeError unless `gradient` has the variable's dtype and length, or names rows of it. */
+export const checkGradient = (gradient: unknown, variable: Described): void => {
+  const Wanted = ARRAYS[variable.dtype];
+  if (gradient instanceof IndexedSlices) gradient.assertFits(variable);
+  else if (!(gradient instanceof Wanted && gradient.length === variable.length))
+    throw new ShapeError(
+      `The gradient of ${variable} must be a ${Wanted.name} of length ${variable.length}, IndexedSlices or null`,
+      show(gradient),
+      "Pass one value per element, in the variable's dtype.",
+    );
+};
+
+/** The array that a gradient's numbers are in. */
+const elementsOf = (gradient: Exclude<Gradient, null>): Values =>
+  ArrayBuffer.isView(gradient) ? gradient : (gradient as IndexedSlices).values;
+
+/** A step must not write where it still reads a gradient: variables are updated one after the other.
+ *  @throws ShapeError where a gradient lies in the value or the state of a variable of the same call. */
+export const refuseOverlaps = (rows: readonly CpuRow[], count: number): void => {
+  const { segment } = rows[0]!;
+  let isOneMemory = true;
+  let hasGuests = false;
+  for (let i = 0; i < count; i++) {
+    const row = rows[i]!;
+    isOneMemory &&= row.segment === segment && row.request.foreign === null;
+    hasGuests ||= row.gradient !== null && row.gradient !== row.ownGradient;
+  }
+  if (!hasGuests) return;
+  const written = isOneMemory ? null : buffersWritten(rows, count);
+  for (let i = 0; i < count; i++) {
+    const { gradient, ownGradient } = rows[i]!;
+    if (gradient === null || gradient === ownGradient) continue;
+    const elements = elementsOf(gradient);
+    if (written) for (const row of written.get(elements.buffer) ?? []) refuseOverlap(elements, row, rows[i]!);
+    else if (elements.buffer === segment.buffer) for (let k = 0; k < count; k++) refuseOverlap(elements, rows[k]!, rows[i]!);
+  }
+};
+
+/** By memory, the rows that a step writes to there. */
+const buffersWritten = (rows: readonly CpuRow[], count: number): Map<ArrayBufferLike, CpuRow[]> => {
+  const written = new Map<ArrayBufferLike, CpuRow[]>();
+  for (let i = 0; i < count; i++) {
+    const row = rows[i]!;
+    for (const buffer of new Set([row.segment.buffer, row.view("w").buffer])) {
+      const known = written.get(buffer);
+      if (known) known.push(row);
+      else written.set(buffer, [row]);
+    }
+  }
+  return written;
+};
+
+const refuseOverlap = (elements: Values, row: CpuRow, of: CpuRow): void => {
+  const name = row.writtenArrayAt(elements);
+  if (name === null) return;
+  throw new ShapeError(
+    `The gradient of ${of.request.variable} must not lie where the same step writes`,
+    `${show(elements)} in ${name === "w" ? "the value" : `the state (${name})`} of ${row.request.variable}`,
+    "Pass a copy: gradient.slice().",
+  );
+};

@@ -1,0 +1,106 @@
+/** Where things lie in a segment: its tables, then each variable's arrays. Numbers only. */
+
+import { BLOCK, LANES, type Program } from "../../rule/program.js";
+import type { RowRequest } from "../backend.js";
+
+/** Bytes from the start of an address space; below 2^32. */
+export type Pointer = number;
+
+/** A job tells a pass where to work. Its words (32 bits each), followed by one pointer per array of the program: */
+export const JOB = { function: 0, length: 1, constants: 2, sums: 3, arrays: 4 } as const;
+/** Jobs that a segment has room for: one for each variable, so that a pass is one dispatch, and some to cut large variables into. The most is what
+ *  threads can deal out at once: half of what fits 16 bits, because threads that claim in vain count on (wasm/claims.ts). */
+const LEAST_JOBS = 1024;
+const MOST_JOBS = 0x7fff;
+/** A scalar stands ready for vector loads: repeated over 16 bytes. */
+export const UNIFORM_BYTES = 16;
+/** Foreign arrays pass through memory in chunks of this many elements: large enough to amortise a call, small enough for the cache. */
+export const CHUNK = 4 * BLOCK;
+const MOST_SLOTS = 16;
+export const MAX_THREADS = 256;
+/** Arrays begin on cache lines. */
+const ALIGNMENT = 64;
+
+export const namesOf = (request: RowRequest): string[] => ["w", "g", ...request.state];
+export const bytesPerElement = ({ variable }: RowRequest): 4 | 8 => (variable.dtype === "float32" ? 4 : 8);
+export const lengthOf = ({ range }: RowRequest): number => range.end - range.begin;
+
+/** Where a variable's arrays, its scalars and the sums of its blocks lie. */
+export interface RowPlaces {
+  readonly pointers: Pointer[];
+  readonly constants: Pointer;
+  readonly sums: Pointer;
+}
+
+/** Sizes that the tables of a segment need, from the fullest programs that will run on it. */
+export interface TableSizes {
+  readonly classes: number;
+  readonly uniforms: number;
+  readonly sums: number;
+  readonly arrays: number;
+  /** Norms per variable make some scalars differ from row to row. */
+  readonly constantsPerRow: boolean;
+}
+
+export const tableSizes = (programs: readonly Program[]): TableSizes => ({
+  classes: programs.length,
+  uniforms: Math.max(...programs.map((program) => program.uniforms.length)),
+  sums: Math.max(0, ...programs.flatMap((program) => program.passes.map((pass) => pass.sums.length))),
+  arrays: Math.max(...programs.map((program) => program.buffers.length)),
+  constantsPerRow: programs.some(hasVariableNorm),
+});
+
+export const hasVariableNorm = (program: Program): boolean =>
+  program.scalars.some((scalar) => scalar.kind === "norm" && scalar.scope === "variable");
+
+/** Of one array: "w" and "g" are whole, the others of the row's range. */
+const elementsIn = (request: RowRequest, name: string): number =>
+  name === "w" || name === "g" ? request.variable.length : lengthOf(request);
+
+/** Of all the arrays. */
+const arrayBytes = (request: RowRequest): number =>
+  namesOf(request).reduce((sum, name) => sum + elementsIn(request, name) * bytesPerElement(request), 0);
+
+/** Slots for staging: one is enough for one thread; threads that share a step want several, half of them to work on while the others are
+ *  filled. They take a sixteenth of what the variables do, at most. */
+const slotsFor = (requests: readonly RowRequest[], slotBytes: number): number => {
+  const bytes = requests.reduce((sum, request) => sum + arrayBytes(request), 0);
+  return Math.min(MOST_SLOTS, Math.max(1, Math.floor(bytes / 16 / slotBytes)));
+};
+
+/** The plan of a segment that begins at `base`: first the tables, then the variables one after the other. */
+export const layOut = (requests: readonly RowRequest[], sizes: TableSizes, base: Pointer) => {
+  let end = base;
+  const take = (bytes: number): Pointer => {
+    const pointer = end;
+    end += Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
+    return pointer;
+  };
+  const jobBytes = (JOB.arrays + sizes.arrays) * 4;
+  const capacity = Math.min(MOST_JOBS, Math.max(LEAST_JOBS, requests.length));
+  const jobs = take(capacity * jobBytes);
+  const classConstants = Array.from({ length: sizes.classes }, () => take(sizes.uniforms * UNIFORM_BYTES));
+  const slotBytes = 2 * CHUNK * Math.max(...requests.map(bytesPerElement));
+  const slots = slotsFor(requests, slotBytes);
+  const staging = take(slots * slotBytes);
+  const zeros = take(BLOCK * 8);
+  const scratchBytes = sizes.sums * LANES * 8;
+  const scratch = take(scratchBytes * MAX_THREADS);
+  const rows = requests.map((request): RowPlaces => {
+    const size = bytesPerElement(request);
+    const pointers = namesOf(request).map((name) =>
+      name === "w" && request.foreign ? 0 : take(elementsIn(request, name) * size),
+    );
+    const constants = sizes.constantsPerRow ? take(sizes.uniforms * UNIFORM_BYTES) : classConstants[request.class]!;
+    return { pointers, constants, sums: take(Math.ceil(lengthOf(request) / BLOCK) * sizes.sums * 8) };
+  });
+  return { capacity, jobBytes, jobs, classConstants, staging, slotBytes, slots, zeros, scratchBytes, scratch, rows, end };
+};
+
+/** Bytes that `request` takes in a segment, and what a segment takes before its first row: upper bounds, for splitting. */
+export const rowBytes = (request: RowRequest, sizes: TableSizes): number => {
+  const sums = Math.ceil(lengthOf(request) / BLOCK) * sizes.sums * 8;
+  const tables = sizes.uniforms * UNIFORM_BYTES + (JOB.arrays + sizes.arrays) * 4;
+  return arrayBytes(request) + sums + tables + (namesOf(request).length + 2) * ALIGNMENT;
+};
+export const TABLES_BYTES = 2 ** 20 + MOST_SLOTS * 2 * CHUNK * 8;

@@ -1,0 +1,36 @@
+/** What takes its time with an optimizer: readers, who notice when they were overtaken, and loading, which holds it. */
+
+import { CheckpointError } from "../errors.js";
+import type { Lifecycle } from "./lifecycle.js";
+
+/** For a reader that takes its time. What it gets throws once something was changed, so that nobody takes old and new for one.
+ *  @throws CheckpointError, or what says why nothing can be read now. */
+export const reader = (life: Lifecycle): (() => void) => {
+  life.assert("save");
+  const { changes } = life;
+  return () => {
+    life.assert("save");
+    if (life.changes !== changes)
+      throw new CheckpointError(
+        "Variables or state were changed while they were being saved, so that the checkpoint would be of two moments",
+        `${life.changes - changes} changes (steps, swaps, values that were written or loaded)`,
+        "Await saveCheckpoint before you go on.",
+      );
+  };
+};
+
+/** Holds the optimizer while `load` writes, in pieces; nothing else may be done with it meanwhile. `load` calls what it is given before each
+ *  piece: it throws once the optimizer was disposed. Where `load` breaks off, values and state are neither old nor new. */
+export const holdFor = async (life: Lifecycle, load: (assertHeld: () => void) => Promise<void>): Promise<void> => {
+  life.begin("load");
+  life.settle("loading");
+  const assertHeld = () => life.assert("go on loading");
+  try {
+    await load(assertHeld);
+    assertHeld();
+  } catch (error) {
+    life.breakOff();
+    throw error;
+  }
+  life.settle();
+};
