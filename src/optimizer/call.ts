@@ -24,7 +24,7 @@ export class Call {
       const pair = pairs[i]!;
       const gradient = pair[0];
       const variable = pair[1];
-      const trained = trainedOf(variable, known);
+      const trained = known.get(variable) ?? trainedOf(variable, known);
       if (trained.call === number)
         throw new ShapeError(
           "Each variable can stand only once in a call of applyGradients",

@@ -24,7 +24,7 @@ export const reader = (life: Lifecycle): (() => void) => {
 export const holdFor = async (life: Lifecycle, load: (assertHeld: () => void) => Promise<void>): Promise<void> => {
   life.begin("load");
   life.settle("loading");
-  const assertHeld = () => life.assert("go on loading");
+  const assertHeld = () => life.assertLoading();
   try {
     await load(assertHeld);
     assertHeld();

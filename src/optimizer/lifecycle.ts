@@ -6,17 +6,17 @@ import { BackendError, OptionError } from "../errors.js";
 type State = "ready" | "swapped" | "loading" | "broken" | "disposed";
 
 /** What somebody wants to do. Those that change something exclude each other; who reads notices that something was changed meanwhile. */
-type Deed = "build" | "step" | "save" | "load" | "go on loading" | "swap" | "finalize" | "write";
+type Deed = "build" | "step" | "save" | "load" | "swap" | "finalize" | "write";
 
+/** What is possible besides in a state that is ready, where everything is. */
 const POSSIBLE: Readonly<Record<Deed, readonly State[]>> = {
-  build: ["ready"],
-  step: ["ready"],
-  save: ["ready"],
-  load: ["ready", "broken"],
-  "go on loading": ["loading"],
-  swap: ["ready", "swapped"],
-  finalize: ["ready", "swapped"],
-  write: ["ready"],
+  build: [],
+  step: [],
+  save: [],
+  load: ["broken"],
+  swap: ["swapped"],
+  finalize: ["swapped"],
+  write: [],
 };
 
 /** What to say of a state in which something cannot be done. */
@@ -35,6 +35,11 @@ const REFUSALS: Readonly<Record<Exclude<State, "ready">, [wrong: string, receive
   ],
 };
 
+const refuse = (state: Exclude<State, "ready">): never => {
+  const Refusal = state === "swapped" ? OptionError : BackendError;
+  throw new Refusal(...REFUSALS[state]);
+};
+
 export class Lifecycle {
   #state: State = "ready";
   /** Counts what changes values or state. */
@@ -43,9 +48,12 @@ export class Lifecycle {
   /** @throws unless this can be done now. */
   assert(deed: Deed): void {
     const state = this.#state;
-    if (POSSIBLE[deed].includes(state)) return;
-    const Refusal = state === "swapped" ? OptionError : BackendError;
-    throw new Refusal(...REFUSALS[state as "broken"]);
+    if (state !== "ready" && !POSSIBLE[deed].includes(state)) refuse(state);
+  }
+
+  /** @throws once what loads does not hold the optimizer any more: it was disposed. */
+  assertLoading(): void {
+    if (this.#state === "disposed") refuse("disposed");
   }
 
   get isSwapped(): boolean {

@@ -262,10 +262,9 @@ export class Optimizer<Hyper extends string = never> {
 
   /** Runs what changes values or state. Unless it comes to its end, they are neither old nor new: the caller settles. */
   #change(deed: "step" | "swap" | "finalize", step: CompiledStep, rows: readonly Row[]): void {
-    this.#life.assert(deed);
     step.begin(rows, rows.length, this.#parameters); // refuses what it cannot run
     this.#life.begin(deed);
-    this.#state.downloads.clear();
+    if (this.#state.downloads.size > 0) this.#state.downloads.clear();
     runPasses(step);
   }
 

@@ -9,8 +9,9 @@ import type { CpuRow } from "./memory.js";
 /** @throws ShapeError unless `gradient` has the variable's dtype and length, or names rows of it. */
 export const checkGradient = (gradient: unknown, variable: Described): void => {
   const Wanted = ARRAYS[variable.dtype];
+  if (gradient instanceof Wanted && gradient.length === variable.length) return;
   if (gradient instanceof IndexedSlices) gradient.assertFits(variable);
-  else if (!(gradient instanceof Wanted && gradient.length === variable.length))
+  else
     throw new ShapeError(
       `The gradient of ${variable} must be a ${Wanted.name} of length ${variable.length}, IndexedSlices or null`,
       show(gradient),
@@ -25,35 +26,29 @@ const elementsOf = (gradient: Exclude<Gradient, null>): Values =>
 /** A step must not write where it still reads a gradient: variables are updated one after the other.
  *  @throws ShapeError where a gradient lies in the value or the state of a variable of the same call. */
 export const refuseOverlaps = (rows: readonly CpuRow[], count: number): void => {
+  let first = 0; // whose gradient is not in the array that was made for it
+  while (first < count && rows[first]!.gradient === rows[first]!.ownGradient) first++;
+  if (first === count) return;
   const { segment } = rows[0]!;
   let isOneMemory = true;
-  let hasGuests = false;
-  for (let i = 0; i < count; i++) {
-    const row = rows[i]!;
-    isOneMemory &&= row.segment === segment && row.request.foreign === null;
-    hasGuests ||= row.gradient !== null && row.gradient !== row.ownGradient;
-  }
-  if (!hasGuests) return;
+  for (let i = 0; i < count; i++) isOneMemory &&= rows[i]!.segment === segment && rows[i]!.request.foreign === null;
   const written = isOneMemory ? null : buffersWritten(rows, count);
-  for (let i = 0; i < count; i++) {
+  for (let i = first; i < count; i++) {
     const { gradient, ownGradient } = rows[i]!;
     if (gradient === null || gradient === ownGradient) continue;
     const elements = elementsOf(gradient);
-    if (written) for (const row of written.get(elements.buffer) ?? []) refuseOverlap(elements, row, rows[i]!);
-    else if (elements.buffer === segment.buffer) for (let k = 0; k < count; k++) refuseOverlap(elements, rows[k]!, rows[i]!);
+    const { buffer } = elements;
+    if (written ? written.has(buffer) : buffer === segment.buffer)
+      for (let k = 0; k < count; k++) refuseOverlap(elements, rows[k]!, rows[i]!);
   }
 };
 
-/** By memory, the rows that a step writes to there. */
-const buffersWritten = (rows: readonly CpuRow[], count: number): Map<ArrayBufferLike, CpuRow[]> => {
-  const written = new Map<ArrayBufferLike, CpuRow[]>();
+const buffersWritten = (rows: readonly CpuRow[], count: number): Set<ArrayBufferLike> => {
+  const written = new Set<ArrayBufferLike>();
   for (let i = 0; i < count; i++) {
-    const row = rows[i]!;
-    for (const buffer of new Set([row.segment.buffer, row.view("w").buffer])) {
-      const known = written.get(buffer);
-      if (known) known.push(row);
-      else written.set(buffer, [row]);
-    }
+    const { segment, request } = rows[i]!;
+    written.add(segment.buffer);
+    if (request.foreign) written.add(request.foreign.value.buffer);
   }
   return written;
 };

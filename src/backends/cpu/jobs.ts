@@ -27,6 +27,8 @@ export class Jobs {
   readonly #bound = new Map<Segment, Bound>();
   /** Segments with jobs to run. */
   readonly #open: Segment[] = [];
+  /** Rows whose gradient names rows of theirs. */
+  readonly #listed: CpuRow[] = [];
   /** Elements in one job at most: all of a variable on one thread, enough parts to share on several. */
   #jobLength = Number.POSITIVE_INFINITY;
 
@@ -55,10 +57,10 @@ export class Jobs {
     this.#open.length = 0;
   }
 
-  /** Where a step broke off, jobs are left. The next step must not run them. */
+  /** After a step. Where it broke off, jobs are left: the next one must not run them. */
   clear(): void {
-    for (const segment of this.#open) this.#clear(segment);
-    this.#open.length = 0;
+    if (this.#open.length > 0) for (const segment of this.#open.splice(0)) this.#clear(segment);
+    if (this.#listed.length > 0) for (const { sparse } of this.#listed.splice(0)) sparse.close();
   }
 
   /** The jobs of one variable in one pass. */
@@ -69,7 +71,10 @@ export class Jobs {
     const stagesW = foreign !== null && uses.w && row.pointers[0] === 0;
     const stagesG = uses.g && gradient !== row.ownGradient;
     if (stagesW || stagesG) {
-      if (pass === 0 && gradient instanceof IndexedSlices) row.sparse.open(gradient);
+      if (pass === 0 && gradient instanceof IndexedSlices) {
+        row.sparse.open(gradient);
+        this.#listed.push(row);
+      }
       // Only a dense gradient is worth a large chunk: most blocks of a sparse one are the same block of zeros.
       const chunk = stagesG && !isDense(gradient) ? BLOCK : CHUNK;
       for (let begin = 0; begin < length; begin += chunk) {

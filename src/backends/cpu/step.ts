@@ -76,6 +76,8 @@ const touch = (arrays: readonly Values[], onProgress: OnProgress = () => {}): vo
     }
 };
 
+const NO_ROWS: readonly CpuRow[] = [];
+
 /** Nothing is kept from one step to the next but the lists that it is made of. */
 class CpuStep implements NearStep {
   readonly passes: number;
@@ -87,7 +89,7 @@ class CpuStep implements NearStep {
   /** Sums of squares over all variables, by pass and sum. */
   readonly #modelSquares: Float64Array;
   readonly #scalars = { learningRate: 0, step: 0, weightDecay: 0 };
-  #rows: readonly CpuRow[] = [];
+  #rows: readonly CpuRow[] = NO_ROWS;
   #count = 0;
   #parameters: StepParameters = { learningRate: 0, step: 0 };
 
@@ -121,8 +123,7 @@ class CpuStep implements NearStep {
   /** Where the step broke off, jobs are left. */
   end(): void {
     this.#jobs.clear();
-    for (let i = 0; i < this.#count; i++) this.#rows[i]!.sparse.close();
-    this.#rows = [];
+    this.#rows = NO_ROWS;
   }
 
   #evaluate(plan: ClassPlan, stage: number): void {
