@@ -42,6 +42,8 @@ export interface Engine {
   /** Compiles every pass of every program, and binds them to a segment: the result runs its pending jobs. The function of a job is
    *  class * passes + pass. */
   compile(programs: readonly Program[]): (segment: Segment) => SegmentRunner;
+  /** Before a step: finds foreign values and gradients that lie in this memory. */
+  locate?(rows: readonly CpuRow[], count: number): void;
   /** Nobody needs the segment any more. */
   release?(segment: Segment): void;
   dispose(): void;

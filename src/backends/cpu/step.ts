@@ -81,6 +81,7 @@ const NO_ROWS: readonly CpuRow[] = [];
 /** Nothing is kept from one step to the next but the lists that it is made of. */
 class CpuStep implements NearStep {
   readonly passes: number;
+  readonly #engine: Engine;
   readonly #plans: readonly ClassPlan[];
   readonly #sums: number;
   readonly #constantsPerRow: boolean;
@@ -94,6 +95,7 @@ class CpuStep implements NearStep {
   #parameters: StepParameters = { learningRate: 0, step: 0 };
 
   constructor(engine: Engine, programs: readonly Program[], classes: readonly RowClass[]) {
+    this.#engine = engine;
     this.#plans = programs.map((program, i) => planOf(program, classes[i]!));
     this.passes = programs[0]!.passes.length;
     this.#sums = Math.max(...programs[0]!.passes.map((pass) => pass.sums.length));
@@ -104,6 +106,7 @@ class CpuStep implements NearStep {
   }
 
   begin(rows: readonly CpuRow[], count: number, parameters: StepParameters): void {
+    this.#engine.locate?.(rows, count);
     if (this.#writesW) refuseOverlaps(rows, count);
     this.#rows = rows;
     this.#count = count;
@@ -123,7 +126,16 @@ class CpuStep implements NearStep {
   /** Where the step broke off, jobs are left. */
   end(): void {
     this.#jobs.clear();
+    if (this.#engine.locate && this.#writesW) this.#tellWritten();
     this.#rows = NO_ROWS;
+  }
+
+  /** A foreign value that was written where it lies. */
+  #tellWritten(): void {
+    for (let i = 0; i < this.#count; i++) {
+      const { request, pointers } = this.#rows[i]!;
+      if (pointers[0] !== 0) request.foreign?.target();
+    }
   }
 
   #evaluate(plan: ClassPlan, stage: number): void {

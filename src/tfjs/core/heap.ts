@@ -1,7 +1,7 @@
 /** Our compiled step in the memory of TensorFlow.js' wasm backend: gradients are read where they lie, and values are copied once inside it. */
 
 import * as tf from "@tensorflow/tfjs-core";
-import type { NearRow, NearStep, OnProgress, RowClass, RowRequest, StepParameters } from "../../backends/backend.js";
+import type { NearRow, OnProgress, RowRequest } from "../../backends/backend.js";
 import type { Pointer } from "../../backends/cpu/layout.js";
 import type { CpuRow, Engine, Memory, Segment, SegmentRunner } from "../../backends/cpu/memory.js";
 import { CpuBackend } from "../../backends/cpu/step.js";
@@ -23,11 +23,8 @@ const MAX_PAGES = 65536;
 const ALIGNMENT = 64;
 
 export class HeapBackend extends CpuBackend {
-  readonly #heap: HeapEngine;
-
   private constructor(heap: HeapEngine) {
     super(heap);
-    this.#heap = heap;
   }
 
   /** In the memory of the backend that TensorFlow.js runs now, or null when our step cannot run there. */
@@ -47,64 +44,6 @@ export class HeapBackend extends CpuBackend {
     // Making room may have moved the heap.
     for (const { foreign } of requests) if (foreign instanceof TensorVariable) foreign.locate();
     return rows;
-  }
-
-  override compile(programs: readonly Program[], classes: readonly RowClass[]): NearStep {
-    return new HeapStep(super.compile(programs, classes), this.#heap.memory, programs);
-  }
-}
-
-/** A step over values and gradients that lie in the heap. */
-class HeapStep implements NearStep {
-  readonly passes: number;
-  readonly #step: NearStep;
-  readonly #memory: WebAssembly.Memory;
-  readonly #writesW: readonly boolean[];
-  #rows: readonly CpuRow[] = [];
-  #count = 0;
-
-  constructor(step: NearStep, memory: WebAssembly.Memory, programs: readonly Program[]) {
-    this.passes = step.passes;
-    this.#step = step;
-    this.#memory = memory;
-    this.#writesW = programs.map(({ buffers, passes }) =>
-      passes.some(({ stores }) => stores.some(({ buffer }) => buffers[buffer] === "w")),
-    );
-  }
-
-  begin(rows: readonly CpuRow[], count: number, parameters: StepParameters): void {
-    const { buffer } = this.#memory;
-    for (let i = 0; i < count; i++) {
-      const { segment } = rows[i]!;
-      if (segment.buffer !== buffer) segment.refresh(); // the heap has grown
-      lieIn(rows[i]!, buffer);
-    }
-    this.#step.begin(rows, count, parameters);
-    this.#rows = rows;
-    this.#count = count;
-  }
-
-  runPass(pass: number): void {
-    this.#step.runPass(pass);
-  }
-
-  joinSums(pass: number, blocks?: readonly Float64Array[]): void {
-    this.#step.joinSums(pass, blocks);
-  }
-
-  blockSums(pass: number): Float64Array[] {
-    return this.#step.blockSums(pass);
-  }
-
-  /** What was written where it lies counts as written. */
-  end(): void {
-    this.#step.end();
-    for (let i = 0; i < this.#count; i++) {
-      const { class: place, foreign } = this.#rows[i]!.request;
-      if (this.#writesW[place]) foreign?.target();
-    }
-    this.#rows = [];
-    this.#count = 0;
   }
 }
 
@@ -156,6 +95,16 @@ class HeapEngine implements Engine {
     const module = new WebAssembly.Module(compileModule(programs, isShared ? MAX_PAGES : null));
     const { run } = new WebAssembly.Instance(module, { memory: { memory: this.memory } }).exports;
     return (segment) => runAlone(segment, run as RunJobs);
+  }
+
+  /** The heap may have grown, and TensorFlow.js has put values and gradients elsewhere. */
+  locate(rows: readonly CpuRow[], count: number): void {
+    const { buffer } = this.memory;
+    for (let i = 0; i < count; i++) {
+      const { segment } = rows[i]!;
+      if (segment.buffer !== buffer) segment.refresh();
+      lieIn(rows[i]!, buffer);
+    }
   }
 
   release({ memory }: Segment): void {
