@@ -126,6 +126,11 @@ export class Variable<V extends Values = Values> implements Described {
     this.#value.set(values, begin);
   }
 
+  /** @internal What patterns of names are looked for in. */
+  get names(): readonly string[] {
+    return [this.name];
+  }
+
   /** As it stands in errors: with its name, shape and dtype. */
   toString(): string {
     return `variable ${show(this.name)} (shape [${this.shape}], ${this.dtype})`;

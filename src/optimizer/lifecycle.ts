@@ -61,7 +61,7 @@ export class Lifecycle {
   }
 
   /** Values or state are about to change, at once. Until `settle`, they are neither old nor new. */
-  begin(deed: "step" | "load" | "swap" | "finalize"): void {
+  begin(deed: Deed): void {
     this.change(deed);
     this.#state = "broken";
   }

@@ -3,8 +3,9 @@
 import type { Backend, CompiledStep, Row, RowRequest, StepParameters, Values } from "../backends/backend.js";
 import { chooseBackend } from "../backends/choose.js";
 import { OptionError, ShapeError, show } from "../errors.js";
-import { check } from "../kinds.js";
+import { check, integerFrom } from "../kinds.js";
 import { ARRAYS, type DType } from "../rule/program.js";
+import type { Move } from "../rule/step-program.js";
 import type { UpdateRule } from "../rule/update-rule.js";
 import type { deserialize } from "../schedules/index.js";
 import { LearningRateSchedule } from "../schedules/schedule.js";
@@ -18,6 +19,7 @@ import {
   checkBuildOptions,
   checkOptions,
   checkSelection,
+  type LearningRate,
   learningRate,
   type OptimizerOptions,
   plainNumber,
@@ -47,6 +49,8 @@ export interface Internals {
   /** The one way back: checks everything, then writes it.
    *  @throws CheckpointError for what does not fit; nothing is changed then. */
   readonly restore: (restoration: Restoration) => void;
+  /** Gives up the state of variables that are no more. */
+  readonly remove: (gone: readonly Trained[]) => void;
 }
 
 /** Not for users: their types do not have it. */
@@ -79,6 +83,7 @@ export class Optimizer<Hyper extends string = never> {
       classes: optimizer.#classes,
       life: optimizer.#life,
       restore: (restoration) => optimizer.#restore(restoration),
+      remove: (gone) => optimizer.#remove(gone),
     });
   }
 
@@ -114,6 +119,14 @@ export class Optimizer<Hyper extends string = never> {
     return Math.floor(this.#state.calls / this.#accumulationSteps);
   }
 
+  /** An integer, 0 or more: as if so many updates had been made. Keras: `iterations.assign(n)`. */
+  set iterations(value: number) {
+    const updates = check(this.settings.name, "iterations", value, integerFrom(0));
+    this.#life.change("write");
+    const { calls } = this.#state;
+    this.#state.calls = updates * this.#accumulationSteps + (calls % this.#accumulationSteps);
+  }
+
   get #accumulationSteps(): number {
     return this.settings.gradientAccumulationSteps ?? 1;
   }
@@ -123,13 +136,15 @@ export class Optimizer<Hyper extends string = never> {
     return this.#currentLearningRate();
   }
 
-  /** @throws OptionError when the learning rate is a schedule, or the value is out of range. */
-  set learningRate(value: Values | (() => number) | number) {
-    if ([this.#state.learningRate, value as unknown].some((rate) => rate instanceof LearningRateSchedule))
+  /** A schedule may stand in the place of anything.
+   *  @throws OptionError for a value out of range, and for a number or a function in the place of a schedule. */
+  set learningRate(value: LearningRate) {
+    const isSchedule = (rate: unknown) => rate instanceof LearningRateSchedule;
+    if (isSchedule(this.#state.learningRate) && !isSchedule(value))
       throw new OptionError(
-        "A learning rate that follows a schedule cannot be set, nor a schedule put in its place",
+        "A learning rate that follows a schedule cannot be set",
         show(value),
-        "Make the optimizer with a number or a function to steer it yourself.",
+        "Set another schedule; or make the optimizer with a number or a function to steer it yourself.",
       );
     this.#state.learningRate = check(this.settings.name, "learningRate", plainNumber(value), learningRate);
   }
@@ -182,7 +197,7 @@ export class Optimizer<Hyper extends string = never> {
     const classes = this.#classes.list.length;
     const requests = list.map((variable) => this.#request(variable));
     if (this.#classes.list.length > classes) this.#steps.forget();
-    const rows = this.backend.place(requests, this.#steps.fullest(), this.#trained.length, onProgress);
+    const rows = this.backend.place(requests, this.#steps.fullest(), this.#nextIndex, onProgress);
     try {
       this.#life.assert("build"); // onProgress is the caller's code
     } catch (error) {
@@ -203,6 +218,11 @@ export class Optimizer<Hyper extends string = never> {
     const begin = this.#steps.move("begin");
     begin.begin(rows, rows.length, this.#parameters);
     runPasses(begin);
+  }
+
+  /** Rows are in build order, also where some have been removed. */
+  get #nextIndex(): number {
+    return (this.#trained.at(-1)?.row.index ?? -1) + 1;
   }
 
   /** Memory that is far says later whether it could take what was written. Then, what it holds is neither old nor new. */
@@ -261,7 +281,7 @@ export class Optimizer<Hyper extends string = never> {
   }
 
   /** Runs what changes values or state. Unless it comes to its end, they are neither old nor new: the caller settles. */
-  #change(deed: "step" | "swap" | "finalize", step: CompiledStep, rows: readonly Row[]): void {
+  #change(deed: "step" | "swap" | "finalize" | "write", step: CompiledStep, rows: readonly Row[]): void {
     step.begin(rows, rows.length, this.#parameters); // refuses what it cannot run
     this.#life.begin(deed);
     if (this.#state.downloads.size > 0) this.#state.downloads.clear();
@@ -309,8 +329,21 @@ export class Optimizer<Hyper extends string = never> {
     if (!this.useEma)
       throw new OptionError("There are no averages to swap", "useEma=false", "Make the optimizer with useEma: true.");
     const { isSwapped } = this.#life;
-    this.#move("swap", this.#trained);
+    this.#move("swap", "swap", this.#trained);
     this.#life.settle(isSwapped ? "ready" : "swapped");
+  }
+
+  /** The averages begin anew, from the values: after values were set in another way than by steps. Without useEma, nothing.
+   *  `variables`: only theirs; default all. */
+  resetAverages(variables?: Iterable<Variable | Values>): void {
+    this.#life.assert("write");
+    if (!this.useEma) return;
+    this.#move("write", "begin", this.#chosen(variables));
+    this.#life.settle();
+  }
+
+  #chosen(variables: Iterable<Variable | Values> | undefined): readonly Trained[] {
+    return variables === undefined ? this.#trained : [...variables].map((variable) => trainedOf(variable, this.#byVariable));
   }
 
   /** Writes the moving averages into the variables: the end of a training with useEma. Without useEma, nothing.
@@ -318,17 +351,16 @@ export class Optimizer<Hyper extends string = never> {
   finalizeVariableValues(variables?: Iterable<Variable | Values>): void {
     this.#life.assert("finalize");
     if (!this.useEma) return;
-    const chosen =
-      variables === undefined ? this.#trained : [...variables].map((variable) => trainedOf(variable, this.#byVariable));
+    const chosen = this.#chosen(variables);
     if (this.#life.isSwapped) this.swapAverages();
-    this.#move("finalize", chosen);
+    this.#move("finalize", "finalize", chosen);
     this.#life.settle();
     for (const { variable } of chosen) variable.constrain();
   }
 
-  #move(move: "swap" | "finalize", trained: readonly Trained[]): void {
+  #move(deed: "swap" | "finalize" | "write", move: Move, trained: readonly Trained[]): void {
     const rows = [...new Set(trained.map(({ row }) => row))].sort((a, b) => a.index - b.index);
-    if (rows.length > 0) this.#change(move, this.#steps.move(move), rows);
+    if (rows.length > 0) this.#change(deed, this.#steps.move(move), rows);
   }
 
   /** A state array of your own, saved and loaded with the optimizer's. */
@@ -393,20 +425,28 @@ export class Optimizer<Hyper extends string = never> {
       );
   }
 
-  /** Frees the state, and hands every variable its values back in an ordinary array; between two swaps those that were trained, not the
-   *  averages. Twice is harmless. */
+  /** Frees the state, and hands every variable what it holds back in an ordinary array: between two swaps, the averages. Twice is harmless. */
   dispose(): void {
-    if (this.#life.isSwapped) this.swapAverages();
+    const { isSwapped } = this.#life;
     if (!this.#life.dispose()) return;
-    for (const { variable, row } of this.#trained) {
+    if (isSwapped) for (const { variable } of this.#trained) variable.constrain(); // they stay
+    this.#remove(this.#trained);
+    this.#call.clear();
+    this.#steps.forget();
+    if (this.backend !== this.settings.backend) this.backend.dispose();
+  }
+
+  /** Gives up the state of variables that are trained no more. */
+  #remove(gone: readonly Trained[]): void {
+    const set = new Set(gone);
+    for (const { variable, row } of set) {
       variable.release();
       row.free();
     }
+    for (const [given, trained] of this.#byVariable) if (set.has(trained)) this.#byVariable.delete(given);
+    const left = this.#trained.filter((trained) => !set.has(trained));
     this.#trained.length = 0;
-    this.#call.clear();
-    this.#steps.forget();
-    this.#byVariable.clear();
-    if (this.backend !== this.settings.backend) this.backend.dispose();
+    for (const trained of left) this.#trained.push(trained);
   }
 
   /** `using optimizer = new Adamax()` disposes at the end of the block. */

@@ -246,4 +246,4 @@ const clippingOf = ({ clipnorm, clipvalue, globalClipnorm }: Settings): Clipping
 /** Whether a selection names this variable. */
 export const selects = ({ variables, names }: Selection, variable: Variable): boolean =>
   [variable, variable.visible].some((one) => one && variables?.includes(one)) ||
-  (names ?? []).some((pattern) => new RegExp(pattern).test(variable.name));
+  (names ?? []).some((pattern) => variable.names.some((name) => new RegExp(pattern).test(name)));

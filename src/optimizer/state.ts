@@ -274,3 +274,12 @@ const wrongCount = (state: OptimizerState, entries: readonly StateEntry[], count
     "Build with the same variables and options (useEma, gradientAccumulationSteps) as when it was saved.",
   );
 };
+
+/** Throws away what has been accumulated for these variables since the last update: they are frozen, and must not move by it. */
+export const forgetAccumulated = (state: OptimizerState, isFrozen: (variable: Variable) => boolean): void => {
+  const frozen = new Set(state.trained.filter(({ accumulated, variable }) => accumulated && isFrozen(variable)));
+  for (const trained of frozen) trained.accumulated = false;
+  const variables = new Set([...frozen].map(({ variable }) => variable));
+  for (const { role, variable, write } of entriesOf(state))
+    if (role === "accumulator" && variables.has(variable)) void write(0, new ARRAYS[variable.dtype](variable.length));
+};

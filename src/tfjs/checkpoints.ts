@@ -6,6 +6,7 @@ import { OptionError, show } from "../errors.js";
 import { checkKinds, integerFrom, type Kind, oneOf, optional } from "../kinds.js";
 import type { Optimizer } from "../optimizer/optimizer.js";
 import type { Variable } from "../variable.js";
+import { automaticKind } from "./core/names.js";
 import { TensorOptimizer } from "./core/optimizer.js";
 
 /** What a checkpoint is made of, or loaded into. */
@@ -182,14 +183,13 @@ const numbersOf = async (logs: Logs): Promise<Record<string, number>> =>
 const unknownMetrics = ({ metricsNames }: LayersModel): Record<string, number> =>
   Object.fromEntries(metricsNames.flatMap((name) => [name, `val_${name}`]).map((name) => [name, NaN]));
 
-/** The names that the weights would have in a process that made no other model: TensorFlow.js counts layers of a class ("dense_Dense3")
- *  and weights of a name ("head/kernel_1") through the whole process. */
+/** The names that the weights would have in a process that made no other model: those that were chosen stay, TensorFlow.js' own are counted anew. */
 const namesInFile = ({ weights }: LayersModel, variables: readonly Variable[]): Map<Variable, string> => {
   const counts = new Map<string, number>();
   const renamed = new Map<string, string>();
   const rename = (part: string): string => {
-    const [, kind] = /^([a-z\d_]+_[A-Z][A-Za-z\d]*?)\d+$/.exec(part) ?? [];
-    if (kind === undefined) return part;
+    const kind = automaticKind(part);
+    if (kind === null) return part;
     if (!renamed.has(part)) {
       counts.set(kind, (counts.get(kind) ?? 0) + 1);
       renamed.set(part, `${kind}${counts.get(kind)}`);

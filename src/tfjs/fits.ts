@@ -9,9 +9,9 @@ class FitWatcher extends Callback {
     return optimizer instanceof TensorOptimizer ? optimizer : null;
   }
 
-  /** The weights bring the constraints of their layers. */
+  /** The weights bring the constraints and the names of their layers. */
   override async onTrainBegin(): Promise<void> {
-    this.#optimizer?.build(this.model.trainableWeights);
+    this.#optimizer?.beginFit(this.model.trainableWeights, this.model.nonTrainableWeights);
   }
 
   /** Also when training was stopped; not when it threw. */
@@ -20,7 +20,8 @@ class FitWatcher extends Callback {
   }
 }
 
-/** TensorFlow.js keeps one list of callbacks for the process, and refuses to hear of one twice. */
+/** TensorFlow.js keeps one list of callbacks for the process, and refuses to hear of one twice. It tells an optimizer nothing of a fit in another way; in
+ *  the fits of models that another optimizer trains, the watcher does nothing. */
 let watching = false;
 
 export const watchFits = (): void => {

@@ -5,8 +5,8 @@ import { OptionError } from "../../errors.js";
 import { type Config, optionsFromConfig } from "../../optimizer/configuration.js";
 import type { GradientAndVariable } from "../../optimizer/gradients.js";
 import { internalsOf, type Optimizer } from "../../optimizer/optimizer.js";
-import type { OptimizerOptions } from "../../optimizer/options.js";
-import { entriesOf } from "../../optimizer/state.js";
+import type { LearningRate, OptimizerOptions } from "../../optimizer/options.js";
+import { entriesOf, forgetAccumulated } from "../../optimizer/state.js";
 import type { UpdateRule } from "../../rule/update-rule.js";
 import { LearningRateSchedule } from "../../schedules/schedule.js";
 import type { Variable } from "../../variable.js";
@@ -14,7 +14,7 @@ import { fromTensorFlow, toTensorFlow } from "./config.js";
 import { DeviceBackend } from "./device.js";
 import { gradientFor, type NamedGradient, type NamedGradients, registered } from "./gradients.js";
 import { HeapBackend } from "./heap.js";
-import { plainLearningRate, plainOptions, type TensorOptions, type TrainableTensor } from "./options.js";
+import { type LayerWeight, plainLearningRate, plainOptions, type TensorOptions, type TrainableTensor } from "./options.js";
 import { TensorVariable } from "./variable.js";
 import { type NamedTensor, SavedWeights, toWeights } from "./weights.js";
 
@@ -40,6 +40,7 @@ export class TensorOptimizer extends tf.Optimizer {
   #learningRate: tf.Variable | null;
   /** State that was loaded, as far as its variables have not been seen. */
   #saved: SavedWeights | null = null;
+  #hasWarned = false;
   /** What the last call of getWeights returned. */
   #handedOut: NamedTensor[] = [];
 
@@ -77,6 +78,7 @@ export class TensorOptimizer extends tf.Optimizer {
       : Object.entries(gradients).map(([name, tensor]) => ({ name, tensor }));
     const variables = named.map(({ name }) => this.#variableOf(registered(name)));
     this.#train(variables);
+    this.#forgetAccumulated(this.#trained.filter(({ tensor }) => !tensor.trainable));
     this.#core.applyGradients(this.#pairs(named, variables));
     for (const variable of this.#trained) if (variable.settle()) variable.constrainTensor();
   }
@@ -92,6 +94,12 @@ export class TensorOptimizer extends tf.Optimizer {
     // All of them where some that have no gradient now may have accumulated some.
     this.#find(accumulates ? this.#trained : variables.filter((_, i) => named[i]!.tensor));
     for (let i = 0; i < named.length; i++) yield [gradientFor(variables[i]!, named[i]!.tensor), variables[i]!];
+  }
+
+  /** What was accumulated for variables that have been frozen since does not move them. */
+  #forgetAccumulated(frozen: readonly TensorVariable[]): void {
+    const variables = new Set<Variable>(frozen);
+    if (variables.size > 0) forgetAccumulated(internalsOf(this.#core).state, (variable) => variables.has(variable));
   }
 
   /** Finds the elements of all variables, where they are in memory; those of `written` are about to be written. */
@@ -111,11 +119,24 @@ export class TensorOptimizer extends tf.Optimizer {
   #train(variables: readonly TensorVariable[]): void {
     const fresh = variables.filter((variable) => variable.owner === null);
     if (fresh.length === 0) return;
+    this.#prune();
     const savedNames = this.#saved?.match(fresh, this.#arrays());
     if (!(this.#near instanceof DeviceBackend)) for (const variable of fresh) variable.locate();
     this.#core.extend(fresh);
     this.#trained.push(...fresh);
     if (savedNames) this.#restore(fresh, savedNames);
+  }
+
+  /** The state of tensors that were disposed of goes: their names may come back for others. */
+  #prune(): void {
+    for (const tensor of this.#variables.keys()) if (tensor.isDisposed) this.#variables.delete(tensor);
+    const gone = new Set<Variable>(this.#trained.filter(({ tensor }) => tensor.isDisposed));
+    if (gone.size === 0) return;
+    const { state, remove } = internalsOf(this.#core);
+    remove(state.trained.filter(({ variable }) => gone.has(variable)));
+    const left = this.#trained.filter((variable) => !gone.has(variable));
+    this.#trained.length = 0;
+    for (const variable of left) this.#trained.push(variable);
   }
 
   /** What the core keeps for each variable. */
@@ -145,14 +166,29 @@ export class TensorOptimizer extends tf.Optimizer {
       variable = new TensorVariable(tensor);
       this.#variables.set(tensor, variable);
     }
-    if ("read" in given) variable.tensorConstraint = given.constraint ?? null;
+    if ("read" in given) {
+      variable.tensorConstraint = given.constraint ?? null;
+      variable.originalName = given.originalName ?? null;
+    }
     return variable;
   }
 
-  /** Updates made so far. */
+  /** Updates made so far. An integer of 0 or more can be set: as if so many had been made. */
   override get iterations(): number {
-    const { gradientAccumulationSteps } = this.#core.settings;
-    return this.#waiting ? Math.floor(this.#waiting.calls / (gradientAccumulationSteps ?? 1)) : this.#core.iterations;
+    return this.#waiting ? Math.floor(this.#waiting.calls / this.#window) : this.#core.iterations;
+  }
+
+  override set iterations(value: number) {
+    const before = this.#core.iterations;
+    this.#core.iterations = value; // checked there
+    if (!this.#waiting) return;
+    this.#waiting.calls = value * this.#window;
+    this.#core.iterations = before;
+  }
+
+  /** Micro-batches in one update. */
+  get #window(): number {
+    return this.#core.settings.gradientAccumulationSteps ?? 1;
   }
 
   /** State that was loaded before the first variable was seen. */
@@ -162,20 +198,20 @@ export class TensorOptimizer extends tf.Optimizer {
 
   /** The rate of the next step. A schedule is evaluated; a function is called. */
   get learningRate(): number {
-    const { learningRate } = this.#core.settings;
+    const { learningRate } = internalsOf(this.#core).state;
     return this.#waiting && learningRate instanceof LearningRateSchedule
       ? learningRate.at(this.#waiting.calls)
       : this.#core.learningRate;
   }
 
-  /** @throws OptionError when the learning rate is a schedule, or the value is out of range. */
-  set learningRate(value: number | tf.Tensor | (() => number)) {
+  /** @throws OptionError for a value out of range, and for a number or a function in the place of a schedule. */
+  set learningRate(value: number | tf.Tensor | LearningRateSchedule | (() => number)) {
     const steered = this.#learningRate;
     if (steered && typeof value === "number") {
       tf.tidy(() => steered.assign(tf.scalar(value)));
       return;
     }
-    this.#core.learningRate = plainLearningRate(value) as number;
+    this.#core.learningRate = plainLearningRate(value) as LearningRate;
     this.#learningRate = value instanceof tf.Variable ? value : null;
   }
 
@@ -215,6 +251,33 @@ export class TensorOptimizer extends tf.Optimizer {
     for (const variable of chosen ?? this.#trained) variable.constrainTensor();
   }
 
+  /** The averages begin anew, from the values: after values were set in another way than by steps. `fit` does it by itself for values that were set
+   *  since the last step. Without useEma, nothing. `variables`: only theirs, as far as they are trained; default all. */
+  resetAverages(variables?: Iterable<TrainableTensor>): void {
+    if (!this.useEma) return;
+    this.#find([]);
+    this.#core.resetAverages(variables && this.#trainedOf(variables));
+  }
+
+  #trainedOf(variables: Iterable<TrainableTensor>): TensorVariable[] {
+    return [...variables].map((variable) => this.#variableOf(variable)).filter(({ owner }) => owner !== null);
+  }
+
+  /** @internal A model's fit begins. `weights` are to be trained, and bring the constraints of their layers; `frozen` are not. An average of values that
+   *  were set since the last step would undo that at the end. */
+  beginFit(weights: readonly LayerWeight[], frozen: readonly LayerWeight[]): void {
+    this.build(weights);
+    this.#forgetAccumulated(this.#trainedOf(frozen));
+    const assigned = weights.filter((weight) => this.#variableOf(weight).wasAssigned);
+    if (!this.useEma || assigned.length === 0) return;
+    if (!this.#hasWarned)
+      console.warn(
+        `adamax: weights were set since the last step (${assigned.length} of ${weights.length}), so their averages begin anew. (Said once.)`,
+      );
+    this.#hasWarned = true;
+    this.resetAverages(assigned);
+  }
+
   /** Exchanges the variables with their moving averages, for validation; call it again to go back. No step can be made in between.
    *  @throws OptionError unless useEma is on. */
   swapAverages(): void {
@@ -233,6 +296,7 @@ export class TensorOptimizer extends tf.Optimizer {
     weights: readonly TrainableTensor[],
     use: (optimizer: Optimizer<never>, variables: readonly Variable[]) => Promise<Result>,
   ): Promise<Result> {
+    this.#prune();
     const variables = weights.map((weight) => this.#variableOf(weight));
     try {
       return await use(this.#core, variables);
@@ -245,7 +309,7 @@ export class TensorOptimizer extends tf.Optimizer {
    *  becomes the number that it is now, as in Keras; for a function, with a warning. */
   getConfig(): tf.serialization.ConfigDict {
     const config = this.#core.getConfig();
-    if (typeof this.#core.settings.learningRate === "function") {
+    if (typeof internalsOf(this.#core).state.learningRate === "function") {
       config.learning_rate = this.learningRate;
       if (!this.#learningRate)
         console.warn(
@@ -279,6 +343,7 @@ export class TensorOptimizer extends tf.Optimizer {
   override async getWeights(): Promise<NamedTensor[]> {
     tf.dispose(this.#handedOut.map(({ tensor }) => tensor));
     this.#handedOut = [];
+    this.#prune();
     await this.download();
     this.#handedOut = toWeights(internalsOf(this.#core).state, this.#saved);
     return this.#handedOut;
@@ -289,6 +354,11 @@ export class TensorOptimizer extends tf.Optimizer {
    *  @throws CheckpointError for state that does not fit; in the first step, if it waited. */
   override async setWeights(weights: readonly NamedTensor[]): Promise<void> {
     const saved = await SavedWeights.read(weights);
+    this.#prune();
+    if (saved.isSpent) {
+      this.#core.iterations = Math.floor(saved.calls / this.#window); // made before the first step: nothing else is known yet
+      return;
+    }
     const names = this.#trained.length > 0 ? saved.match(this.#trained, this.#arrays()) : null;
     this.#saved = saved;
     if (names) this.#restore(this.#trained, names);

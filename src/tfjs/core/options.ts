@@ -9,6 +9,8 @@ import type { TensorConstraint } from "./variable.js";
 export interface LayerWeight {
   read(): tf.Tensor;
   readonly constraint?: TensorConstraint | null;
+  /** Its name before TensorFlow.js made it unique in the process. */
+  readonly originalName?: string;
 }
 
 /** What can be trained. */

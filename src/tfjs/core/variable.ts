@@ -13,6 +13,10 @@ export interface TensorConstraint {
 
 export class TensorVariable extends Variable {
   tensorConstraint: TensorConstraint | null = null;
+  /** The name that its layer gave it; loading a model beside another adds a number to the tensor's. */
+  originalName: string | null = null;
+  /** The tensor's data as this left them; null before. */
+  #left: object | null = null;
   #located = false;
   #renewed = false;
   #inPlace = false;
@@ -23,6 +27,16 @@ export class TensorVariable extends Variable {
   /** @throws ShapeError unless `tensor` is float32. */
   constructor(readonly tensor: tf.Variable) {
     super(stand(tensor), { shape: tensor.shape, name: tensor.name, adopt: false });
+  }
+
+  /** @internal */
+  override get names(): readonly string[] {
+    return this.originalName === null ? [this.name] : [this.name, this.originalName];
+  }
+
+  /** Whether somebody else has assigned to the tensor since. */
+  get wasAssigned(): boolean {
+    return this.#left !== null && !this.tensor.isDisposed && this.tensor.dataId !== this.#left;
   }
 
   /** @internal On a GPU, nothing. */
@@ -99,12 +113,15 @@ export class TensorVariable extends Variable {
     this.#fresh = null;
     const written = this.#written;
     this.#written = false;
+    if (written) this.#left = this.tensor.dataId;
     return written;
   }
 
   constrainTensor(): void {
     const { tensor, tensorConstraint } = this;
-    if (tensorConstraint && !tensor.isDisposed) tf.tidy(() => tensor.assign(tensorConstraint.apply(tensor)));
+    if (!tensorConstraint || tensor.isDisposed) return;
+    tf.tidy(() => tensor.assign(tensorConstraint.apply(tensor)));
+    this.#left = tensor.dataId;
   }
 }
 

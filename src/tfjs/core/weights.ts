@@ -4,6 +4,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { CheckpointError, show } from "../../errors.js";
 import { entriesOf, type OptimizerState } from "../../optimizer/state.js";
+import { lastingName, withoutSuffix } from "./names.js";
 
 /** A part of the saved state. */
 export interface NamedTensor {
@@ -37,7 +38,7 @@ export class SavedWeights {
   /** By variable, in the order in which they were saved; then by array. */
   readonly #variables = new Map<string, { shape: readonly number[]; arrays: Map<string, Float32Array> }>();
 
-  private constructor(readonly calls: number) {}
+  private constructor(public calls: number) {}
 
   /** @throws CheckpointError for what getWeights did not write. */
   static async read(weights: readonly NamedTensor[]): Promise<SavedWeights> {
@@ -104,23 +105,41 @@ export class SavedWeights {
   }
 }
 
-/** TensorFlow.js makes names unique in a process: what was "dense/kernel" is "dense/kernel_1" when it is loaded beside it. */
-const withoutNumber = (name: string): string => name.replace(/_\d+$/, "");
-
-/** For each name present, the saved name that means it: the same one; else the one that is the same without numbers at the end, if
- *  that is unique; else the one at the same place, if there are as many.
- *  @throws CheckpointError that lists the names for which nothing is saved. */
+/** For each name present, the saved name that means it, by what TensorFlow.js may have changed: nothing; the number by which a variable is told from
+ *  another of its name; the numbers of layers that have no name. Of several that are alike but for that: the same ones, where all of them are saved; else
+ *  those at the same places, where there are as many.
+ *  @throws CheckpointError that lists the names for which nothing is saved, and what is. */
 export const matchNames = (saved: readonly string[], present: readonly string[]): string[] => {
-  if (present.every((name) => saved.includes(name))) return [...present];
-  const byBase = new Map(saved.map((name) => [withoutNumber(name), name]));
-  const bases = present.map(withoutNumber);
-  const unique = byBase.size === saved.length && new Set(bases).size === present.length;
-  if (unique && bases.every((base) => byBase.has(base))) return bases.map((base) => byBase.get(base)!);
-  if (saved.length === present.length) return [...saved];
-  const missing = present.filter((name, i) => !saved.includes(name) && !byBase.has(bases[i]!));
+  const meant = new Map<string, string>();
+  for (const keyOf of [withoutSuffix, lastingName]) {
+    const taken = new Set(meant.values());
+    const candidates = grouped(
+      saved.filter((name) => !taken.has(name)),
+      keyOf,
+    );
+    const wanting = present.filter((name) => !meant.has(name));
+    for (const [key, names] of grouped(wanting, keyOf)) {
+      const alike = candidates.get(key) ?? [];
+      const areSaved = names.every((name) => alike.includes(name));
+      if (areSaved || names.length === alike.length)
+        for (const [i, name] of names.entries()) meant.set(name, areSaved ? name : alike[i]!);
+    }
+  }
+  const missing = present.filter((name) => !meant.has(name));
+  if (missing.length === 0) return present.map((name) => meant.get(name)!);
   throw new CheckpointError(
     `The saved state has ${saved.length} variables (${saved.join(", ")}), and ${present.length} are trained. ` +
-      `Received none for: ${(missing.length > 0 ? missing : present).join(", ")}. ` +
+      `Received none for: ${missing.join(", ")}. ` +
       "Build the optimizer for the variables it was saved with first: optimizer.build(variables). Those that come later begin anew.",
   );
+};
+
+const grouped = (names: readonly string[], keyOf: (name: string) => string): Map<string, string[]> => {
+  const groups = new Map<string, string[]>();
+  for (const name of names) {
+    const group = groups.get(keyOf(name));
+    if (group) group.push(name);
+    else groups.set(keyOf(name), [name]);
+  }
+  return groups;
 };

@@ -1,0 +1,229 @@
+/** State belongs to a variable: not to its name, its place, or whoever else the optimizer has seen. */
+
+import { beforeAll, describe, expect, test } from "vitest";
+import { schedules } from "../../src/index.js";
+import { Adamax, type AdamaxOptions } from "../../src/tfjs/index.js";
+import { warnings } from "../semantics/helpers.js";
+import { tf } from "./backends.js";
+
+beforeAll(async () => {
+  await tf.setBackend("cpu");
+});
+
+const xs = () => tf.ones([4, 1]);
+const ys = () => tf.zeros([4, 1]);
+/** One weight, started at 5, which a fit brings down. */
+const layer = (name: string, settings: object = {}) =>
+  tf.layers.dense({ units: 1, useBias: false, name, kernelInitializer: tf.initializers.constant({ value: 5 }), ...settings });
+const modelOf = (optimizer: Adamax, ...layers: tf.layers.Layer[]): tf.Sequential => {
+  const model = tf.sequential({ layers: [tf.layers.inputLayer({ inputShape: [1] }), ...layers] });
+  model.compile({ optimizer, loss: "meanSquaredError" });
+  return model;
+};
+const fit = (model: tf.LayersModel, batches = 2) => model.fit(xs(), ys(), { epochs: batches, batchSize: 4, verbose: 0 });
+/** Of the layer at this place behind the input. */
+const weight = (model: tf.LayersModel, i = 0): number => model.layers[i + 1]!.getWeights()[0]!.dataSync()[0]!;
+const adamax = (options: AdamaxOptions = {}) => new Adamax({ learningRate: 0.5, ...options });
+
+/** The model as it is saved: in memory. */
+const saved = async (model: tf.LayersModel): Promise<tf.io.ModelArtifacts> => {
+  let artifacts: tf.io.ModelArtifacts | undefined;
+  const save = async (given: tf.io.ModelArtifacts) => {
+    artifacts = given;
+    return { modelArtifactsInfo: { dateSaved: new Date(0), modelTopologyType: "JSON" as const } };
+  };
+  await model.save(tf.io.withSaveHandler(save), { includeOptimizer: true });
+  return artifacts!;
+};
+
+describe("averages in the place of values", () => {
+  test("are not saved as values, nor values as averages", async () => {
+    const optimizer = adamax({ useEma: true });
+    const model = modelOf(optimizer, layer("swap"));
+    await fit(model);
+    optimizer.swapAverages();
+    await expect(saved(model)).rejects.toThrow("The variables hold their averages");
+    await expect(optimizer.getWeights()).rejects.toThrow("The variables hold their averages");
+    optimizer.swapAverages();
+    await expect(saved(model)).resolves.toBeDefined();
+  });
+
+  test("stay when the optimizer is disposed of between two swaps, and what others hold of the tensors is not written", () => {
+    const w = tf.variable(tf.tensor1d([1]));
+    const optimizer = adamax({ useEma: true });
+    optimizer.applyGradients({ [w.name]: tf.tensor1d([1]) });
+    optimizer.swapAverages();
+    const average = w.dataSync()[0]!;
+    const held = w.clone();
+    optimizer.dispose();
+    expect([w.dataSync()[0], held.dataSync()[0]]).toEqual([average, average]);
+  });
+});
+
+describe("the end of fit writes the averages of the model that was fitted", () => {
+  test("and leaves a frozen layer as it was set", async () => {
+    const optimizer = adamax({ useEma: true });
+    const model = modelOf(optimizer, layer("first"), layer("second"));
+    await fit(model);
+    model.layers[2]!.trainable = false;
+    model.layers[2]!.setWeights([tf.tensor2d([[7]])]);
+    model.compile({ optimizer, loss: "meanSquaredError" });
+    await fit(model);
+    expect(weight(model, 1)).toBe(7);
+  });
+
+  test("and leaves another model that shares the optimizer", async () => {
+    const optimizer = adamax({ useEma: true });
+    const [one, other] = [modelOf(optimizer, layer("one")), modelOf(optimizer, layer("other"))];
+    await one.trainOnBatch(xs(), ys());
+    const raw = weight(one);
+    await fit(other);
+    expect(weight(one)).toBe(raw);
+  });
+
+  test("weights that are set between two fits are trained on, and not undone", async () => {
+    const warned = warnings();
+    const optimizer = adamax({ useEma: true, learningRate: 1e-3, emaMomentum: 0.999 });
+    const model = modelOf(optimizer, layer("set"));
+    await fit(model);
+    model.setWeights([tf.tensor2d([[50]])]);
+    await fit(model);
+    expect(weight(model)).toBeGreaterThan(49.9);
+    expect(warned).toEqual([expect.stringMatching(/weights were set since the last step \(1 of 1\).*begin anew/)]);
+    await fit(model);
+    expect(warned.length).toBe(1);
+  });
+
+  test("resetAverages does the same where there is no fit", () => {
+    const w = tf.variable(tf.tensor1d([1]));
+    const optimizer = adamax({ useEma: true, learningRate: 0 });
+    const step = () => optimizer.applyGradients({ [w.name]: tf.tensor1d([1]) });
+    step();
+    w.assign(tf.tensor1d([50]));
+    optimizer.resetAverages([w]);
+    step();
+    optimizer.finalizeVariableValues();
+    expect(w.dataSync()[0]).toBe(50);
+  });
+
+  test("a layer's constraint holds after it", async () => {
+    const optimizer = adamax({ useEma: true, learningRate: 1e-3 });
+    const model = modelOf(optimizer, layer("positive", { kernelInitializer: "ones", kernelConstraint: "nonNeg" }));
+    model.setWeights([tf.tensor2d([[-3]])]);
+    await fit(model);
+    expect(weight(model)).toBe(0);
+  });
+});
+
+describe("a disposed variable", () => {
+  test("takes its state along: a second model of the same names begins anew, and is saved with its own", async () => {
+    const optimizer = adamax();
+    const first = modelOf(optimizer, layer("h"));
+    await fit(first);
+    first.dispose();
+    const second = modelOf(optimizer, layer("h"));
+    await fit(second);
+    const state = await optimizer.getWeights();
+    expect(state.map(({ name }) => name.replace(/_\d+/, ""))).toEqual(["iter", "h/kernel/momentum", "h/kernel/norm"]);
+    const alone = adamax();
+    alone.iterations = 2;
+    const again = modelOf(alone, layer("h"));
+    await fit(again);
+    expect(state[1]!.tensor.dataSync()).toEqual((await alone.getWeights())[1]!.tensor.dataSync());
+  });
+
+  test("keeps no memory: 20 models, one after the other, end with the state of one", async () => {
+    const optimizer = adamax();
+    for (let i = 0; i < 20; i++) {
+      const model = modelOf(optimizer, tf.layers.dense({ units: 100, name: "wide" }), layer("out"));
+      await fit(model, 1);
+      if (i < 19) model.dispose();
+    }
+    expect((await optimizer.getWeights()).length).toBe(1 + 3 * 2);
+  });
+});
+
+describe("state is found by the names that last", () => {
+  const stateOf = async (...names: string[]) => {
+    const optimizer = adamax();
+    for (const name of names) {
+      const w = tf.variable(tf.tensor1d([1]), true, name);
+      optimizer.applyGradients({ [w.name]: tf.tensor1d([1]) });
+    }
+    const weights = (await optimizer.getWeights()).map(({ name, tensor }) => ({ name, tensor: tensor.clone() }));
+    for (const name of names) tf.engine().registeredVariables[name]!.dispose();
+    return weights;
+  };
+
+  test("with one unknown name, nothing goes by place: an error lists both sides", async () => {
+    const weights = await stateOf("base", "head");
+    const optimizer = adamax();
+    optimizer.build(["stem", "base"].map((name) => tf.variable(tf.tensor1d([1]), true, name)));
+    await expect(optimizer.setWeights(weights)).rejects.toThrow(/2 variables \(base, head\).*Received none for: stem\./);
+    tf.disposeVariables();
+  });
+
+  test("of variables that loading has renamed, each gets its own", async () => {
+    const weights = await stateOf("a/kernel", "b/kernel");
+    const optimizer = adamax();
+    const [b, a] = ["b/kernel_1", "a/kernel_1"].map((name) => tf.variable(tf.tensor1d([1]), true, name));
+    optimizer.build([b!, a!]);
+    await optimizer.setWeights(weights);
+    const [, momentumOfB, , momentumOfA] = await optimizer.getWeights();
+    const [, ofA, , ofB] = weights;
+    expect([momentumOfA, momentumOfB].map((one) => one!.tensor.dataSync())).toEqual(
+      [ofA, ofB].map((one) => one!.tensor.dataSync()),
+    );
+    tf.disposeVariables();
+  });
+});
+
+test("a model that is saved before its first step is trained after loading, as it would have been", async () => {
+  const model = modelOf(adamax(), layer("early"));
+  const artifacts = await saved(model);
+  const { registerAdamax } = await import("../../src/tfjs/index.js");
+  registerAdamax();
+  const loaded = await tf.loadLayersModel(tf.io.fromMemory(artifacts));
+  await fit(model);
+  await fit(loaded);
+  expect(weight(loaded)).toBe(weight(model));
+});
+
+test("a layer that is frozen in an open window of micro-batches does not move", async () => {
+  const optimizer = adamax({ gradientAccumulationSteps: 2 });
+  const model = modelOf(optimizer, layer("moves"), layer("stays"));
+  await fit(model, 3);
+  const frozen = weight(model, 1);
+  model.layers[2]!.trainable = false;
+  model.compile({ optimizer, loss: "meanSquaredError" });
+  const moving = weight(model, 0);
+  await fit(model, 1);
+  expect([weight(model, 1), weight(model, 0) === moving]).toEqual([frozen, false]);
+});
+
+describe("iterations and schedules", () => {
+  test("iterations can be set, so that a schedule starts at a step", () => {
+    const optimizer = new Adamax({
+      learningRate: new schedules.PiecewiseConstantDecay({ boundaries: [10], values: [1, 0.25] }),
+    });
+    optimizer.iterations = 20;
+    expect([optimizer.iterations, optimizer.learningRate]).toEqual([20, 0.25]);
+    expect(() => {
+      optimizer.iterations = -1;
+    }).toThrow("iterations of Adamax must be an integer of 0 or more");
+  });
+
+  test("a schedule takes the place of a number, and of another schedule; a number does not", () => {
+    const optimizer = adamax();
+    optimizer.learningRate = new schedules.CosineDecay({ initialLearningRate: 0.5, decaySteps: 10 });
+    expect(optimizer.learningRate).toBe(0.5);
+    const again = Adamax.fromConfig(optimizer.getConfig());
+    again.iterations = 10;
+    expect(again.learningRate).toBe(0); // the schedule is in the configuration
+    optimizer.learningRate = new schedules.ExponentialDecay({ initialLearningRate: 0.25, decaySteps: 10, decayRate: 0.5 });
+    expect(optimizer.learningRate).toBe(0.25);
+    expect(() => {
+      optimizer.learningRate = 0.1;
+    }).toThrow("A learning rate that follows a schedule cannot be set");
+  });
+});
