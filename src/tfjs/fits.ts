@@ -1,6 +1,8 @@
 /** What happens at the beginning and at the end of `fit` and `fitDataset`, without the user doing anything. */
 
+import { AdamaxOptimizer } from "@tensorflow/tfjs-core";
 import { Callback, registerCallbackConstructor } from "@tensorflow/tfjs-layers";
+import { CheckpointError } from "../errors.js";
 import { TensorOptimizer } from "./core/optimizer.js";
 
 class FitWatcher extends Callback {
@@ -16,7 +18,7 @@ class FitWatcher extends Callback {
 
   /** Also when training was stopped; not when it threw. */
   override async onTrainEnd(): Promise<void> {
-    this.#optimizer?.finalizeVariableValues(this.model.trainableWeights);
+    this.#optimizer?.endFit(this.model.trainableWeights);
   }
 }
 
@@ -26,6 +28,19 @@ let watching = false;
 
 export const watchFits = (): void => {
   if (watching) return;
+  leadToRegistration();
   registerCallbackConstructor(0, FitWatcher);
   watching = true;
+};
+
+/** Where a saved model names "Adamax" and `registerAdamax` was not called, tf.loadLayersModel makes TensorFlow.js' own, which cannot take state: it says only
+ *  that this is not implemented. */
+const leadToRegistration = (): void => {
+  AdamaxOptimizer.prototype.setWeights = async () => {
+    throw new CheckpointError(
+      "TensorFlow.js' own Adamax cannot take the state that was saved",
+      "a model that names Adamax, in a process where registerAdamax was not called",
+      "Call registerAdamax() of adamax/tfjs before tf.loadLayersModel.",
+    );
+  };
 };

@@ -25,8 +25,8 @@ export { pythonModel } from "./python.js";
 
 /** Writes the averages into a model at the end of its training, and keeps the constraints of its layers. */
 class ModelOptimizer extends TensorOptimizer {
-  constructor(options: TensorOptions<OptimizerOptions> = {}) {
-    super(options);
+  constructor(...given: [options?: TensorOptions<OptimizerOptions>]) {
+    super(...given);
     watchFits();
   }
 }

@@ -1,6 +1,7 @@
 /** Where the elements of a tensor lie, on each backend of TensorFlow.js. */
 
 import * as tf from "@tensorflow/tfjs-core";
+import { BackendError } from "../../errors.js";
 
 /** What we need of TensorFlow.js' wasm backend, without depending on its package. */
 interface HeapBackend extends tf.KernelBackend {
@@ -10,7 +11,13 @@ interface HeapBackend extends tf.KernelBackend {
   makeOutput(shape: number[], dtype: tf.DataType): tf.TensorInfo;
 }
 
-const holderOf = (tensor: tf.Tensor): tf.KernelBackend => tf.engine().state.tensorInfo.get(tensor.dataId)!.backend;
+const holderOf = (tensor: tf.Tensor): tf.KernelBackend => {
+  const info = tf.engine().state.tensorInfo.get(tensor.dataId);
+  if (info) return info.backend;
+  throw new BackendError(
+    "A tensor has no data any more. Received: one that was disposed of, or whose backend was removed. Make variables and optimizer anew; a checkpoint resumes them.",
+  );
+};
 const hasHeap = (backend: tf.KernelBackend): backend is HeapBackend => "typedArrayFromHeap" in backend;
 
 /** The elements now. On cpu and wasm nothing is copied, so read only, and not after the next operation of TensorFlow.js: its heap

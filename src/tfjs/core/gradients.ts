@@ -2,7 +2,7 @@
 
 import * as tf from "@tensorflow/tfjs-core";
 import type { Described, Gradient } from "../../backends/backend.js";
-import { ShapeError, show } from "../../errors.js";
+import { OptionError, ShapeError, show } from "../../errors.js";
 import { elementsOf } from "./elements.js";
 import type { TensorVariable } from "./variable.js";
 
@@ -15,6 +15,26 @@ export interface NamedGradient {
 /** As in TensorFlow.js, by name or in a list. */
 export type NamedGradients = { readonly [name: string]: tf.Tensor | null | undefined } | readonly NamedGradient[];
 
+/** As a list.
+ *  @throws OptionError for what is neither. */
+export const namedGradients = (gradients: NamedGradients): readonly NamedGradient[] => {
+  const named: unknown = Array.isArray(gradients)
+    ? gradients
+    : Object.entries(gradients ?? {}).map(([name, tensor]) => ({ name, tensor }));
+  const isObject = typeof gradients === "object" && gradients !== null;
+  if (isObject && (named as unknown[]).every(isNamed)) return named as readonly NamedGradient[];
+  throw new OptionError(
+    "applyGradients takes tensors by the names of their variables",
+    Array.isArray(gradients) ? show(gradients.find((one) => !isNamed(one))) : show(gradients),
+    "Pass { [variable.name]: tensor }, or a list of { name, tensor }; what tf.variableGrads gives is in its grads.",
+  );
+};
+
+const isNamed = (one: unknown): one is NamedGradient => {
+  const { name, tensor } = (one ?? {}) as Partial<NamedGradient>;
+  return typeof name === "string" && ((tensor ?? null) === null || tensor instanceof tf.Tensor);
+};
+
 /** @throws ShapeError where there is none. */
 export const registered = (name: string): tf.Variable => {
   const variable = tf.engine().registeredVariables[name];
@@ -24,8 +44,12 @@ export const registered = (name: string): tf.Variable => {
   );
 };
 
-/** @throws ShapeError unless the gradient has the variable's shape. */
+/** @throws ShapeError unless the gradient is there, and has the variable's shape. */
 export const assertFits = (variable: Described, tensor: tf.Tensor): void => {
+  if (tensor.isDisposed)
+    throw new ShapeError(
+      `The gradient of variable ${show(variable.name)} was disposed of. Received: a tensor without data. Keep it until the step is made (tf.keep).`,
+    );
   if (!tf.util.arraysEqual(tensor.shape, [...variable.shape]))
     throw new ShapeError(
       `The gradient of variable ${show(variable.name)} must have its shape, [${variable.shape}]. Received: a tensor of shape [${tensor.shape}]. Reshape it, or sum what was broadcast.`,

@@ -12,9 +12,16 @@ import { LearningRateSchedule } from "../../schedules/schedule.js";
 import type { Variable } from "../../variable.js";
 import { fromTensorFlow, toTensorFlow } from "./config.js";
 import { DeviceBackend } from "./device.js";
-import { gradientFor, type NamedGradient, type NamedGradients, registered } from "./gradients.js";
+import { gradientFor, type NamedGradient, type NamedGradients, namedGradients, registered } from "./gradients.js";
 import { HeapBackend } from "./heap.js";
-import { type LayerWeight, plainLearningRate, plainOptions, type TensorOptions, type TrainableTensor } from "./options.js";
+import {
+  assertOneObject,
+  type LayerWeight,
+  plainLearningRate,
+  plainOptions,
+  type TensorOptions,
+  type TrainableTensor,
+} from "./options.js";
 import { TensorVariable } from "./variable.js";
 import { type NamedTensor, SavedWeights, toWeights } from "./weights.js";
 
@@ -40,7 +47,9 @@ export class TensorOptimizer extends tf.Optimizer {
   #learningRate: tf.Variable | null;
   /** State that was loaded, as far as its variables have not been seen. */
   #saved: SavedWeights | null = null;
-  #hasWarned = false;
+  readonly #warned = new Set<string>();
+  /** Calls of applyGradients when the last fit began. */
+  #callsBefore = 0;
   /** What the last call of getWeights returned. */
   #handedOut: NamedTensor[] = [];
 
@@ -55,13 +64,15 @@ export class TensorOptimizer extends tf.Optimizer {
   }
 
   /** @throws OptionError for an unknown option, a value out of range, or options that exclude each other. */
-  constructor(options: TensorOptions<OptimizerOptions> = {}) {
+  constructor(...given: [options?: TensorOptions<OptimizerOptions>]) {
     super();
     const Core = new.target.core;
     if (!Core)
       throw new OptionError(
         "TensorOptimizer is a base class. Received: a class without a core. Make one by tfOptimizer(YourOptimizer), or use Adamax.",
       );
+    assertOneObject(Core.rule.name, given);
+    const [options = {}] = given;
     // One thread unless asked for more: computing gradients takes TensorFlow.js so long that the step is little of it.
     const { backend, jitCompile = true, threads = 1 } = options;
     this.#near = jitCompile && !backend && threads === 1 ? (HeapBackend.current() ?? DeviceBackend.current()) : null;
@@ -73,9 +84,7 @@ export class TensorOptimizer extends tf.Optimizer {
   /** One step. Gradients come by name, for variables that TensorFlow.js knows; variables that are new here begin with fresh state.
    *  @throws ShapeError for a gradient that does not fit or an unknown name; OptionError when all gradients are null. */
   applyGradients(gradients: NamedGradients): void {
-    const named = Array.isArray(gradients)
-      ? (gradients as readonly NamedGradient[])
-      : Object.entries(gradients).map(([name, tensor]) => ({ name, tensor }));
+    const named = namedGradients(gradients);
     const variables = named.map(({ name }) => this.#variableOf(registered(name)));
     this.#train(variables);
     this.#forgetAccumulated(this.#trained.filter(({ tensor }) => !tensor.trainable));
@@ -268,14 +277,30 @@ export class TensorOptimizer extends tf.Optimizer {
   beginFit(weights: readonly LayerWeight[], frozen: readonly LayerWeight[]): void {
     this.build(weights);
     this.#forgetAccumulated(this.#trainedOf(frozen));
+    this.#callsBefore = internalsOf(this.#core).state.calls;
     const assigned = weights.filter((weight) => this.#variableOf(weight).wasAssigned);
     if (!this.useEma || assigned.length === 0) return;
-    if (!this.#hasWarned)
-      console.warn(
-        `adamax: weights were set since the last step (${assigned.length} of ${weights.length}), so their averages begin anew. (Said once.)`,
-      );
-    this.#hasWarned = true;
+    this.#warn(`weights were set since the last step (${assigned.length} of ${weights.length}), so their averages begin anew`);
     this.resetAverages(assigned);
+  }
+
+  /** @internal A model's fit has come to its end. */
+  endFit(weights: readonly LayerWeight[]): void {
+    const { calls } = internalsOf(this.#core).state;
+    const updates = Math.floor(calls / this.#window) - Math.floor(this.#callsBefore / this.#window);
+    if (updates === 0 && calls > this.#callsBefore)
+      this.#warn(
+        `${calls - this.#callsBefore} batches made no update yet, since ${this.#window} of them make one (gradientAccumulationSteps): they wait for the next`,
+      );
+    this.finalizeVariableValues(weights);
+  }
+
+  /** Once for each. */
+  #warn(words: string): void {
+    const [what] = words.split(/\d/, 1);
+    if (this.#warned.has(what!)) return;
+    this.#warned.add(what!);
+    console.warn(`adamax: ${words}. (Said once.)`);
   }
 
   /** Exchanges the variables with their moving averages, for validation; call it again to go back. No step can be made in between.

@@ -1,6 +1,7 @@
 /** Options as TensorFlow.js users write them: with tensors for numbers, and tf.Variables for variables. */
 
 import * as tf from "@tensorflow/tfjs-core";
+import { OptionError, show } from "../../errors.js";
 import type { Group } from "../../optimizer/options.js";
 import type { Variable } from "../../variable.js";
 import type { TensorConstraint } from "./variable.js";
@@ -50,4 +51,22 @@ export const plainOptions = (
       group?.variables ? { ...group, variables: group.variables.map(variableOf) } : group,
     );
   return plain;
+};
+
+/** What tf.train.adamax takes, in its order. */
+const POSITIONS = ["learningRate", "beta1", "beta2", "epsilon", "decay"];
+
+/** @throws OptionError for arguments in the order of tf.train.adamax, with the line that they become. */
+export const assertOneObject = (owner: string, given: readonly unknown[]): void => {
+  const [options, ...others] = given;
+  if (others.length === 0 && (options === undefined || (typeof options === "object" && options !== null && !isTensor(options))))
+    return;
+  const line = given.map((value, i) => `${POSITIONS[i] ?? "?"}: ${isTensor(value) ? "tensor" : show(value)}`).join(", ");
+  throw new OptionError(
+    `${owner} takes one object of options`,
+    given.map(show).join(", "),
+    typeof options === "number" || isTensor(options)
+      ? `Write new ${owner}({ ${line} }).`
+      : `Write new ${owner}({ learningRate: 0.001 }).`,
+  );
 };

@@ -1,0 +1,79 @@
+/** What is given to an optimizer for TensorFlow.js is checked at the door. */
+
+import { beforeAll, describe, expect, test } from "vitest";
+import { Adamax as CoreAdamax } from "../../src/index.js";
+import { Adamax, tfOptimizer } from "../../src/tfjs/index.js";
+import { warnings } from "../semantics/helpers.js";
+import { tf } from "./backends.js";
+
+beforeAll(async () => {
+  await tf.setBackend("cpu");
+});
+
+// biome-ignore lint/suspicious/noExplicitAny: what JavaScript may pass
+const Untyped = Adamax as any;
+
+describe("arguments in the order of tf.train.adamax are refused, with the line that they become", () => {
+  test.each<[string, unknown[], RegExp]>([
+    ["a rate", [0.1], /Received: 0\.1\. Write new Adamax\({ learningRate: 0\.1 }\)/],
+    ["a rate and beta1", [0.1, 0.9], /Write new Adamax\({ learningRate: 0\.1, beta1: 0\.9 }\)/],
+    ["true", [true], /takes one object of options\. Received: true\. Write new Adamax\({ learningRate: 0\.001 }\)/],
+    ["null", [null], /Received: null/],
+    ["options and more", [{}, 0.9], /takes one object of options/],
+  ])("%s", (_, given, message) => {
+    expect(() => new Untyped(...given)).toThrow(message);
+    const Made = tfOptimizer(CoreAdamax) as typeof Untyped;
+    expect(() => new Made(...given)).toThrow(message);
+  });
+});
+
+describe("gradients that cannot be used are refused in words", () => {
+  const optimizer = () => new Untyped({ learningRate: 0.1 });
+  const w = () => tf.variable(tf.tensor1d([1, 2]));
+
+  test.each<[string, (w: tf.Variable) => unknown, RegExp]>([
+    ["nothing", () => undefined, /takes tensors by the names.*Received: undefined.*tf\.variableGrads/],
+    ["pairs, as the core takes them", (w) => [[tf.ones([2]), w]], /by the names of their variables/],
+    ["an array of numbers", (w) => ({ [w.name]: Float32Array.of(1, 2) }), /by the names of their variables/],
+    ["all that tf.variableGrads gives", () => ({ value: tf.scalar(1), grads: {} }), /by the names of their variables/],
+    [
+      "a tensor of another shape",
+      (w) => ({ [w.name]: tf.ones([3]) }),
+      /must have its shape, \[2\]\. Received: a tensor of shape \[3\]/,
+    ],
+    ["a name that is unknown", () => ({ nobody: tf.ones([2]) }), /knows no variable of this name\. Received: "nobody"/],
+  ])("%s", (_, make, message) => {
+    const variable = w();
+    expect(() => optimizer().applyGradients(make(variable))).toThrow(message);
+  });
+
+  test("a tensor that was disposed of", () => {
+    const variable = w();
+    const gradient = tf.ones([2]);
+    gradient.dispose();
+    expect(() => optimizer().applyGradients({ [variable.name]: gradient })).toThrow(/was disposed of/);
+  });
+
+  test("after tf.disposeVariables", () => {
+    const variable = w();
+    const adamax = optimizer();
+    adamax.applyGradients({ [variable.name]: tf.ones([2]) });
+    tf.disposeVariables();
+    expect(() => adamax.applyGradients({ [variable.name]: tf.ones([2]) })).toThrow(/knows no variable of this name/);
+  });
+});
+
+test("a fit whose batches made no update says so, once", async () => {
+  const warned = warnings();
+  const model = tf.sequential({ layers: [tf.layers.dense({ units: 1, inputShape: [1] })] });
+  model.compile({ optimizer: new Adamax({ gradientAccumulationSteps: 2 }), loss: "meanSquaredError" });
+  await model.fit(tf.ones([4, 1]), tf.ones([4, 1]), { epochs: 1, batchSize: 4, verbose: 0 });
+  expect(warned).toEqual([expect.stringMatching(/1 batches made no update yet, since 2 of them make one/)]);
+});
+
+test("loading without registerAdamax leads to it", async () => {
+  new Adamax().dispose();
+  await expect(tf.train.adamax().setWeights([])).rejects.toThrow(
+    /Call registerAdamax\(\) of adamax\/tfjs before tf\.loadLayersModel/,
+  );
+});
