@@ -20,6 +20,7 @@ export type {
 } from "./backends/backend.js";
 export { InterpreterBackend } from "./backends/interpreter/interpreter.js";
 export { WasmBackend } from "./backends/wasm/wasm.js";
+export * as constraints from "./constraints.js";
 export { BackendError, CheckpointError, OptionError, ShapeError } from "./errors.js";
 export type { Config, Dialect } from "./optimizer/configuration.js";
 export type { GradientAndVariable, LossAndGradients } from "./optimizer/gradients.js";
@@ -43,4 +44,4 @@ export { fit, type Surroundings } from "./training/fit.js";
 export type { Batches, BatchLoss, FitOptions, Validation } from "./training/options.js";
 export type { ProgressKind, Terminal } from "./training/progress.js";
 export type { BatchResult, Callback, EpochResult, History, TrainableOptimizer, Training } from "./training/training.js";
-export { IndexedSlices, Variable, type VariableOptions } from "./variable.js";
+export { type Constraint, IndexedSlices, Variable, type VariableOptions } from "./variable.js";

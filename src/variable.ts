@@ -4,14 +4,17 @@ import type { Described, Row, SparseGradient, Values } from "./backends/backend.
 import { BackendError, OptionError, ShapeError, show } from "./errors.js";
 import { ARRAYS, type DType } from "./rule/program.js";
 
+/** Keeps a value where it belongs. */
+export type Constraint = (value: Values, variable: Described) => Values | void;
+
 /** What a variable may be told besides its value. */
 export interface VariableOptions {
   /** Sizes of the axes, outermost first; [] for a scalar. Default: one axis, as long as the value. */
   shape?: readonly number[];
   /** For patterns, error messages and the names of the optimizer's state. */
   name?: string;
-  /** Called after every update with the value; changes it in place, or returns the value to take. */
-  constraint?: (value: Values) => Values | void;
+  /** Called after every update with the value and its variable; changes it in place, or returns the value to take. Keras' are in `constraints`. */
+  constraint?: Constraint;
   /** false: the array you passed stays the variable's memory and is updated in place (staged through the backend, which
    *  costs 1.6 to 2.4 times a step). Default true: `build` moves the value into the backend's memory. */
   adopt?: boolean;
@@ -27,6 +30,8 @@ interface Adoption {
 
 export const isValues = (value: unknown): value is Values => value instanceof Float32Array || value instanceof Float64Array;
 
+const elementsIn = (shape: readonly number[]): number => shape.reduce((product, size) => product * size, 1);
+
 /** A trainable array of float32 or float64 values, in row-major order; `V` is the type of the array.
  *  @throws ShapeError when the shape does not hold as many elements as the value. */
 export class Variable<V extends Values = Values> implements Described {
@@ -35,7 +40,7 @@ export class Variable<V extends Values = Values> implements Described {
   readonly dtype: DType;
   readonly length: number;
   /** Called after every update; see VariableOptions. */
-  readonly constraint: ((value: Values) => Values | void) | undefined;
+  readonly constraint: Constraint | undefined;
   /** @internal Whether `build` moves the value into the backend's memory. */
   readonly adoptable: boolean;
   #value: V;
@@ -52,7 +57,13 @@ export class Variable<V extends Values = Values> implements Described {
         "Convert it, for example by Float32Array.from(values).",
       );
     const { shape = [value.length], name = "variable", constraint, adopt = true } = options;
-    const elements = shape.reduce((product, size) => product * size, 1);
+    if (constraint !== undefined && typeof constraint !== "function")
+      throw new OptionError(
+        `The constraint of variable ${show(name)} must be a function`,
+        show(constraint),
+        "Pass one of `constraints`: constraints.nonNeg(), constraints.maxNorm({ maxValue: 2 }), ...",
+      );
+    const elements = elementsIn(shape);
     if (!shape.every((size) => Number.isInteger(size) && size >= 0) || elements !== value.length)
       throw new ShapeError(
         `The shape of variable ${show(name)} must hold as many elements as its value`,
@@ -169,7 +180,7 @@ export class Variable<V extends Values = Values> implements Described {
   constrain(): void {
     if (!this.constraint) return;
     const { value } = this;
-    const constrained = this.constraint(value);
+    const constrained = this.constraint(value, this);
     if (!constrained || constrained === value) return;
     if (constrained.length !== value.length)
       throw new ShapeError(
@@ -182,7 +193,6 @@ export class Variable<V extends Values = Values> implements Described {
 
   /** @internal Moves the values into an optimizer's memory. Resolves when they are there, which in memory near by is at once. */
   adopt(adoption: Adoption): Promise<unknown> {
-    this.assertFree();
     const { row } = adoption;
     const moves: Promise<void>[] = [];
     if (this.adoptable) {
@@ -197,13 +207,20 @@ export class Variable<V extends Values = Values> implements Described {
     return Promise.all(moves);
   }
 
-  /** @internal */
+  /** @internal
+   *  @throws BackendError, ShapeError where no optimizer can take it over. */
   assertFree(): void {
     if (this.#adoption)
       throw new BackendError(
         "A variable's memory belongs to one optimizer",
         `${this}, which is trained by another optimizer (${this.#adoption.owner})`,
         "Dispose that optimizer first (the values come back into an ordinary array), or give each optimizer variables of its own.",
+      );
+    if (this.#value.length !== elementsIn(this.shape) && !this.#returning)
+      throw new ShapeError(
+        `The array of ${this} must stay as long as it was`,
+        `${this.#value.length} elements now: its memory was resized or detached`,
+        "Make a variable of the new array.",
       );
     if (this.#returning)
       throw new BackendError(

@@ -18,11 +18,13 @@ import {
   type BuildOptions,
   checkBuildOptions,
   checkOptions,
+  checkRounded,
   checkSelection,
   type LearningRate,
   learningRate,
   type OptimizerOptions,
   plainNumber,
+  plainRate,
   type Selection,
   type Settings,
 } from "./options.js";
@@ -127,6 +129,10 @@ export class Optimizer<Hyper extends string = never> {
     this.#state.calls = updates * this.#accumulationSteps + (calls % this.#accumulationSteps);
   }
 
+  get #rule(): UpdateRule {
+    return (this.constructor as typeof Optimizer).rule;
+  }
+
   get #accumulationSteps(): number {
     return this.settings.gradientAccumulationSteps ?? 1;
   }
@@ -194,6 +200,7 @@ export class Optimizer<Hyper extends string = never> {
       added.set(given, variable);
     }
     const list = [...added.values()];
+    if (list.some(({ dtype }) => dtype === "float32")) checkRounded(this.#rule, this.settings, this.hyperparameters);
     const classes = this.#classes.list.length;
     const requests = list.map((variable) => this.#request(variable));
     if (this.#classes.list.length > classes) this.#steps.forget();
@@ -260,6 +267,7 @@ export class Optimizer<Hyper extends string = never> {
       : [...gradientsAndVariables];
     if (pairs.length === 0) return this.iterations;
     if (this.#trained.length === 0) this.#buildFrom(pairs);
+    if (this.#state.calls === 0) this.#classes.warnOfUnmatched(this.#trained);
     const call = this.#call;
     const updates = (this.#state.calls + 1) % this.#accumulationSteps === 0;
     try {
@@ -305,9 +313,9 @@ export class Optimizer<Hyper extends string = never> {
     const { learningRate: rate, calls } = this.#state;
     if (typeof rate === "number") return rate;
     const value = rate instanceof LearningRateSchedule ? rate.at(calls) : rate();
-    if (Number.isFinite(value)) return value;
+    if (plainRate.holds(value)) return value;
     throw new OptionError(
-      "The learning rate must be a finite number",
+      `The learning rate must be ${plainRate.wanted}`,
       `${show(value)} from ${show(rate)} at call ${calls}`,
       "Check what it returns.",
     );
@@ -397,14 +405,15 @@ export class Optimizer<Hyper extends string = never> {
   /** The state as arrays under "0", "1", ..., in the order in which tf_keras or Keras 3 saves it. Copies. */
   saveOwnVariables(store: SavedState = {}, order: StateOrder = "tf_keras"): SavedState {
     this.#life.assert("save");
-    return Object.assign(store, saveState(this.#state, check("saveOwnVariables", "order", order, dialects)));
+    return saveState(this.#state, check("saveOwnVariables", "order", order, dialects), store);
   }
 
-  /** Loads what saveOwnVariables, tf_keras or Keras 3 saved, in either order. Build first.
+  /** Loads what saveOwnVariables, tf_keras or Keras 3 saved, in either order, which need be told only where both could be meant. Build first.
    *  @throws CheckpointError that lists what is missing or does not fit; nothing is changed then. */
-  loadOwnVariables(store: Readonly<SavedState>): void {
+  loadOwnVariables(store: Readonly<SavedState>, order?: StateOrder): void {
     this.#life.assert("load");
-    this.#restore(restorationOf(this.#state, store));
+    const known = order && check("loadOwnVariables", "order", order, dialects);
+    this.#restore(restorationOf(this.#state, store, known));
   }
 
   #restore(restoration: Restoration): void {
@@ -412,8 +421,8 @@ export class Optimizer<Hyper extends string = never> {
   }
 
   /** Like loadOwnVariables, from a list. */
-  setWeights(weights: readonly SavedState[string][]): void {
-    this.loadOwnVariables({ ...weights } as unknown as SavedState);
+  setWeights(weights: readonly SavedState[string][], order?: StateOrder): void {
+    this.loadOwnVariables({ ...weights } as unknown as SavedState, order);
   }
 
   #assertNotBuilt(method: string, remedy: string): void {

@@ -97,9 +97,16 @@ export interface Settings extends Checked<Omit<OptimizerOptions, "learningRate" 
   readonly backend: Backend | "wasm" | "interpreter" | null;
 }
 
+/** A rate as steps take it, which round it to float32 where a variable is. */
+export const plainRate: Kind<number> = {
+  wanted: `${nonNegative.wanted} that float32 holds`,
+  holds: (value) => nonNegative.holds(value) && Math.fround(value as number) < Infinity,
+};
+
 export const learningRate: Kind<Settings["learningRate"]> = {
-  wanted: `${nonNegative.wanted}, a schedule or a function`,
-  holds: (value) => nonNegative.holds(value) || value instanceof LearningRateSchedule || callable.holds(value),
+  wanted: `${plainRate.wanted}, a schedule or a function`,
+  holds: (value) =>
+    typeof value === "number" ? plainRate.holds(value) : value instanceof LearningRateSchedule || callable.holds(value),
 };
 
 const isObject = (value: unknown): value is object => typeof value === "object" && value !== null;
@@ -192,6 +199,28 @@ export const checkOptions = (
       "Remove one of the two.",
     );
   return { settings: Object.freeze({ ...settings, groups }), hyper: Object.freeze(hyper) };
+};
+
+/** A variable of float32 rounds every number to it, which may be out of range then.
+ *  @throws OptionError that names the option, its dtype and its value. */
+export const checkRounded = (
+  { name: owner, hyperparameters }: UpdateRule,
+  settings: Settings,
+  hyper: Readonly<Record<string, number>>,
+): void => {
+  const assert = (kinds: object, values: object) => {
+    for (const [name, value] of Object.entries(values)) {
+      const kind = (kinds as Kinds<Record<string, unknown>>)[name];
+      if (typeof value !== "number" || !kind || kind.holds(Math.fround(value))) continue;
+      throw new OptionError(
+        `${name} of ${owner} must be ${kind.wanted}, as float32 too, which a variable is`,
+        `${name}=${value}, which rounds to ${Math.fround(value)}`,
+        "Give a number that float32 holds.",
+      );
+    }
+  };
+  assert({ ...OPTIONS, ...hyperparameters }, { ...settings, ...hyper });
+  for (const group of settings.groups) assert(GROUP, group);
 };
 
 /** A rule's own test need only know its range. */

@@ -1,6 +1,7 @@
 /** The settings that variables may differ in: those of one class share a program and its scalars. */
 
 import type { RowClass } from "../backends/backend.js";
+import { show } from "../errors.js";
 import type { Checked } from "../kinds.js";
 import type { DType } from "../rule/program.js";
 import type { Variable } from "../variable.js";
@@ -24,6 +25,18 @@ export class RowClasses {
   /** No weight decay for these. */
   exclude(selection: Checked<Selection>): void {
     this.#excluded.push(selection);
+  }
+
+  /** A pattern that means nobody is mostly a slip. */
+  warnOfUnmatched(trained: readonly { readonly variable: Variable }[]): void {
+    const variables = trained.map(({ variable }) => variable);
+    const patterns = [...this.#settings.groups, ...this.#excluded].flatMap(({ names }) => names ?? []);
+    const idle = patterns.filter((pattern) => !variables.some((variable) => selects({ names: [pattern] }, variable)));
+    if (idle.length === 0) return;
+    const list = variables.slice(0, 12).map(({ name }) => show(name));
+    console.warn(
+      `adamax: ${idle.map(String).join(", ")} of groups or excludeFromWeightDecay matches no variable. There are ${list.join(", ")}${variables.length > 12 ? ", ..." : ""}.`,
+    );
   }
 
   /** What `excludeFromWeightDecay` was called with. */

@@ -154,10 +154,14 @@ export const stateOf = (state: OptimizerState, expose: () => void): StateVariabl
 ];
 
 /** Copies, in the order in which Keras saves. */
-export const saveState = (state: OptimizerState, order: StateOrder): SavedState => {
+export const saveState = (state: OptimizerState, order: StateOrder, store: SavedState): SavedState => {
   const values = [...scalarsOf(state, order).map(({ value }) => value), ...entriesOf(state).map((entry) => entry.view())];
-  return Object.fromEntries(values.map((value, i) => [`${i}`, value.slice()]));
+  for (const [i, value] of values.entries()) store[i] = value.slice();
+  return Object.defineProperty(store, ORDER, { value: order, configurable: true });
 };
+
+/** In what order a list was saved, where it is still the object that was saved. */
+const ORDER = Symbol("order");
 
 /** The numbers beside the arrays. */
 export interface Counters {
@@ -234,7 +238,11 @@ export const setCounters = (state: OptimizerState, { calls, learningRate, accumu
 
 /** What saveOwnVariables, tf_keras or Keras 3 saved: a list without names.
  *  @throws CheckpointError for a list of another length. */
-export const restorationOf = (state: OptimizerState, store: Readonly<SavedState>): Restoration => {
+export const restorationOf = (
+  state: OptimizerState,
+  store: Readonly<SavedState> & { readonly [ORDER]?: StateOrder },
+  order: StateOrder | undefined = store[ORDER],
+): Restoration => {
   if (state.trained.length === 0)
     throw new CheckpointError(
       "State is loaded into variables",
@@ -247,6 +255,12 @@ export const restorationOf = (state: OptimizerState, store: Readonly<SavedState>
   const entries = entriesOf(state);
   const hasRate = values.length === entries.length + 2;
   if (!hasRate && values.length !== entries.length + 1) throw wrongCount(state, entries, values.length);
+  if (order === undefined && isAmbiguous(entries, hasRate))
+    throw new CheckpointError(
+      "A state of so many arrays may begin with a learning rate (Keras 3) or with an average",
+      `${values.length} arrays for one variable of one element`,
+      'Say which order it was saved in: loadOwnVariables(saved, "tf_keras") or (saved, "keras").',
+    );
   const first = hasRate ? 2 : 1;
   const [calls, learningRate] = values.slice(0, first).map((value, i) => {
     if (value?.length !== 1)
@@ -259,6 +273,13 @@ export const restorationOf = (state: OptimizerState, store: Readonly<SavedState>
     accumulating: null,
     arrays: new Map(entries.map((entry, i) => [entry, values[first + i]!])),
   };
+};
+
+/** With one variable of one element, a learning rate and an average (or what has been accumulated) look alike, and stand at the same place. */
+const isAmbiguous = (entries: readonly StateEntry[], hasRate: boolean): boolean => {
+  const shared = entries.filter(({ role }) => role === "average" || role === "accumulator");
+  const isOne = new Set(entries.map(({ variable }) => variable)).size === 1 && entries[0]!.variable.length === 1;
+  return isOne && (hasRate ? shared.length < 2 : shared.length > 0);
 };
 
 /** Keras saves the rate in float32. Where ours rounds to that, ours is the more exact one. */

@@ -58,7 +58,12 @@ describe("options", () => {
       range(name, "a finite number", "0.5", '"0.5"'),
     ),
     range("emaOverwriteFrequency", "an integer", "3", '"3"'),
-    range("learningRate", "a finite number of 0 or more, a schedule or a function", f32(1, 2), "Float32Array of length 2"),
+    range(
+      "learningRate",
+      "a finite number of 0 or more that float32 holds, a schedule or a function",
+      f32(1, 2),
+      "Float32Array of length 2",
+    ),
     range("beta1", "a finite number in [0, 1)", new Float64Array(0), "Float64Array of length 0"),
     range("useEma", "true or false", 1),
     range("jitCompile", "true or false", "no", '"no"'),

@@ -23,15 +23,25 @@ export const checkGradient = (gradient: unknown, variable: Described): void => {
 const elementsOf = (gradient: Exclude<Gradient, null>): Values =>
   ArrayBuffer.isView(gradient) ? gradient : (gradient as IndexedSlices).values;
 
-/** A step must not write where it still reads a gradient: variables are updated one after the other.
- *  @throws ShapeError where a gradient lies in the value or the state of a variable of the same call. */
+/** A step must not write where it still reads a gradient, since variables are updated one after the other; and what the caller keeps must be as long as
+ *  it was.
+ *  @throws ShapeError where a gradient lies in the value or the state of a variable of the same call, and for an array that was resized or detached. */
 export const refuseOverlaps = (rows: readonly CpuRow[], count: number): void => {
-  let first = 0; // whose gradient is not in the array that was made for it
-  while (first < count && rows[first]!.gradient === rows[first]!.ownGradient) first++;
+  let first = 0; // with an array of the caller's
+  while (first < count && rows[first]!.gradient === rows[first]!.ownGradient && rows[first]!.request.foreign === null) first++;
   if (first === count) return;
   const { segment } = rows[0]!;
   let isOneMemory = true;
-  for (let i = 0; i < count; i++) isOneMemory &&= rows[i]!.segment === segment && rows[i]!.request.foreign === null;
+  for (let i = 0; i < count; i++) {
+    const { request, segment: own } = rows[i]!;
+    isOneMemory &&= own === segment && request.foreign === null;
+    if (request.foreign && request.foreign.value.length !== request.variable.length)
+      throw new ShapeError(
+        `The array of ${request.variable} must stay as long as it was`,
+        `${request.foreign.value.length} elements now: its memory was resized or detached`,
+        "Make a variable of the new array, and an optimizer for it.",
+      );
+  }
   const written = isOneMemory ? null : buffersWritten(rows, count);
   for (let i = first; i < count; i++) {
     const { gradient, ownGradient } = rows[i]!;

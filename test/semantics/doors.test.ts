@@ -1,0 +1,170 @@
+/** What would change weights or state without a word is refused, or said. */
+
+import { Adamax, CheckpointError, OptionError, ShapeError, schedules, Variable } from "adamax";
+import { describe, expect, test } from "vitest";
+import { f32, step, thrown, variable, warnings } from "./helpers.js";
+
+describe("a number that float32 cannot hold", () => {
+  test.each([
+    [{ clipnorm: 1e39 }, "clipnorm of Adamax must be a finite number above 0", "clipnorm=1e+39, which rounds to Infinity"],
+    [{ globalClipnorm: Number.MAX_VALUE }, "globalClipnorm of Adamax", "which rounds to Infinity"],
+    [{ clipvalue: 1e-50 }, "clipvalue of Adamax must be a finite number above 0", "which rounds to 0"],
+    [{ weightDecay: 1e39 }, "weightDecay of Adamax", "which rounds to Infinity"],
+    [{ lossScaleFactor: 1e-46 }, "lossScaleFactor of Adamax", "which rounds to 0"],
+    [{ beta1: 0.99999999999 }, "beta1 of Adamax must be a finite number in [0, 1)", "which rounds to 1"],
+    [{ epsilon: 1e300 }, "epsilon of Adamax", "which rounds to Infinity"],
+    [{ groups: [{ names: ["w"], weightDecay: 1e39 }] }, "weightDecay of Adamax", "which rounds to Infinity"],
+  ])("%o: refused for a float32 variable, taken for a float64 one", (options, wrong, received) => {
+    using optimizer = new Adamax(options);
+    const w = variable([1]);
+    const error = thrown(() => optimizer.build([w]));
+    expect(error).toBeInstanceOf(OptionError);
+    expect(error.message).toContain(wrong);
+    expect(error.message).toContain(received);
+    expect([w.owner, optimizer.trainableVariables]).toEqual([null, []]);
+    optimizer.build([new Variable(Float64Array.of(1), { name: "w" })]);
+  });
+
+  test.each([1e39, -1, "0.1", undefined])("is no rate either, from a function: %s", (rate) => {
+    using optimizer = new Adamax({ learningRate: () => rate as number });
+    const w = variable([1]);
+    expect(() => optimizer.applyGradients([[f32(1), w]])).toThrow(
+      /The learning rate must be a finite number of 0 or more that float32 holds/,
+    );
+    expect([...w.value]).toEqual([1]);
+  });
+});
+
+describe("an array of the caller's that changes its length", () => {
+  // TypeScript's library for ES2023 does not have it yet.
+  const Resizable = ArrayBuffer as unknown as new (
+    bytes: number,
+    options: { maxByteLength: number },
+  ) => ArrayBuffer & { resize(bytes: number): void };
+  const make = () => {
+    const buffer = new Resizable(16, { maxByteLength: 32 });
+    return { buffer, w: new Variable(new Float32Array(buffer), { name: "w", adopt: false }) };
+  };
+
+  test("before build is refused", () => {
+    const { buffer, w } = make();
+    buffer.resize(8);
+    using optimizer = new Adamax();
+    const error = thrown(() => optimizer.build([w]));
+    expect(error).toBeInstanceOf(ShapeError);
+    expect(error.message).toMatch(/The array of variable "w" .* must stay as long as it was\. Received: 2 elements now/);
+  });
+
+  test.each([32, 8])("to %d bytes between steps is refused, and no step is made", (bytes) => {
+    const { buffer, w } = make();
+    using optimizer = new Adamax();
+    optimizer.applyGradients([[f32(1, 1, 1, 1), w]]);
+    buffer.resize(bytes);
+    expect(thrown(() => optimizer.applyGradients([[f32(1, 1, 1, 1), w]])).message).toMatch(/must stay as long as it was/);
+    expect(optimizer.iterations).toBe(1);
+  });
+});
+
+describe("a pattern that means nobody", () => {
+  test("is said once, with the names that there are", () => {
+    const warned = warnings();
+    using optimizer = new Adamax({
+      weightDecay: 0.1,
+      groups: [{ names: ["kernle"], learningRateMultiplier: 2 }, { names: ["bias$"] }],
+    });
+    optimizer.excludeFromWeightDecay({ names: [/bais/] });
+    const pairs = ["kernel", "bias"].map((name) => [f32(1), variable([1], name)] as const);
+    for (let i = 0; i < 3; i++) optimizer.applyGradients(pairs);
+    expect(warned).toEqual([
+      'adamax: kernle, /bais/ of groups or excludeFromWeightDecay matches no variable. There are "kernel", "bias".',
+    ]);
+  });
+});
+
+describe("a list without names, of one variable of one element", () => {
+  const make = (options = {}) => {
+    const optimizer = new Adamax({ learningRate: 0.01, ...options });
+    step(optimizer, [f32(5), variable([5])]);
+    return optimizer;
+  };
+  /** As it comes back from a file. */
+  const plain = (saved: object) => JSON.parse(JSON.stringify(Object.values(saved).map((array) => Array.from(array, Number))));
+
+  test("is not guessed: an average is not taken for a learning rate, nor the reverse", () => {
+    const [rate, average] = [make(), make({ useEma: true })];
+    const ofRate = plain(rate.saveOwnVariables({}, "keras"));
+    const ofAverage = plain(average.saveOwnVariables());
+    for (const [optimizer, list] of [
+      [rate, ofAverage],
+      [average, ofRate],
+      [average, ofAverage],
+    ] as const) {
+      const error = thrown(() => optimizer.setWeights(list));
+      expect(error).toBeInstanceOf(CheckpointError);
+      expect(error.message).toMatch(/4 arrays for one variable of one element\. Say which order/);
+    }
+    expect([rate.learningRate, average.learningRate]).toEqual([0.01, 0.01]);
+  });
+
+  test("is read in the order that is said, or that it still knows itself", () => {
+    const average = make({ useEma: true });
+    average.setWeights(plain(average.saveOwnVariables()), "tf_keras");
+    average.loadOwnVariables(average.saveOwnVariables());
+    average.loadOwnVariables(average.saveOwnVariables({}, "keras"));
+    expect(average.learningRate).toBe(0.01);
+  });
+});
+
+describe("iterations and schedules", () => {
+  test("iterations can be set, so that a schedule starts at a step; a window of micro-batches stays as it is", () => {
+    using optimizer = new Adamax({
+      learningRate: new schedules.PiecewiseConstantDecay({ boundaries: [10], values: [1, 0.25] }),
+      gradientAccumulationSteps: 2,
+    });
+    const w = variable([1]);
+    optimizer.applyGradients([[f32(1), w]]);
+    optimizer.iterations = 20;
+    expect([optimizer.iterations, optimizer.learningRate]).toEqual([20, 0.25]);
+    expect(optimizer.applyGradients([[f32(1), w]])).toBe(21);
+  });
+
+  test.each([-1, 1.5, Number.NaN, "3"])("iterations = %s is refused", (value) => {
+    using optimizer = new Adamax();
+    expect(() => {
+      optimizer.iterations = value as number;
+    }).toThrow(/iterations of Adamax must be an integer of 0 or more/);
+  });
+
+  test("a schedule takes the place of a number and of a schedule, in configuration and steps from then on", () => {
+    using optimizer = new Adamax({ learningRate: 0.1 });
+    optimizer.learningRate = new schedules.ExponentialDecay({ initialLearningRate: 0.5, decaySteps: 1, decayRate: 0.5 });
+    optimizer.learningRate = new schedules.ExponentialDecay({ initialLearningRate: 0.25, decaySteps: 1, decayRate: 0.5 });
+    const [[after]] = step(optimizer, [f32(1), variable([1])]) as [[number]];
+    expect(after).toBeCloseTo(0.75, 5);
+    using again = Adamax.fromConfig(optimizer.getConfig());
+    again.iterations = 1;
+    expect(again.learningRate).toBe(0.125);
+  });
+});
+
+describe("averages", () => {
+  test("begin anew from values that were set, where they are told to", () => {
+    using optimizer = new Adamax({ useEma: true, learningRate: 0 });
+    const [a, b] = [variable([1], "a"), variable([1], "b")];
+    optimizer.build([a, b]);
+    a.value[0] = b.value[0] = 50;
+    optimizer.resetAverages([a]);
+    optimizer.finalizeVariableValues();
+    expect([a.value[0], b.value[0]]).toEqual([50, 1]);
+  });
+
+  test("become the values of the variables that are named, and of no other", () => {
+    using optimizer = new Adamax({ useEma: true });
+    const [a, b] = [variable([1], "a"), variable([1], "b")];
+    step(optimizer, [f32(1), a], [f32(1), b]);
+    const raw = b.value[0];
+    optimizer.finalizeVariableValues([a]);
+    expect([a.value[0] === raw, b.value[0]]).toEqual([false, raw]);
+    expect(() => optimizer.finalizeVariableValues([variable([1], "c")])).toThrow(/built for 2 other variables/);
+  });
+});
