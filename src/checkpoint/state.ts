@@ -9,6 +9,7 @@ import type { Optimizer } from "../optimizer/optimizer.js";
 import type { OptimizerState, Trained } from "../optimizer/state.js";
 import { Variable } from "../variable.js";
 import { type JsonValue, parsePlainJson, stringifyJson } from "./format/json.js";
+import { numbered } from "./format/names.js";
 import type { Header, TensorShape } from "./format/safetensors.js";
 import type { Tensor } from "./format/tensors.js";
 import type { Source } from "./storage/source.js";
@@ -71,16 +72,6 @@ const VERSION = "1";
 
 /** Of a tensor's name, that of the variable it belongs to. */
 export const variableName = (tensor: string): string => tensor.replace(/^(variables|optimizer\/[^/]+)\//, "");
-
-/** A name for each, in this order: those that are not the first of their name get their number, `w#2`. */
-export const numbered = (names: readonly string[]): string[] => {
-  const counts = new Map<string, number>();
-  return names.map((name) => {
-    const count = (counts.get(name) ?? 0) + 1;
-    counts.set(name, count);
-    return count === 1 ? name : `${name}#${count}`;
-  });
-};
 
 /** The option `names`. */
 export const nameMap: Kind<ReadonlyMap<Variable | Values, string>> = {

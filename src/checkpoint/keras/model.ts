@@ -6,6 +6,7 @@ import type { Config, Dialect } from "../../optimizer/configuration.js";
 import { Optimizer } from "../../optimizer/optimizer.js";
 import type { SavedState } from "../../optimizer/state.js";
 import { Variable } from "../../variable.js";
+import { refuseTwice } from "../format/names.js";
 import { isFloating, type Numbers, type StoredArray } from "./arrays.js";
 import { isNeverTrained, type KerasVariable, type Layer } from "./layers.js";
 import { type Kept, type NamedState, nameState } from "./state.js";
@@ -143,7 +144,9 @@ export class KerasModel {
     variables?: Iterable<{ name: string; value: Numbers }>;
     optimizer?: Optimizer<never>;
   }): KerasModel {
-    const given = new Map([...variables, ...(optimizer?.trainableVariables ?? [])].map(({ name, value }) => [name, value]));
+    const lists = [[...variables], optimizer?.trainableVariables ?? []];
+    for (const list of lists) refuseTwice(list.map(({ name }) => name));
+    const given = new Map(lists.flat().map(({ name, value }) => [name, value]));
     const known = new Map(this.variables.map((one) => [one.name, one]));
     const wrong = [...given].flatMap(([name, value]) => {
       const one = known.get(name);

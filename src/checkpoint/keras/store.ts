@@ -3,6 +3,7 @@
 import { CheckpointError, show } from "../../errors.js";
 import type { Config, Dialect } from "../../optimizer/configuration.js";
 import { type JsonValue, parseJson } from "../format/json.js";
+import { namer, refuseTwice } from "../format/names.js";
 import { type Entries, pack, unpack } from "../format/zip.js";
 import type { Numbers, StoredArray } from "./arrays.js";
 import { type Hdf5, type Hdf5Object, type Hdf5Options, readHdf5, writeHdf5 } from "./hdf5.js";
@@ -48,6 +49,7 @@ const readStore = (contents: Hdf5, facts: ReadonlyMap<string, LayerFacts>): Stor
   for (const holder of holders) if (!NO_LAYER.test(holder.path)) pushTo(layers, holder.layer, holder);
 
   const places = new Map<string, string>();
+  const unique = namer((name, count) => `${name}_${count - 1}`);
   const read = [...layers].map(([path, parts]) => {
     const trainable = facts.get(path)?.trainable ?? null;
     const variables = parts
@@ -57,7 +59,7 @@ const readStore = (contents: Hdf5, facts: ReadonlyMap<string, LayerFacts>): Stor
         const names = weightNames(holder.path.split("/").at(-1)!, holder.arrays.length, facts.get(path)?.config);
         return holder.arrays.map(([key, object], i): KerasVariable => {
           const place = [holder.path, "vars", key].filter(Boolean).join("/");
-          const array = arrayOf(object, unique(`${named}/${names[i]}`.replace(/^\//, ""), places), place);
+          const array = arrayOf(object, unique(`${named}/${names[i]}`.replace(/^\//, "")), place);
           places.set(array.name, place);
           return { ...array, trainable: isNeverTrained(array) ? false : trainable };
         });
@@ -75,12 +77,6 @@ const pushTo = <Item>(lists: Map<string, Item[]>, key: string, item: Item): void
   const list = lists.get(key);
   if (list) list.push(item);
   else lists.set(key, [item]);
-};
-
-const unique = (name: string, taken: ReadonlyMap<string, unknown>): string => {
-  let free = name;
-  for (let i = 1; taken.has(free); i++) free = `${name}_${i}`;
-  return free;
 };
 
 const holdersOf = (contents: Hdf5): Holder[] => {
@@ -277,6 +273,8 @@ const placesOf = (names: readonly string[]): Map<string, string> => {
 /** The contents of a .weights.h5 file that is not there yet, for these variables. */
 export const newWeights = (variables: readonly StoredArray[], dialect: Dialect, options: Hdf5Options): KerasContents => {
   const places = placesOf(variables.map(({ name }) => name));
+  for (const taken of [variables.map(({ name }) => name), places.values()])
+    refuseTwice(taken, "Name them as Keras does: dense/kernel, dense_1/kernel.");
   const contents = new Map<string, Hdf5Object>([["", { attributes: new Map() }]]);
   for (const place of places.values()) {
     const parts = place.split("/").slice(0, -1);

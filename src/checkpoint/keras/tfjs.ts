@@ -5,6 +5,7 @@ import { CheckpointError, show } from "../../errors.js";
 import type { Config } from "../../optimizer/configuration.js";
 import { optionsFromConfig } from "../../optimizer/configuration.js";
 import { type JsonValue, parseJson } from "../format/json.js";
+import { refuseTwice } from "../format/names.js";
 import { decodeNumbers, elementBytes, elementsOf, isTypeName, type Numbers, type StoredArray } from "./arrays.js";
 import { isNeverTrained, isObject, type KerasVariable, type Layer } from "./layers.js";
 import type { KerasContents, KerasModel } from "./model.js";
@@ -162,6 +163,7 @@ const written = (json: Config, { variables, optimizer }: KerasModel): Map<string
     const [kind, ...variable] = name.split("/");
     return { name: `${variable.join("/")}/${kind}`, shape, dtype, value };
   });
+  refuseTwice([...variables, ...state].map(({ name }) => name));
   const specs: Spec[] = [];
   const parts: Uint8Array[] = [];
   for (const [group, arrays] of [
