@@ -177,7 +177,9 @@ const fill = async <T extends AnyOptimizer>(
     ...unusedNames("onlyHere", onlyHere, namesOf(tensorsHere)),
     ...unusedNames("onlyInFile", onlyInFile, namesOf(tensorsInFile)),
     ...tensorDifferences(offered, wanted),
-    ...(strict ? [...settingDifferences(description, optimizer), ...variableDifferences(saved, model, optimizer)] : []),
+    ...(strict
+      ? [...settingDifferences(description, optimizer, keepsRate), ...variableDifferences(saved, model, optimizer)]
+      : []),
     ...windowDifferences(description, optimizer),
   ]);
 

@@ -15,7 +15,7 @@ import {
 } from "node:fs";
 import * as realFiles from "node:fs/promises";
 import { join } from "node:path";
-import { CheckpointError } from "adamax";
+import { CheckpointError, OptionError } from "adamax";
 import { inspectCheckpoint, loadCheckpoint, saveCheckpoint } from "adamax/checkpoint";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { atomicWrite, type FileSystem } from "../../src/checkpoint/storage/atomic-write.js";
@@ -119,3 +119,14 @@ describe.skipIf(process.platform === "win32")("what is no file", () => {
       expect((await rejection(reading)).message).toMatch(/pipe cannot be read\. Received: .*a pipe/);
   });
 });
+
+test.each(["y.keras", "y.weights.h5", "y.H5", "model.json", "y.npz"])(
+  "a checkpoint is not called %s: that would be another format",
+  async (name) => {
+    const path = folder();
+    const error = await rejection(save(join(path, name)));
+    expect(error).toBeInstanceOf(OptionError);
+    expect(error.message).toMatch(/Name it ".*\.safetensors"/);
+    expect(readdirSync(path)).toEqual([]);
+  },
+);

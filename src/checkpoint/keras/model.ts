@@ -30,8 +30,12 @@ export interface KerasContents {
   /** Layers in the order of the model; several queues where only parts of the order are known. */
   readonly queues: readonly (readonly Layer[])[];
   readonly optimizer: KerasOptimizer | null;
-  /** The bytes of a file of `format` (of several, by name) with these contents; all else is as in the file that was read. */
-  readonly write: (contents: KerasModel, format: KerasFormat) => Promise<Uint8Array | ReadonlyMap<string, Uint8Array>>;
+  /** The bytes of a file of `format` (of several, by name, which begin with `stem`) with these contents; all else is as in the file that was read. */
+  readonly write: (
+    contents: KerasModel,
+    format: KerasFormat,
+    stem?: string,
+  ) => Promise<Uint8Array | ReadonlyMap<string, Uint8Array>>;
 }
 
 /** What `restore` gives. */
@@ -188,9 +192,9 @@ export class KerasModel {
         : built;
   }
 
-  /** @internal */
-  bytes(format: KerasFormat = this.format): Promise<Uint8Array | ReadonlyMap<string, Uint8Array>> {
-    return this.#contents.write(this, format);
+  /** @internal `stem`: for a format of several files, which then have names of their own: x.json and x.weights.bin. */
+  bytes(format: KerasFormat = this.format, stem?: string): Promise<Uint8Array | ReadonlyMap<string, Uint8Array>> {
+    return this.#contents.write(this, format, stem);
   }
 }
 
