@@ -4,6 +4,7 @@ import { show } from "../errors.js";
 import type { TensorPlace } from "./format/safetensors.js";
 import {
   type AnyOptimizer,
+  configOf,
   type Description,
   type NamedVariable,
   ruleName,
@@ -46,7 +47,7 @@ export const settingDifferences = (
   optimizer: AnyOptimizer,
   keepsRate: boolean,
 ): string[] => {
-  const own = JSON.parse(JSON.stringify(optimizer.getConfig())) as Record<string, unknown>;
+  const own = JSON.parse(JSON.stringify(configOf(optimizer, optimizer.live("load").state))) as Record<string, unknown>;
   const keys = [...new Set([...Object.keys(saved), ...Object.keys(own)])].filter((key) => !INDIFFERENT.has(key));
   const differs = (a: unknown, b: unknown) => canonical(a ?? null) !== canonical(b ?? null);
   const rates = [saved.learning_rate, own.learning_rate];

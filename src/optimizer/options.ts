@@ -235,7 +235,25 @@ export const clippingOf = ({ clipnorm, clipvalue, globalClipnorm }: Settings): C
   return { kind: "none" };
 };
 
-/** Whether a selection names this variable. */
-export const selects = ({ variables, names }: Selection, variable: Variable): boolean =>
-  [variable, variable.target()].some((one) => variables?.includes(one)) ||
-  (names ?? []).some((pattern) => new RegExp(pattern).test(variable.name));
+/** Selections in their order. By identity, a variable is found in one look-up, however many there are; patterns are tried one after the other. */
+export class Selections {
+  readonly #chosen = new Map<Variable | Values, number>();
+  readonly #patterns: (readonly [place: number, pattern: string | RegExp])[] = [];
+  #count = 0;
+
+  add({ variables, names }: Selection): void {
+    const place = this.#count++;
+    for (const one of variables ?? []) if (!this.#chosen.has(one)) this.#chosen.set(one, place);
+    for (const pattern of names ?? []) this.#patterns.push([place, pattern]);
+  }
+
+  /** The place of the first selection that names this variable; -1: none does. */
+  placeOf(variable: Variable): number {
+    const none = this.#count;
+    const chosenAs = (one: Variable | Values): number => this.#chosen.get(one) ?? none;
+    const chosen = this.#chosen.size > 0 ? Math.min(chosenAs(variable), chosenAs(variable.target())) : none;
+    const found = this.#patterns.find(([place, pattern]) => place < chosen && variable.name.search(pattern) >= 0);
+    const place = found?.[0] ?? chosen;
+    return place === none ? -1 : place;
+  }
+}

@@ -4,7 +4,7 @@ import type { RowClass } from "../backends/backend.js";
 import type { Checked } from "../kinds.js";
 import type { DType } from "../rule/program.js";
 import type { Variable } from "../variable.js";
-import { type Selection, type Settings, selects } from "./options.js";
+import { type Selection, Selections, type Settings } from "./options.js";
 
 export interface ClassSettings extends RowClass {
   readonly dtype: DType;
@@ -15,27 +15,29 @@ export class RowClasses {
   /** By place; there are as many as have been needed. */
   readonly list: ClassSettings[] = [];
   readonly #settings: Settings;
-  readonly #excluded: Checked<Selection>[] = [];
+  readonly #groups = new Selections();
+  readonly #excluded = new Selections();
 
   constructor(settings: Settings) {
     this.#settings = settings;
+    for (const group of settings.groups) this.#groups.add(group);
   }
 
   /** No weight decay for these. */
   exclude(selection: Checked<Selection>): void {
-    this.#excluded.push(selection);
+    this.#excluded.add(selection);
   }
 
-  /** What `excludeFromWeightDecay` was called with. */
-  get excluded(): readonly Checked<Selection>[] {
-    return this.#excluded;
+  /** Whether `excludeFromWeightDecay` was called for it. */
+  isExcluded(variable: Variable): boolean {
+    return this.#excluded.placeOf(variable) >= 0;
   }
 
   /** What holds for this variable. */
   settingsOf(variable: Variable): ClassSettings {
     const { groups, weightDecay: common } = this.#settings;
-    const { learningRateMultiplier = 1, weightDecay: own = null } = groups.find((group) => selects(group, variable)) ?? {};
-    const weightDecay = this.#excluded.some((selection) => selects(selection, variable)) ? 0 : (own ?? common ?? 0);
+    const { learningRateMultiplier = 1, weightDecay: own = null } = groups[this.#groups.placeOf(variable)] ?? {};
+    const weightDecay = this.isExcluded(variable) ? 0 : (own ?? common ?? 0);
     return { dtype: variable.dtype, decays: weightDecay > 0, weightDecay, learningRateMultiplier };
   }
 

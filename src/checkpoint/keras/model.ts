@@ -7,6 +7,7 @@ import { Optimizer } from "../../optimizer/optimizer.js";
 import type { SavedState } from "../../optimizer/state.js";
 import { Variable } from "../../variable.js";
 import { refuseTwice } from "../format/names.js";
+import { groupsByName, withoutGroups } from "../selections.js";
 import { isFloating, type Numbers, type StoredArray } from "./arrays.js";
 import { isNeverTrained, type KerasVariable, type Layer } from "./layers.js";
 import { type Kept, type NamedState, nameState } from "./state.js";
@@ -102,12 +103,12 @@ export class KerasModel {
         `${saved.className}, for ${rule.name}`,
         "Give an optimizer of that class, or read the variables only.",
       );
-    const optimizer = given instanceof Optimizer ? given : this.#optimizerFrom(given);
     const variables = new Map(
       this.variables.flatMap(({ name, shape, value }) =>
         isFloating(value) ? [[name, new Variable(value.slice(), { name, shape })] as const] : [],
       ),
     );
+    const optimizer = given instanceof Optimizer ? given : this.#optimizerFrom(given, variables);
     if (!saved || !hasSlots(saved)) {
       optimizer.build(this.variables.filter(({ trainable }) => trainable !== false).map(({ name }) => variables.get(name)!));
       return { optimizer, variables: [...variables.values()] };
@@ -129,9 +130,13 @@ export class KerasModel {
     return { optimizer, variables: [...variables.values()] };
   }
 
-  #optimizerFrom(overrides: AdamaxOptions): Adamax {
+  #optimizerFrom(overrides: AdamaxOptions, variables: ReadonlyMap<string, Variable>): Adamax {
     const config = this.optimizer?.config;
-    if (config) return fromConfig(config, overrides);
+    if (config) {
+      const { groups = null } = innerConfig(config);
+      if (groups === null || overrides.groups) return fromConfig(withoutGroups(config), overrides);
+      return fromConfig(withoutGroups(config), { ...overrides, groups: groupsByName(groups, variables) });
+    }
     throw new CheckpointError(
       this.optimizer ? "The file has the optimizer's state, but not its configuration" : "The file has no optimizer",
       `a ${this.format} file`,
