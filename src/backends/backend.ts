@@ -78,11 +78,15 @@ export interface Backend {
   readonly name: string;
   /** What runs and, if something better exists, why not that; in words. */
   readonly why: string;
+  /** Threads that share a step, where several can. */
+  readonly threads?: number;
   /** Makes room for variables; all or nothing. `programs` (one per class) are the fullest that will run on them, for sizing.
    *  `onProgress`: how much of the state's memory is ready. */
   place(requests: readonly RowRequest[], programs: readonly Program[], firstIndex: number, onProgress?: OnProgress): Row[];
   /** A step of `programs`, of which `classes` says the scalars. */
   compile(programs: readonly Program[], classes: readonly RowClass[]): CompiledStep;
+  /** The rows are no longer needed. Those that were placed together are freed together. */
+  free?(rows: readonly Row[]): void;
   /** Ends what runs beside the calling thread. Whoever made the backend calls it. Twice is harmless. */
   dispose(): void;
 }

@@ -350,6 +350,7 @@ export class Optimizer<Hyper extends string = never> {
     if (this.#life.swapped) this.swapAverages(); // what was trained comes back, not the averages
     this.#life.disposed = true;
     for (const { variable } of this.#trained) variable.release();
+    this.backend.free?.(this.#trained.map(({ row }) => row));
     this.#trained.length = 0;
     this.#call.clear();
     this.#steps.forget();

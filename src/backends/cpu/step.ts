@@ -41,6 +41,11 @@ export class CpuBackend implements Backend {
     return new CpuStep(this.#engine, programs, classes);
   }
 
+  /** All rows that were placed together; no step runs over them any more. */
+  free(rows: readonly Row[]): void {
+    for (const { memory } of new Set((rows as readonly CpuRow[]).map(({ segment }) => segment))) this.#engine.free?.(memory);
+  }
+
   dispose(): void {
     this.#engine.dispose();
   }
