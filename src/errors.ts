@@ -37,7 +37,7 @@ export const printable = (text: string): string =>
 
 /** What arrived, as it should stand in an error message: short, and with its type where the text alone would mislead. */
 export const show = (value: unknown): string => {
-  if (typeof value === "string") return JSON.stringify(value);
+  if (typeof value === "string") return printable(JSON.stringify(value));
   if (typeof value === "function") return `a function${value.name ? ` (${value.name})` : ""}`;
   if (ArrayBuffer.isView(value)) return `${value.constructor.name} of length ${(value as Float32Array).length}`;
   if (Array.isArray(value)) return value.length > 4 ? `an array of length ${value.length}` : `[${value.map(show).join(", ")}]`;

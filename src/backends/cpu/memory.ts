@@ -48,8 +48,8 @@ export interface Engine {
   /** Compiles every pass of every program, and binds them to a segment: the result runs its pending jobs. The function of a job is
    *  class * passes + pass. */
   compile(programs: readonly Program[]): (segment: Segment) => SegmentRunner;
-  /** Nothing runs in a memory that was allocated any more: what has been bound to it may go. */
-  free?(memory: Memory): void;
+  /** No step runs over a segment any more: what is bound to it may go. */
+  release?(segment: Segment): void;
   dispose(): void;
 }
 export interface Memory {

@@ -43,7 +43,7 @@ export class CpuBackend implements Backend {
 
   /** All rows that were placed together; no step runs over them any more. */
   free(rows: readonly Row[]): void {
-    for (const { memory } of new Set((rows as readonly CpuRow[]).map(({ segment }) => segment))) this.#engine.free?.(memory);
+    for (const segment of new Set((rows as readonly CpuRow[]).map(({ segment }) => segment))) this.#engine.release?.(segment);
   }
 
   dispose(): void {

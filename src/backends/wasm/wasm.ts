@@ -162,7 +162,7 @@ class WasmEngine implements Engine {
     };
   }
 
-  free(memory: Memory): void {
+  release({ memory }: Segment): void {
     this.#pool?.release(memory as WebAssembly.Memory);
   }
 

@@ -99,10 +99,9 @@ const meantBy = async (files: FileSystem, path: string, paths: typeof import("no
   try {
     return await files.realpath(path);
   } catch (error) {
-    const link = (error as NodeJS.ErrnoException).code === "ENOENT" ? await files.readlink(path).catch(() => null) : null;
-    if (link !== null) return meantBy(files, paths.resolve(await files.realpath(paths.dirname(path)), link), paths); // no circle: that is ELOOP
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return path;
-    throw error;
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error; // ELOOP: a circle
+    const link = await files.readlink(path).catch(() => null);
+    return link === null ? path : meantBy(files, paths.resolve(await files.realpath(paths.dirname(path)), link), paths);
   }
 };
 
