@@ -1,9 +1,10 @@
 /** The errors of this library. Every message says what was wrong, what arrived, and what to do about it. */
 
-/** `wrong` alone is a whole message; else it is the first of three parts, which become its sentences. */
+/** `wrong` alone is a whole message; else it is the first of three parts, which become its sentences. Names in them may come from a file. */
 class ExplainedError extends Error {
   constructor(wrong: string, received?: string, remedy?: string) {
-    super(received === undefined ? wrong : `${wrong}. Received: ${received}. ${remedy}`);
+    const message = received === undefined ? wrong : `${wrong}. Received: ${received}. ${remedy}`;
+    super(message.split("\n").map(printable).join("\n"));
   }
 }
 
@@ -27,9 +28,16 @@ export class CheckpointError extends ExplainedError {
   override name = "CheckpointError";
 }
 
+/** One line of text that anybody may have written, without what a terminal obeys (escape sequences), what breaks lines, and what hides or turns
+ *  around the letters beside it: each becomes an escape of JSON, \u001b. */
+export const printable = (text: string): string =>
+  text.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, (letter) =>
+    letter.replace(/./gs, (half) => `\\u${half.charCodeAt(0).toString(16).padStart(4, "0")}`),
+  );
+
 /** What arrived, as it should stand in an error message: short, and with its type where the text alone would mislead. */
 export const show = (value: unknown): string => {
-  if (typeof value === "string") return JSON.stringify(value);
+  if (typeof value === "string") return printable(JSON.stringify(value));
   if (typeof value === "function") return `a function${value.name ? ` (${value.name})` : ""}`;
   if (ArrayBuffer.isView(value)) return `${value.constructor.name} of length ${(value as Float32Array).length}`;
   if (Array.isArray(value)) return value.length > 4 ? `an array of length ${value.length}` : `[${value.map(show).join(", ")}]`;

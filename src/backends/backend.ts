@@ -112,6 +112,8 @@ export interface Backend {
   readonly name: string;
   /** What runs and, if something better exists, why not that; in words. */
   readonly why: string;
+  /** Threads that share a step, where several can. */
+  readonly threads?: number;
   /** Makes room for variables; all or nothing. `programs` (one per class) are the fullest that will run on them, for sizing.
    *  `onProgress`: how much of the state's memory is ready. */
   place(requests: readonly RowRequest[], programs: readonly Program[], firstIndex: number, onProgress?: OnProgress): Row[];

@@ -5,6 +5,7 @@ import { internalsOf } from "../optimizer/optimizer.js";
 import type { TensorPlace } from "./format/safetensors.js";
 import {
   type AnyOptimizer,
+  configOf,
   type Description,
   type NamedVariable,
   ruleName,
@@ -41,18 +42,19 @@ export const tensorDifferences = (saved: readonly TensorPlace[], here: readonly 
   ];
 };
 
-/** Options of the whole optimizer. A learning rate that is a number is state, and is loaded. */
+/** Options of the whole optimizer. A learning rate that is a number is state, and is loaded; with `keepsRate`, another one was asked for. */
 export const settingDifferences = (
   { optimizer: { className, config: saved } }: Description,
   optimizer: AnyOptimizer,
+  keepsRate: boolean,
 ): string[] => {
-  const own = JSON.parse(JSON.stringify(optimizer.getConfig())) as Record<string, unknown>;
+  const own = JSON.parse(JSON.stringify(configOf(optimizer, internalsOf(optimizer).state))) as Record<string, unknown>;
   const keys = [...new Set([...Object.keys(saved), ...Object.keys(own)])].filter((key) => !INDIFFERENT.has(key));
   const differs = (a: unknown, b: unknown) => canonical(a ?? null) !== canonical(b ?? null);
   const rates = [saved.learning_rate, own.learning_rate];
   return [
     ...(className === ruleName(optimizer) ? [] : [`class: ${className} in the file, ${ruleName(optimizer)} here`]),
-    ...(differs(...(rates as [unknown, unknown])) && !rates.every((rate) => typeof rate === "number")
+    ...(!keepsRate && differs(...(rates as [unknown, unknown])) && !rates.every((rate) => typeof rate === "number")
       ? [`learning_rate: ${rateInWords(saved.learning_rate)} in the file, ${rateInWords(own.learning_rate)} here`]
       : []),
     ...keys

@@ -1,6 +1,6 @@
 /** From a file back into variables and an optimizer: everything is compared before anything is touched. */
 
-import type { OnProgress } from "../backends/backend.js";
+import type { OnProgress, Values } from "../backends/backend.js";
 import { CheckpointError, OptionError, show } from "../errors.js";
 import type { Config } from "../optimizer/configuration.js";
 import { holdFor } from "../optimizer/holding.js";
@@ -20,6 +20,7 @@ import {
   isClass,
   type LoadOptions,
 } from "./load-options.js";
+import { selectionsIn } from "./selections.js";
 import {
   type AnyOptimizer,
   builtModel,
@@ -89,9 +90,9 @@ export const loadWhole = async <T extends AnyOptimizer>(
     return fill(checkpoint, options.optimizer, { ...options, strict: settings === "same", keepsRate: settings === "mine" });
   }
   const { options: overrides = {}, variables } = options as AsNewOptimizer<T>;
-  const optimizer = makeOptimizer(checkpoint, options as AsNewOptimizer<T>);
+  const given = [...(variables ?? makeVariables(checkpoint, options as AsNewOptimizer<T>))];
+  const optimizer = makeOptimizer(checkpoint, options as AsNewOptimizer<T>, given);
   try {
-    const given = variables ?? makeVariables(checkpoint, options as AsNewOptimizer<T>);
     const strict = !Object.keys(overrides).some((name) => !RUNS_ONLY.has(name));
     return await fill(checkpoint, optimizer, { ...options, variables: given, strict, keepsRate: "learningRate" in overrides });
   } catch (error) {
@@ -105,9 +106,10 @@ const RUNS_ONLY: ReadonlySet<string> = new Set(["name", "backend", "threads", "j
 
 const makeOptimizer = <T extends AnyOptimizer>(
   { source, description }: WholeCheckpoint,
-  { optimizer: Class, options = {}, customObjects }: AsNewOptimizer<T>,
+  { optimizer: Class, options = {}, customObjects, names }: AsNewOptimizer<T>,
+  variables: readonly (Variable | Values)[],
 ): T => {
-  const { className, config, excluded } = description.optimizer;
+  const { className, config } = description.optimizer;
   const differences = [
     ...(className === Class.rule.name ? [] : [`class: ${className} in the file, ${Class.rule.name} was asked for`]),
     ...(isFunctionRate(config.learning_rate) && !("learningRate" in options)
@@ -118,8 +120,10 @@ const makeOptimizer = <T extends AnyOptimizer>(
   ];
   refuseDifferences(source, differences);
   try {
-    const optimizer = Optimizer.fromConfig.call(Class as never, config, options, customObjects) as T;
-    for (const { source, flags } of excluded) optimizer.excludeFromWeightDecay({ names: [new RegExp(source, flags)] });
+    const { groups, excluded } = selectionsIn(description, modelOf({ trained: [] }, variables, names));
+    const { groups: _, ...plain } = config; // an older file's, by patterns
+    const optimizer = Optimizer.fromConfig.call(Class as never, plain, { groups, ...options }, customObjects) as T;
+    optimizer.excludeFromWeightDecay({ variables: excluded });
     return optimizer;
   } catch (error) {
     if (!(error instanceof OptionError)) throw error;
@@ -181,7 +185,9 @@ const fill = async <T extends AnyOptimizer>(
     ...unusedNames("onlyHere", onlyHere, namesOf(tensorsHere)),
     ...unusedNames("onlyInFile", onlyInFile, namesOf(tensorsInFile)),
     ...tensorDifferences(offered, wanted),
-    ...(strict ? [...settingDifferences(description, optimizer), ...variableDifferences(saved, model, optimizer)] : []),
+    ...(strict
+      ? [...settingDifferences(description, optimizer, keepsRate), ...variableDifferences(saved, model, optimizer)]
+      : []),
     ...windowDifferences(description, optimizer),
   ]);
 
@@ -244,7 +250,7 @@ const countersOf = (
   model: readonly NamedVariable[],
   keepsRate: boolean,
 ): Counters => {
-  const window = windowOf(optimizer.getConfig());
+  const window = windowHere(optimizer);
   const sameWindow = windowOf(saved.config) === window;
   const { learning_rate: rate } = saved.config;
   const accumulating = new Set(sameWindow ? variables.filter((variable) => variable.accumulating).map(({ name }) => name) : []);
@@ -255,12 +261,13 @@ const countersOf = (
   };
 };
 
-/** Micro-batches of an update. */
+/** Micro-batches of an update: in the file, and here. */
 const windowOf = ({ gradient_accumulation_steps: steps }: Config): number => (typeof steps === "number" ? steps : 1);
+const windowHere = ({ settings }: AnyOptimizer): number => settings.gradientAccumulationSteps ?? 1;
 
 /** Half an update cannot go on with another number of micro-batches. */
 const windowDifferences = ({ optimizer: { config, calls } }: Description, optimizer: AnyOptimizer): string[] => {
-  const [inFile, here] = [windowOf(config), windowOf(optimizer.getConfig())];
+  const [inFile, here] = [windowOf(config), windowHere(optimizer)];
   if (inFile === here || calls % inFile === 0) return [];
   return [`gradient_accumulation_steps: ${inFile} in the file, saved after ${calls % inFile} of them; ${here} here`];
 };

@@ -2,13 +2,13 @@
 
 import { CheckpointError, OptionError } from "../errors.js";
 import { checkKinds, integerFrom, type Kind, oneOf, optional, text } from "../kinds.js";
-import { inspectCheckpoint } from "./inspect.js";
+import { readHeader } from "./format/safetensors.js";
 import { checkWhole, type Loaded, loadWhole } from "./load.js";
 import { type AsNewOptimizer, checkLoadOptions, type IntoOptimizer, type LoadOptions } from "./load-options.js";
 import { type SaveOptions, saveCheckpoint } from "./save.js";
-import type { AnyOptimizer, Metrics } from "./state.js";
+import { type AnyOptimizer, type Metrics, readDescription } from "./state.js";
 import { type BrowserFolder, type Folder, folderOf } from "./storage/folder.js";
-import { openSource } from "./storage/source.js";
+import { openSource, type Source, UnreadError } from "./storage/source.js";
 
 export interface ManagerOptions {
   /** How many of the newest are kept. An integer, 1 or more; default 3. */
@@ -39,6 +39,18 @@ export interface LoadedFromFolder<T> extends Loaded<T> {
   readonly skipped: readonly { readonly name: string; readonly error: CheckpointError }[];
 }
 
+/** A name that a manager gives, and what could be learned of it. */
+interface Seen {
+  readonly name: string;
+  readonly number: number;
+  /** null: its header cannot be read, or is not that of a checkpoint of this version. */
+  readonly kept: KeptCheckpoint | null;
+  /** Whether it was read, and is no whole safetensors file. */
+  readonly isDamaged: boolean;
+  /** Why it could not be read, where that says nothing about the file. */
+  readonly unread: UnreadError | null;
+}
+
 const SUFFIX = ".safetensors";
 
 /** Saves under new names, deletes what need not be kept, and finds the newest that is whole. One manager writes a folder at a time. */
@@ -50,6 +62,7 @@ export class CheckpointManager {
     readonly mode: "min" | "max";
     readonly prefix: string;
   };
+  #hasWarned = false;
 
   /** `folder` is a path (Node; made when the first checkpoint is saved) or a folder of OPFS.
    *  @throws OptionError for an option that is unknown or out of range. */
@@ -66,7 +79,7 @@ export class CheckpointManager {
     });
   }
 
-  /** Saves a new checkpoint and then deletes those that need not be kept. Returns its name.
+  /** Saves a new checkpoint and then deletes those that need not be kept; what cannot be deleted stays, with one warning. Returns its name.
    *  @throws CheckpointError when it cannot be written; nothing is deleted then. OptionError when the metric of `best` is missing. */
   async save(options: SaveOptions): Promise<string> {
     const { best, prefix } = this.#settings;
@@ -82,26 +95,48 @@ export class CheckpointManager {
       await this.#folder.abandon(name).catch(() => {});
       throw error;
     });
-    await this.#prune();
+    await this.#prune().catch((error) => this.#warnOf(error));
     return name;
   }
 
-  /** The checkpoints whose header can be read, newest first. */
+  /** The checkpoints whose header can be read, newest first. Damaged ones, and files of another version, are left out.
+   *  @throws CheckpointError when the folder or one of them cannot be read for a reason of the machine: too many open files, no permission. */
   async list(): Promise<KeptCheckpoint[]> {
-    const found = (await this.#files()).map(async ({ name, number }): Promise<KeptCheckpoint | null> => {
+    const seen = await this.#look();
+    for (const { unread } of seen) if (unread && !unread.isAbsent) throw unread;
+    return seen.flatMap(({ kept }) => kept ?? []);
+  }
+
+  /** What there is, newest first. One after the other: with thousands of them open at once, a process may open no more. */
+  async #look(): Promise<Seen[]> {
+    const seen: Seen[] = [];
+    for (const { name, number } of await this.#files()) seen.push(await this.#see(name, number));
+    return seen;
+  }
+
+  async #see(name: string, number: number): Promise<Seen> {
+    const seen = { name, number, kept: null, isDamaged: false, unread: null };
+    let isSafetensors = false;
+    try {
+      const source = await openSource(await this.#folder.source(name));
       try {
-        const { optimizer, metrics, bytes } = await inspectCheckpoint(await this.#folder.source(name));
-        return { name, number, iterations: optimizer.iterations, metrics, bytes };
-      } catch (error) {
-        if (error instanceof CheckpointError) return null;
-        throw error;
+        const header = await readHeader(source);
+        isSafetensors = true;
+        const { optimizer, metrics } = readDescription(header, source);
+        return { ...seen, kept: { name, number, iterations: optimizer.iterations, metrics, bytes: source.size } };
+      } finally {
+        await source.close();
       }
-    });
-    return (await Promise.all(found)).filter((one) => one !== null);
+    } catch (error) {
+      if (error instanceof UnreadError) return { ...seen, unread: error };
+      if (error instanceof CheckpointError) return { ...seen, isDamaged: !isSafetensors };
+      throw error;
+    }
   }
 
   /** Loads the newest checkpoint that is whole. null when the folder has none at all.
-   *  @throws CheckpointError when it does not fit what it is loaded into, or when there are checkpoints and all are damaged. */
+   *  @throws CheckpointError when it does not fit what it is loaded into, when there are checkpoints and all are damaged, or when one cannot be
+   *  read for a reason of the machine. */
   loadNewest<T extends AnyOptimizer>(options: IntoOptimizer<T>): Promise<LoadedFromFolder<T> | null>;
   loadNewest<T extends AnyOptimizer>(options: AsNewOptimizer<T>): Promise<LoadedFromFolder<T> | null>;
   async loadNewest<T extends AnyOptimizer>(options: LoadOptions<T>): Promise<LoadedFromFolder<T> | null> {
@@ -135,10 +170,11 @@ export class CheckpointManager {
     const checked = checkLoadOptions(options);
     const skipped: { name: string; error: CheckpointError }[] = [];
     for (const name of names) {
-      const source = await openSource(await this.#folder.source(name));
+      const source = await this.#open(name);
+      if (!source) continue;
       try {
         const whole = await checkWhole(source, checked.onProgress).catch((error) => {
-          if (!(error instanceof CheckpointError)) throw error;
+          if (!(error instanceof CheckpointError) || error instanceof UnreadError) throw error;
           skipped.push({ name, error });
         });
         if (whole) return { ...(await loadWhole(whole, checked)), name, skipped };
@@ -154,7 +190,17 @@ export class CheckpointManager {
     );
   }
 
-  /** Names that this manager gives, newest first. */
+  /** null: there is no file any more, or it never was one. */
+  async #open(name: string): Promise<Source | null> {
+    try {
+      return await openSource(await this.#folder.source(name));
+    } catch (error) {
+      if (error instanceof UnreadError && error.isAbsent) return null;
+      throw error;
+    }
+  }
+
+  /** Names that this manager gives, newest first; also of what is no file. */
   async #files(): Promise<{ name: string; number: number }[]> {
     const pattern = new RegExp(`^${this.#settings.prefix}-(\\d{6,15})\\${SUFFIX}$`);
     const matches = (await this.#folder.names()).map((name) => pattern.exec(name)).filter((match) => match !== null);
@@ -168,12 +214,19 @@ export class CheckpointManager {
     return list.filter((one) => !Number.isNaN(worth(one))).sort((a, b) => worth(a) - worth(b) || b.number - a.number);
   }
 
-  /** Deletes what is older than the newest `keep` sound ones, and not the best. */
+  /** Deletes what is older than the newest `keep` sound ones, and not the best. What could not be read stays: it may be the best. */
   async #prune(): Promise<void> {
-    const list = await this.list();
+    const seen = await this.#look();
+    const list = seen.flatMap(({ kept }) => kept ?? []);
     const oldest = list[Math.min(list.length, this.#settings.keep) - 1]?.number ?? 0;
     const best = this.#settings.best === null ? undefined : this.#byMetric(list)[0];
-    for (const { name, number } of await this.#files())
-      if (number < oldest && name !== best?.name) await this.#folder.remove(name);
+    for (const { name, number, kept, isDamaged } of seen)
+      if ((kept || isDamaged) && number < oldest && name !== best?.name) await this.#folder.remove(name);
+  }
+
+  /** The new checkpoint is there: a training need not end because an old one cannot be deleted. */
+  #warnOf(error: unknown): void {
+    if (!this.#hasWarned) console.warn(`adamax: old checkpoints are not deleted. ${(error as Error).message}`);
+    this.#hasWarned = true;
   }
 }

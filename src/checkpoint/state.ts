@@ -3,13 +3,14 @@
 import type { Values } from "../backends/backend.js";
 import { CheckpointError, show } from "../errors.js";
 import type { Kind } from "../kinds.js";
-import type { Config } from "../optimizer/configuration.js";
-import { nameOf, variableOf } from "../optimizer/gradients.js";
+import { type Config, toConfig } from "../optimizer/configuration.js";
+import { variableOf } from "../optimizer/gradients.js";
 import { reader } from "../optimizer/holding.js";
 import { internalsOf, type Optimizer } from "../optimizer/optimizer.js";
 import { entriesOf, type OptimizerState, type StateEntry, type Trained, valuesOf } from "../optimizer/state.js";
-import { Variable } from "../variable.js";
+import type { Variable } from "../variable.js";
 import { type JsonValue, parsePlainJson, stringifyJson } from "./format/json.js";
+import { numbered } from "./format/names.js";
 import type { Header, TensorShape } from "./format/safetensors.js";
 import type { Tensor } from "./format/tensors.js";
 import type { Source } from "./storage/source.js";
@@ -49,14 +50,14 @@ export interface SavedVariable {
 
 export interface SavedOptimizer {
   readonly className: string;
-  /** As `getConfig` gives it. */
+  /** As `getConfig` gives it, without groups: each variable says what holds for it. */
   readonly config: Config;
   /** Calls of applyGradients. */
   readonly calls: number;
   /** Updates made: fewer than calls when micro-batches are accumulated. */
   readonly iterations: number;
-  /** What is excluded from weight decay: regular expressions found in names. */
-  readonly excluded: readonly { readonly source: string; readonly flags: string }[];
+  /** The variables that are excluded from weight decay. */
+  readonly excluded: readonly string[];
 }
 
 /** Everything that is not in the tensors. */
@@ -72,16 +73,6 @@ const VERSION = "1";
 
 /** Of a tensor's name, that of the variable it belongs to. */
 export const variableName = (tensor: string): string => tensor.replace(/^(variables|optimizer\/[^/]+)\//, "");
-
-/** A name for each, in this order: those that are not the first of their name get their number, `w#2`. */
-export const numbered = (names: readonly string[]): string[] => {
-  const counts = new Map<string, number>();
-  return names.map((name) => {
-    const count = (counts.get(name) ?? 0) + 1;
-    counts.set(name, count);
-    return count === 1 ? name : `${name}#${count}`;
-  });
-};
 
 /** The option `names`. */
 export const nameMap: Kind<ReadonlyMap<Variable | Values, string>> = {
@@ -101,7 +92,7 @@ export interface NamedVariable {
 
 /** What the optimizer trains, in build order, and then what else is in `variables`. */
 export const modelOf = (
-  { trained }: OptimizerState,
+  { trained }: Pick<OptimizerState, "trained">,
   variables: Iterable<Variable | Values>,
   names: ReadonlyMap<Variable | Values, string> = new Map(),
 ): NamedVariable[] => {
@@ -160,6 +151,10 @@ export const tensorsOf = (state: OptimizerState, model: readonly NamedVariable[]
 
 export const ruleName = (optimizer: AnyOptimizer): string => (optimizer.constructor as typeof Optimizer).rule.name;
 
+/** Options of the whole optimizer; `learningRate` may be another than it was made with. */
+export const configOf = ({ settings, hyperparameters }: AnyOptimizer, { learningRate }: OptimizerState): Config =>
+  toConfig({ ...settings, learningRate, groups: [] }, hyperparameters, "tf_keras");
+
 /** The tensors and the metadata of a checkpoint.
  *  @throws OptionError for `user` or `metrics` that are not JSON; BackendError after a step that broke off. */
 export const describe = ({
@@ -175,15 +170,10 @@ export const describe = ({
   const accumulating = new Set(state.trained.filter(({ accumulated }) => accumulated).map(({ variable }) => variable));
   const saved: SavedOptimizer = {
     className: ruleName(optimizer),
-    config: optimizer.getConfig(),
+    config: configOf(optimizer, state),
     calls: state.calls,
     iterations: optimizer.iterations,
-    excluded: classes.excluded
-      .flatMap(({ names, variables }) => [
-        ...(names ?? []).map((pattern) => new RegExp(pattern)),
-        ...(variables ?? []).map((one) => new RegExp(`^${escapePattern(savedNameOf(one, model))}$`)),
-      ])
-      .map(({ source, flags }) => ({ source, flags })),
+    excluded: model.filter(({ variable }) => classes.isExcluded(variable)).map(({ name }) => name),
   };
   const list = model.map(({ name, variable, trained }): SavedVariable => {
     const { learningRateMultiplier, weightDecay } = classes.settingsOf(variable);
@@ -213,12 +203,6 @@ export const describe = ({
 const finiteOrNull = (metrics: Metrics): Record<string, number | null> =>
   Object.fromEntries(Object.entries(metrics).map(([name, value]) => [name, Number.isFinite(value) ? value : null]));
 
-const escapePattern = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&");
-
-const savedNameOf = (one: Variable | Values, model: readonly NamedVariable[]): string =>
-  model.find(({ variable }) => variable === one || variable.visible === one)?.name ??
-  (one instanceof Variable ? one.name : nameOf(one));
-
 /** The metadata of a checkpoint, checked.
  *  @throws CheckpointError for another file, a newer version, or metadata that was tampered with. */
 export const readDescription = ({ metadata }: Header, { name }: Source): Description => {
@@ -233,14 +217,30 @@ export const readDescription = ({ metadata }: Header, { name }: Source): Descrip
     const value = parsePlainJson(metadata.get(key) ?? "", `${key} in the metadata of ${name}`);
     return holds(value) ? (value as Value) : refuse(`${key}=${JSON.stringify(value).slice(0, 200)}`);
   };
+  const optimizer = part("optimizer", isSavedOptimizer) as unknown as SavedOptimizer;
+  const variables = part(
+    "variables",
+    (value) => Array.isArray(value) && value.every(isSavedVariable),
+  ) as unknown as SavedVariable[];
   return {
-    optimizer: part("optimizer", isSavedOptimizer) as unknown as SavedOptimizer,
-    variables: part("variables", (value) => Array.isArray(value) && value.every(isSavedVariable)) as unknown as SavedVariable[],
+    optimizer: { ...optimizer, excluded: excludedIn(optimizer, variables) },
+    variables,
     user: part("user", () => true),
     metrics: metricsFrom(
       part("metrics", (value) => isObject(value) && Object.values(value).every((one) => one === null || typeof one === "number")),
     ),
   };
+};
+
+/** The names of what is excluded from weight decay. Older files have patterns, which are not run (see selections.ts): the numbers of each variable
+ *  then say what was meant. */
+const excludedIn = (
+  { excluded, config }: Pick<SavedOptimizer, "config"> & { readonly excluded: readonly unknown[] },
+  variables: readonly SavedVariable[],
+): string[] => {
+  if (excluded.every((one) => typeof one === "string")) return [...excluded];
+  const decays = Number(config.weight_decay ?? 0) > 0;
+  return variables.filter(({ weightDecay }) => decays && weightDecay === 0).map(({ name }) => name);
 };
 
 const metricsFrom = (metrics: Readonly<Record<string, number | null>>): Metrics =>
@@ -251,18 +251,8 @@ const isObject = (value: JsonValue): value is { readonly [key: string]: JsonValu
 const isCount = (value: JsonValue | undefined): boolean => Number.isSafeInteger(value) && (value as number) >= 0;
 const isFlag = (value: JsonValue | undefined): boolean => typeof value === "boolean";
 const isAmount = (value: JsonValue | undefined): boolean => typeof value === "number" && value >= 0;
-const isPattern = (value: JsonValue): boolean => {
-  try {
-    return (
-      isObject(value) &&
-      typeof value.source === "string" &&
-      typeof value.flags === "string" &&
-      Boolean(new RegExp(value.source, value.flags))
-    );
-  } catch {
-    return false;
-  }
-};
+const isPattern = (value: JsonValue): boolean =>
+  isObject(value) && typeof value.source === "string" && typeof value.flags === "string";
 const isSavedOptimizer = (value: JsonValue): boolean =>
   isObject(value) &&
   typeof value.className === "string" &&
@@ -270,7 +260,7 @@ const isSavedOptimizer = (value: JsonValue): boolean =>
   isCount(value.calls) &&
   isCount(value.iterations) &&
   Array.isArray(value.excluded) &&
-  value.excluded.every(isPattern);
+  value.excluded.every((one) => typeof one === "string" || isPattern(one));
 const isSavedVariable = (value: JsonValue): boolean =>
   isObject(value) &&
   typeof value.name === "string" &&

@@ -1,6 +1,5 @@
 /** What a file holds, whatever its format: named arrays, and the optimizer's configuration. */
 
-import { open } from "node:fs/promises";
 import { readAdamaxExport } from "../checkpoint/exports/adamax-export.js";
 import { isArchive } from "../checkpoint/exports/npz.js";
 import { readHeader, typeNameOf } from "../checkpoint/format/safetensors.js";
@@ -10,7 +9,6 @@ import { decodeNumbers, isTypeName, type Numbers, type StoredArray } from "../ch
 import { type KerasOptions, readKeras } from "../checkpoint/keras/keras.js";
 import { innerConfig, type KerasFormat, type KerasModel } from "../checkpoint/keras/model.js";
 import { openSource } from "../checkpoint/storage/source.js";
-import { CheckpointError } from "../errors.js";
 import type { Config } from "../optimizer/configuration.js";
 
 export interface Contents {
@@ -19,7 +17,7 @@ export interface Contents {
   readonly className: string | null;
   /** The optimizer's own keys, in Keras' spelling; null: the file has none. */
   readonly config: Config | null;
-  /** Steps made; null: no optimizer. */
+  /** Steps made, counted as Keras does: each micro-batch is one. null: no optimizer. */
   readonly steps: number | null;
   /** What else a reader should know. */
   readonly note?: string;
@@ -33,28 +31,15 @@ const JSON_OBJECT = 0x7b; // no safetensors file: those begin with the length of
 /** Who reads a file: told from its first bytes, and for a safetensors file from its header.
  *  @throws CheckpointError when it cannot be read. */
 export const kindOf = async (path: string): Promise<"keras" | "checkpoint" | "export"> => {
-  const bytes = await firstBytes(path);
-  if (isArchive(bytes)) return firstEntry(bytes).endsWith(".npy") ? "export" : "keras";
-  if (HDF5.every((byte, i) => bytes[i] === byte) || bytes[0] === JSON_OBJECT) return "keras";
   const source = await openSource(path);
   try {
+    const bytes = await source.read(0, Math.min(300, source.size));
+    if (isArchive(bytes)) return firstEntry(bytes).endsWith(".npy") ? "export" : "keras";
+    if (HDF5.every((byte, i) => bytes[i] === byte) || bytes[0] === JSON_OBJECT) return "keras";
     const { metadata } = await readHeader(source);
     return metadata.has("optimizer") && !metadata.has("variables") ? "export" : "checkpoint";
   } finally {
     await source.close();
-  }
-};
-
-const firstBytes = async (path: string): Promise<Uint8Array> => {
-  const failed = (error: Error): never => {
-    throw new CheckpointError(`${path} cannot be read`, error.message, "Check the path.");
-  };
-  const file = await open(path).catch(failed);
-  try {
-    const { buffer, bytesRead } = await file.read(new Uint8Array(300), 0, 300, 0).catch(failed);
-    return buffer.subarray(0, bytesRead);
-  } finally {
-    await file.close();
   }
 };
 
@@ -95,13 +80,19 @@ const ofKeras = (path: string, { format, variables, optimizer }: KerasModel): Co
   path,
   format,
   className: optimizer?.className ?? null,
-  config: optimizer?.config ? innerConfig(optimizer.config) : null,
+  config: optimizer?.config ? settingsOf(optimizer.config) : null,
   steps: optimizer?.state[0] ? Number(optimizer.state[0].value[0]) : null,
   arrays: [
     ...variables.map((one) => ({ ...one, of: "model" }) as const),
     ...(optimizer?.state.map((one) => ({ ...one, of: "optimizer" }) as const) ?? []),
   ],
 });
+
+/** The optimizer's own keys; the fixed scale that tf_keras puts around it is an option here. */
+const settingsOf = (config: Config): Config => {
+  const { dynamic, initial_scale: scale } = (config.config ?? {}) as Config;
+  return { ...innerConfig(config), ...(dynamic === false ? { loss_scale_factor: scale } : {}) };
+};
 
 const ofCheckpoint = async (path: string): Promise<Contents> => {
   const { optimizer } = await inspectCheckpoint(path);
@@ -128,7 +119,7 @@ const ofCheckpoint = async (path: string): Promise<Contents> => {
       format: "checkpoint",
       className: optimizer.className,
       config: optimizer.config,
-      steps: optimizer.iterations,
+      steps: optimizer.calls,
       arrays,
     };
   } finally {

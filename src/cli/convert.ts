@@ -3,9 +3,12 @@
 import { mkdir } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { Adamax, type AdamaxOptions } from "../adamax.js";
+import { isFunctionRate } from "../checkpoint/compare.js";
 import { readAdamaxExport } from "../checkpoint/exports/adamax-export.js";
-import { kerasWeights, readKeras, writeKeras } from "../checkpoint/keras/keras.js";
-import type { KerasFormat } from "../checkpoint/keras/model.js";
+import { inspectCheckpoint } from "../checkpoint/inspect.js";
+import { kerasWeights, readKeras } from "../checkpoint/keras/keras.js";
+import type { KerasFormat, KerasModel } from "../checkpoint/keras/model.js";
+import { tfjsFiles } from "../checkpoint/keras/tfjs.js";
 import { loadCheckpoint } from "../checkpoint/load.js";
 import { saveCheckpoint } from "../checkpoint/save.js";
 import { atomicWrite } from "../checkpoint/storage/atomic-write.js";
@@ -36,28 +39,26 @@ export const convert = async (
   progress: Progress,
 ): Promise<number> => {
   const format = formatOf(to);
-  await refuseExisting(to, force);
+  const stem = basename(to, ".json"); // names of their own for files that belong together
+  const files = format === "tfjs" ? Object.values(tfjsFiles(stem)).map((name) => join(dirname(to), name)) : [to];
+  for (const file of files) await refuseExisting(file, force);
   const given = options === undefined ? undefined : optionsIn(options);
   progress.say(`reading ${from}`);
   const kind = await kindOf(from);
   const source = kind === "keras" ? await readKeras(from, PATIENT) : null;
   const load = async (): Promise<Loaded> => {
-    if (source) return source.restore(given && source.format === "weights.h5" ? new Adamax(given) : (given ?? {}));
-    if (kind === "export") return (await readAdamaxExport(from)).restore(given ?? {});
-    const onProgress = progress.of(`reading ${from}`);
-    const { optimizer, variables } = await loadCheckpoint(from, {
-      optimizer: Adamax,
-      onProgress,
-      ...(given ? { options: given } : {}),
-    });
-    return { optimizer, variables: [...variables.values()] };
+    if (source) return ofKeras(from, source, given);
+    if (kind === "checkpoint") return ofCheckpoint(from, given, progress);
+    const exported = await readAdamaxExport(from);
+    return namingOptions(() => exported.restore(given ?? {}));
   };
-  const write = async (written: Uint8Array | ReadonlyMap<string, Uint8Array>): Promise<void> => {
+  const write = async (model: KerasModel, format: KerasFormat): Promise<void> => {
+    const written = await model.bytes(format, stem);
     await mkdir(dirname(to), { recursive: true });
     if (written instanceof Uint8Array) return atomicWrite(to, piecesOf(written, progress.of(`writing ${to}`)));
     // The file that names the others comes last, so that it never names one that is not there.
     for (const [name, bytes] of [...written].reverse()) {
-      const path = name === "model.json" ? to : join(dirname(to), name);
+      const path = join(dirname(to), name);
       await atomicWrite(path, piecesOf(bytes, progress.of(`writing ${path}`)));
     }
   };
@@ -65,11 +66,9 @@ export const convert = async (
     const loaded = await load();
     await mkdir(dirname(to), { recursive: true });
     await saveCheckpoint(to, { ...loaded, onProgress: progress.of(`writing ${to}`) });
-  } else if (into !== undefined) await write(await writeKeras((await readKeras(into, PATIENT)).with(await load()), format));
-  else if (source && (source.format === format || (source.format === "keras" && format === "weights.h5")))
-    await write(await writeKeras(source, format));
-  else if (format === "weights.h5" && !source)
-    await write(await writeKeras(kerasWeights(await load(), "keras", PATIENT), format));
+  } else if (into !== undefined) await write((await architectureOf(into, to, format)).with(await load()), format);
+  else if (source && canBe(source, format)) await write(source, format);
+  else if (format === "weights.h5" && !source) await write(kerasWeights(await load(), "keras", PATIENT), format);
   else
     throw new CheckpointError(
       `${to} needs a model's architecture, which we do not write`,
@@ -77,6 +76,55 @@ export const convert = async (
       "Give a file of that format to take it from: --into FILE.",
     );
   return 0;
+};
+
+const OPTIONS = `--options '{"learning_rate": 0.001}'`;
+
+const ofKeras = (from: string, source: KerasModel, given: AdamaxOptions | undefined): Loaded => {
+  const holdsOptions = source.optimizer?.config;
+  if (!holdsOptions && !given)
+    throw new CheckpointError(`${from} does not hold the options of an optimizer`, "no --options", `Give them: ${OPTIONS}.`);
+  return namingOptions(() => source.restore(given && !holdsOptions ? new Adamax(given) : (given ?? {})));
+};
+
+const ofCheckpoint = async (from: string, given: AdamaxOptions | undefined, progress: Progress): Promise<Loaded> => {
+  const { config } = (await inspectCheckpoint(from)).optimizer;
+  if (isFunctionRate(config.learning_rate) && given?.learningRate === undefined)
+    throw new CheckpointError(
+      `The learning rate of ${from} was a function, which no file can hold`,
+      "no learning_rate in --options",
+      `Give one: ${OPTIONS}.`,
+    );
+  const { optimizer, variables } = await loadCheckpoint(from, {
+    optimizer: Adamax,
+    onProgress: progress.of(`reading ${from}`),
+    ...(given ? { options: given } : {}),
+  });
+  return { optimizer, variables: [...variables.values()] };
+};
+
+/** Where the library asks for options, it means those of a call. */
+const namingOptions = (restore: () => Loaded): Loaded => {
+  try {
+    return restore();
+  } catch (error) {
+    if (error instanceof CheckpointError || error instanceof OptionError)
+      error.message += ` This command takes options as ${OPTIONS}.`;
+    throw error;
+  }
+};
+
+const canBe = (source: KerasModel, format: KerasFormat): boolean =>
+  source.format === format || (source.format === "keras" && format === "weights.h5");
+
+const architectureOf = async (into: string, to: string, format: KerasFormat): Promise<KerasModel> => {
+  const model = await readKeras(into, PATIENT);
+  if (canBe(model, format)) return model;
+  throw new CheckpointError(
+    `${to} cannot take its architecture from a file of another format`,
+    `--into ${into}, of the format ${model.format}`,
+    "Give one of the format of OUT, or name OUT like it.",
+  );
 };
 
 /** In either spelling; a schedule as Keras serializes it. */

@@ -11,13 +11,16 @@ export const diff = async (a: string, b: string, { ulps: allowed = 0 }: { ulps?:
   return lines.length > 0 ? 1 : 0;
 };
 
+/** A schedule is called anyhow. */
+const withoutName = (key: string, value: unknown): unknown => (key === "name" ? undefined : value);
+
 /** Settings that say nothing about the numbers. */
 const INDIFFERENT = ["name", "jit_compile", "is_legacy_optimizer"];
 
 const settingLines = (a: Contents, b: Contents): string[] => {
   const lines: string[] = [];
   const compare = (what: string, x: unknown, y: unknown) => {
-    const [here, there] = [x, y].map((value) => JSON.stringify(value ?? null));
+    const [here, there] = [x, y].map((value) => JSON.stringify(value ?? null, withoutName));
     if (here !== there) lines.push(`${what}: ${here} and ${there}`);
   };
   compare("steps", a.steps, b.steps);
@@ -33,7 +36,25 @@ const settingLines = (a: Contents, b: Contents): string[] => {
 /** What only one file format notes: tf_keras' state has no learning rate, and the step count is compared as such. */
 const NOT_COMPARED = ["iteration", "learning_rate"];
 
-const arrayLines = (a: Contents, b: Contents, allowed: number): string[] => {
+/** State that a .weights.h5 file of Keras numbers, where nothing says what it is: named as the other file's, if that has the same shapes in the same
+ *  order. Before it there may be step count and rate. */
+const namedLike = ({ arrays: other }: Contents, { arrays, ...contents }: Contents): Contents => {
+  const own = arrays.filter(({ of }) => of === "optimizer");
+  const named = other.filter(({ of, name }) => of === "optimizer" && !NOT_COMPARED.includes(name));
+  const state = own.slice(-named.length);
+  const fits =
+    named.length > 0 &&
+    own.every(({ name }, i) => name === `${i}`) &&
+    state.length === named.length &&
+    own.length - named.length <= NOT_COMPARED.length &&
+    state.every(({ shape }, i) => `${shape}` === `${named[i]!.shape}`);
+  if (!fits) return { ...contents, arrays };
+  const renamed = state.map((one, i) => ({ ...one, name: named[i]!.name }));
+  return { ...contents, arrays: [...arrays.filter(({ of }) => of === "model"), ...renamed] };
+};
+
+const arrayLines = (one: Contents, other: Contents, allowed: number): string[] => {
+  const [a, b] = [namedLike(other, one), namedLike(one, other)];
   const key = ({ of, name }: Contents["arrays"][number]) => `${of} ${name}`;
   const listed = ({ arrays }: Contents) =>
     new Map(arrays.filter(({ of, name }) => of === "model" || !NOT_COMPARED.includes(name)).map((one) => [key(one), one]));

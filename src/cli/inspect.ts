@@ -3,8 +3,9 @@
 import { mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import { atomicWrite } from "../checkpoint/storage/atomic-write.js";
+import { printable } from "../errors.js";
 import { type Contents, readContents } from "./contents.js";
-import { refuseExisting } from "./files.js";
+import { refuseExisting, refusePage } from "./files.js";
 import { pageOf } from "./page.js";
 import { statisticsOf } from "./statistics.js";
 import { showNumber, summaryOf } from "./summary.js";
@@ -23,7 +24,10 @@ export const inspect = async (
   print: Print,
   colours: Colours,
 ): Promise<number> => {
-  if (html !== undefined) await refuseExisting(html, force);
+  if (html !== undefined) {
+    await refusePage(html, path);
+    await refuseExisting(html, force);
+  }
   const contents = await readContents(path);
   if (html !== undefined) {
     const page = new TextEncoder().encode(pageOf(contents));
@@ -35,8 +39,8 @@ export const inspect = async (
       })(),
     );
   }
-  if (json) print(JSON.stringify(asJson(contents), null, 2));
-  else if (html === undefined) for (const line of textOf(contents, colours)) print(line);
+  if (json) for (const line of JSON.stringify(asJson(contents), null, 2).split("\n")) print(line);
+  else if (html === undefined) for (const line of textOf(contents, colours)) print(...line);
   return 0;
 };
 
@@ -45,21 +49,21 @@ const asJson = ({ arrays, ...contents }: Contents) => ({
   arrays: arrays.map(({ name, of, shape, dtype, value }) => ({ name, of, shape, dtype, ...statisticsOf(value) })),
 });
 
-const textOf = (contents: Contents, { bold, red }: Colours): string[] => {
+const textOf = (contents: Contents, { bold, red }: Colours): Parameters<Print>[] => {
   const { format, optimizer, settings, note } = summaryOf(contents);
   const rows = contents.arrays.map(({ name, shape, dtype, value }) => {
     const { min, max, zeros, nonFinite } = statisticsOf(value);
-    return [name, `[${shape.join(", ")}]`, dtype, showNumber(min), showNumber(max), `${zeros}`, `${nonFinite}`];
+    return [printable(name), `[${shape.join(", ")}]`, dtype, showNumber(min), showNumber(max), `${zeros}`, `${nonFinite}`];
   });
   const [head, ...lines] = aligned([["array", "shape", "dtype", "min", "max", "zeros", "non-finite"], ...rows]);
   return [
-    `${contents.path}: ${format}`,
-    bold(optimizer),
-    ...settings.map(([key, value]) => `  ${key}: ${value}`),
-    ...(note ? [note] : []),
-    "",
-    bold(head!),
-    ...lines.map((line, i) => (rows[i]!.at(-1) === "0" ? line : red(line))),
+    [`${contents.path}: ${format}`],
+    [optimizer, bold],
+    ...settings.map(([key, value]): [string] => [`  ${key}: ${value}`]),
+    ...(note ? [[note] as [string]] : []),
+    [""],
+    [head!, bold],
+    ...lines.map((line, i): Parameters<Print> => (rows[i]!.at(-1) === "0" ? [line] : [line, red])),
   ];
 };
 

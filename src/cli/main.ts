@@ -1,15 +1,16 @@
 #!/usr/bin/env node
 /** The command `adamax`. Exit codes: 0, 1 for a difference or a failure, 2 for wrong use. */
 
+import { readFileSync } from "node:fs";
 import { Command, CommanderError, InvalidArgumentError } from "commander";
 import { convert } from "./convert.js";
 import { diff } from "./diff.js";
 import { inspect } from "./inspect.js";
 import { runBench, runDemo } from "./programs.js";
-import { coloursOf, type Print, progressOn } from "./terminal.js";
+import { coloursOf, printOn, progressOn } from "./terminal.js";
 
-const print: Print = (line) => void process.stdout.write(`${line}\n`);
-const complain: Print = (line) => void process.stderr.write(`${line}\n`);
+const print = printOn(process.stdout);
+const complain = printOn(process.stderr);
 const progress = progressOn(process.stderr);
 
 // Who reads only the beginning (| head) closes the pipe: that is no failure.
@@ -21,8 +22,11 @@ const count = (text: string): number => {
   throw new InvalidArgumentError("It must be an integer of 0 or more.");
 };
 
+const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { version: string };
+
 const program = new Command("adamax")
   .description("Looks into, converts and compares checkpoints and files of Keras; measures and shows the optimizer.")
+  .version(version)
   .option("--debug", "show where an error came from")
   .exitOverride()
   .showHelpAfterError("(adamax --help shows how it is used)")
@@ -135,11 +139,10 @@ try {
   if (error instanceof CommanderError) code = error.exitCode === 0 ? 0 : 2;
   else {
     const { debug } = program.opts<{ debug?: boolean }>();
-    complain(
-      debug && error instanceof Error
-        ? (error.stack ?? error.message)
-        : `${coloursOf(process.stderr).red("adamax:")} ${(error as Error)?.message ?? error}`,
-    );
+    const { message = `${error}`, stack = message } = error as Partial<Error>;
+    const [first, ...more] = (debug ? stack : message).split("\n");
+    complain(first!, (text) => (debug ? text : `${coloursOf(process.stderr).red("adamax:")} ${text}`));
+    for (const line of more) complain(line);
     code = 1;
   }
 }

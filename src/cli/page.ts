@@ -1,6 +1,7 @@
 /** `adamax inspect --html`: one page that needs nothing else, with a histogram of every array. Pure. */
 
 import type { StoredArray } from "../checkpoint/keras/arrays.js";
+import { printable } from "../errors.js";
 import type { Contents } from "./contents.js";
 import { histogramOf, type Statistics, statisticsOf } from "./statistics.js";
 import { showNumber, summaryOf } from "./summary.js";
@@ -107,7 +108,7 @@ const definitions = (entries: readonly (readonly [name: string, value: string])[
   `<dl>${entries.map(([name, value]) => `<div><dt>${escaped(name)}</dt><dd>${escaped(value)}</dd></div>`).join("")}</dl>`;
 
 /** Names come from the file, which anybody may have written. */
-const escaped = (text: string): string => text.replace(/[&<>"']/g, (letter) => `&#${letter.charCodeAt(0)};`);
+const escaped = (text: string): string => printable(text).replace(/[&<>"']/g, (letter) => `&#${letter.charCodeAt(0)};`);
 
 const STYLE = `
 :root { color-scheme: light dark; --ink: #1d2430; --soft: #5d6675; --line: #d8dce3; --paper: #fff; --bar: #1f5fbf; --bad: #b3261e; }

@@ -1,7 +1,7 @@
 /** `adamax bench` and `adamax demo`: the repository's benchmark and speech example, built beside the library. */
 
 import { join } from "node:path";
-import { refuseExisting } from "./files.js";
+import { refuseExisting, refuseOthers } from "./files.js";
 
 interface BenchProgram {
   readonly QUESTIONS: Readonly<Record<string, unknown>>;
@@ -30,6 +30,7 @@ export const runBench = async (
   const known = Object.keys(QUESTIONS);
   const unknown = questions.filter((question) => !known.includes(question));
   if (unknown.length > 0) refuse(`There is no question ${unknown.join(", ")}. Ask any of: ${known.join(", ")}.`);
+  await refuseOthers(out, (name) => name === "index.html" || known.some((question) => name === `${question}.json`));
   for (const question of questions) await refuseExisting(join(out, `${question}.json`), force);
   await bench({ questions, out });
   return 0;
@@ -44,6 +45,7 @@ export const runDemo = async ({ quick = false, out, force = false }: ProgramOpti
       `The example trains with TensorFlow.js, and needs packages that are not here. Missing: ${missing.join(", ")}. ` +
         `Run it with them: npx ${["adamax", ...PACKAGES].map((name) => `-p ${name}`).join(" ")} adamax demo`,
     );
+  await refuseOthers(out, (name) => /^(report\.html|ATTRIBUTION\.md|LICENSE|.*\.wav)$/.test(name));
   await refuseExisting(join(out, "report.html"), force);
   const { demo } = await load<DemoProgram>("../examples/speech/demo.js");
   await demo({ quick, out });

@@ -1,9 +1,16 @@
 /** What a user of the command sees: lines, colours and progress. Colours and progress on a terminal only. */
 
 import type { OnProgress } from "../backends/backend.js";
+import { printable } from "../errors.js";
 
-/** Where lines go. */
-export type Print = (line: string) => void;
+/** Where lines go. `colour` is put around what has been made printable. */
+export type Print = (line: string, colour?: (text: string) => string) => void;
+
+/** Names and settings come from files, which anybody may have written: no line gives a terminal orders. */
+export const printOn =
+  (stream: NodeJS.WriteStream): Print =>
+  (line, colour = (text) => text) =>
+    void stream.write(`${colour(printable(line))}\n`);
 
 /** Writes text in a colour, where the stream shows colours (a terminal, unless NO_COLOR or TERM=dumb says otherwise). */
 export interface Colours {
@@ -32,7 +39,7 @@ export const progressOn = (stream: NodeJS.WriteStream): Progress => {
   let line = "";
   let next = 0;
   const show = (text: string) => {
-    if (isShown && text !== line) stream.write(`\r\x1b[K${text}`);
+    if (isShown && text !== line) stream.write(`\r\x1b[K${printable(text)}`);
     line = text;
   };
   return {

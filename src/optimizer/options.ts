@@ -272,7 +272,33 @@ const clippingOf = ({ clipnorm, clipvalue, globalClipnorm }: Settings): Clipping
   return { kind: "none" };
 };
 
-/** Whether a selection names this variable. */
-export const selects = ({ variables, names }: Selection, variable: Variable): boolean =>
-  [variable, variable.visible].some((one) => one && variables?.includes(one)) ||
-  (names ?? []).some((pattern) => variable.names.some((name) => new RegExp(pattern).test(name)));
+/** Selections in their order. By identity, a variable is found in one look-up, however many there are; patterns are tried one after the other. */
+export class Selections {
+  readonly #chosen = new Map<Variable | Values, number>();
+  readonly #patterns: (readonly [place: number, pattern: string | RegExp])[] = [];
+  #count = 0;
+
+  add({ variables, names }: Selection): void {
+    const place = this.#count++;
+    for (const one of variables ?? []) if (!this.#chosen.has(one)) this.#chosen.set(one, place);
+    for (const pattern of names ?? []) this.#patterns.push([place, pattern]);
+  }
+
+  /** The place of the first selection that names this variable; -1: none does. */
+  placeOf(variable: Variable): number {
+    const none = this.#count;
+    const chosenAs = (one: Variable | Values | undefined): number => this.#chosen.get(one!) ?? none;
+    const chosen = this.#chosen.size > 0 ? Math.min(chosenAs(variable), chosenAs(variable.visible)) : none;
+    const found = this.#patterns.find(([place, pattern]) => place < chosen && matches(pattern, variable));
+    const place = found?.[0] ?? chosen;
+    return place === none ? -1 : place;
+  }
+
+  /** Patterns that none of these has in its name. */
+  unmatched(variables: readonly Variable[]): (string | RegExp)[] {
+    const patterns = this.#patterns.map(([, pattern]) => pattern);
+    return patterns.filter((pattern) => !variables.some((variable) => matches(pattern, variable)));
+  }
+}
+
+const matches = (pattern: string | RegExp, { names }: Variable): boolean => names.some((name) => name.search(pattern) >= 0);

@@ -5,7 +5,7 @@ import { show } from "../errors.js";
 import type { Checked } from "../kinds.js";
 import type { DType } from "../rule/program.js";
 import type { Variable } from "../variable.js";
-import { type Selection, type Settings, selects } from "./options.js";
+import { type Selection, Selections, type Settings } from "./options.js";
 
 export interface ClassSettings extends RowClass {
   readonly dtype: DType;
@@ -16,22 +16,23 @@ export class RowClasses {
   /** By place; there are as many as have been needed. */
   readonly list: ClassSettings[] = [];
   readonly #settings: Settings;
-  readonly #excluded: Checked<Selection>[] = [];
+  readonly #groups = new Selections();
+  readonly #excluded = new Selections();
 
   constructor(settings: Settings) {
     this.#settings = settings;
+    for (const group of settings.groups) this.#groups.add(group);
   }
 
   /** No weight decay for these. */
   exclude(selection: Checked<Selection>): void {
-    this.#excluded.push(selection);
+    this.#excluded.add(selection);
   }
 
   /** A pattern that means nobody is mostly a slip. */
   warnOfUnmatched(trained: readonly { readonly variable: Variable }[]): void {
     const variables = trained.map(({ variable }) => variable);
-    const patterns = [...this.#settings.groups, ...this.#excluded].flatMap(({ names }) => names ?? []);
-    const idle = patterns.filter((pattern) => !variables.some((variable) => selects({ names: [pattern] }, variable)));
+    const idle = [...this.#groups.unmatched(variables), ...this.#excluded.unmatched(variables)];
     if (idle.length === 0) return;
     const list = variables.slice(0, 12).map(({ name }) => show(name));
     console.warn(
@@ -39,16 +40,16 @@ export class RowClasses {
     );
   }
 
-  /** What `excludeFromWeightDecay` was called with. */
-  get excluded(): readonly Checked<Selection>[] {
-    return this.#excluded;
+  /** Whether `excludeFromWeightDecay` was called for it. */
+  isExcluded(variable: Variable): boolean {
+    return this.#excluded.placeOf(variable) >= 0;
   }
 
   /** What holds for this variable. */
   settingsOf(variable: Variable): ClassSettings {
     const { groups, weightDecay: common } = this.#settings;
-    const { learningRateMultiplier = 1, weightDecay: own = null } = groups.find((group) => selects(group, variable)) ?? {};
-    const weightDecay = this.#excluded.some((selection) => selects(selection, variable)) ? 0 : (own ?? common ?? 0);
+    const { learningRateMultiplier = 1, weightDecay: own = null } = groups[this.#groups.placeOf(variable)] ?? {};
+    const weightDecay = this.isExcluded(variable) ? 0 : (own ?? common ?? 0);
     return { dtype: variable.dtype, decays: weightDecay > 0, weightDecay, learningRateMultiplier };
   }
 

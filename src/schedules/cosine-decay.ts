@@ -1,4 +1,4 @@
-import { OptionError } from "../errors.js";
+import { OptionError, show } from "../errors.js";
 import { nonNegative, optional, positive, text } from "../kinds.js";
 import { optionsFrom } from "../spelling.js";
 import { KerasSchedule } from "./keras-schedule.js";
@@ -43,7 +43,9 @@ export class CosineDecay extends KerasSchedule<CosineDecayOptions> {
   static override fromConfig<Schedule>(this: new (options: never) => Schedule, config: Record<string, unknown>): Schedule {
     const options = optionsFrom(config);
     if (options.warmupSteps && (options.warmupTarget ?? null) === null) {
-      console.warn(`adamax: a CosineDecay without warmup_target has no warmup. Left out: warmup_steps=${options.warmupSteps}.`);
+      console.warn(
+        `adamax: a CosineDecay without warmup_target has no warmup. Left out: warmup_steps=${show(options.warmupSteps)}.`,
+      );
       delete options.warmupSteps;
     }
     return new this(options as never);

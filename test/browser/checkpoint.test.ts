@@ -90,6 +90,18 @@ test("a manager keeps its checkpoints in a folder of OPFS", async () => {
   expect((await manager.list()).map(({ number }) => number)).toEqual([3, 2]); // and no empty file
 });
 
+test("a folder of OPFS that is called like a checkpoint stops nothing, and stays", async () => {
+  const { optimizer } = trained();
+  const directory = await folder();
+  await directory.getDirectoryHandle("checkpoint-000009.safetensors", { create: true });
+  const manager = new CheckpointManager(directory, { keep: 1 });
+  for (let i = 0; i < 3; i++) await manager.save({ optimizer });
+  expect((await manager.list()).map(({ number }) => number)).toEqual([12]);
+  const names: string[] = [];
+  for await (const name of directory.keys()) names.push(name);
+  expect(names.sort()).toEqual(["checkpoint-000009.safetensors", "checkpoint-000012.safetensors"]);
+});
+
 test("a path is an error that says what a browser takes", async () => {
   const { optimizer } = trained();
   await expect(saveCheckpoint("model.safetensors", { optimizer })).rejects.toThrow("Pass a file of OPFS, a Blob or a stream");

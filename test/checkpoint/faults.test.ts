@@ -65,6 +65,8 @@ const failing = (call: "open" | "write" | "sync" | "close" | "rename" | "syncFol
           await file.close();
           fail("close");
         },
+        stat: () => file.stat(),
+        chmod: (mode: number) => file.chmod(mode),
       };
       return failingFile;
     }) as never,

@@ -109,6 +109,16 @@ describe("what a file cannot hold must be supplied again", () => {
     optimizer.dispose();
   });
 
+  test.each([() => 0.1, new schedules.CosineDecay({ initialLearningRate: 1, decaySteps: 9 })])(
+    "a learning rate of another kind may be given in its place: a number for %s",
+    async (learningRate) => {
+      const blob = await saved({ learningRate });
+      const { optimizer } = await loadCheckpoint(blob, { optimizer: Adamax, options: { learningRate: 0.25 } });
+      expect([optimizer.learningRate, optimizer.iterations]).toEqual([0.25, 3]);
+      optimizer.dispose();
+    },
+  );
+
   test("constraints, each by the name of its variable", async () => {
     const nonNegative = (value: Float32Array | Float64Array) => value.map((one) => Math.max(0, one));
     const make = (constraint?: typeof nonNegative) =>

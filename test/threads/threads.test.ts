@@ -142,8 +142,55 @@ test("a worker that cannot start leaves a usable optimizer, and that is said onc
   expect(training.optimizer.iterations).toBe(2);
   expect(warn).toHaveBeenCalledTimes(1);
   expect(warn.mock.calls[0]![0]).toMatch(/worker thread was lost/);
-  expect(backend.why).toMatch(/lost/);
+  expect(backend.why).toMatch(/one thread of 3: workers were lost \(/);
+  expect([backend.threads, training.optimizer.backend.threads]).toEqual([1, 1]);
   expect(backend.sharedPasses).toBe(0);
+  // None is started again: that would fail again, with every model.
+  trainingOf(backend, {}).step();
+  await sleep(300);
+  expect([backend.threads, warn.mock.calls.length]).toEqual([1, 1]);
+});
+
+test("of three threads, two are left when a worker is lost between steps", async () => {
+  vi.spyOn(console, "warn").mockImplementation(() => {});
+  const backend = new WasmBackend({ threads: 3, workerUrl: new URL("./ending-worker.mjs", import.meta.url) });
+  const training = trainingOf(backend, {});
+  training.step();
+  expect(backend.threads).toBe(3);
+  for (let waited = 0; backend.threads === 3 && waited < 10_000; waited += 10) await sleep(10);
+  training.step();
+  expect(backend.threads).toBe(2);
+  expect(backend.why).toMatch(/2 threads of 3: workers were lost \(it ended with code 3\)/);
+  backend.dispose();
+});
+
+describe("why there is one thread", () => {
+  const whyWith = (globals: object): string => {
+    try {
+      for (const [name, value] of Object.entries({ process: undefined, Worker: class {}, ...globals }))
+        vi.stubGlobal(name, value);
+      return new WasmBackend({ threads: 2 }).why;
+    } finally {
+      vi.unstubAllGlobals();
+    }
+  };
+
+  test.each([
+    ["a page without the headers", { crossOriginIsolated: false }, /one thread: the page is not cross-origin isolated \(headers/],
+    [
+      "a page without the headers, where SharedArrayBuffer is missing for that",
+      { crossOriginIsolated: false, SharedArrayBuffer: undefined },
+      /one thread: the page is not cross-origin isolated \(headers/,
+    ],
+    [
+      "a page with the headers in a browser without SharedArrayBuffer, as WebKitGTK",
+      { crossOriginIsolated: true, SharedArrayBuffer: undefined },
+      /one thread: this browser has no SharedArrayBuffer/,
+    ],
+    ["no workers", { crossOriginIsolated: true, Worker: undefined }, /one thread: there are no workers here/],
+  ])("%s", (_, globals, expected) => {
+    expect(whyWith(globals)).toMatch(expected);
+  });
 });
 
 test("a worker that dies during a step is noticed within 2 s; the state is refused until it is loaded again", async () => {
@@ -166,6 +213,8 @@ test("a worker that dies during a step is noticed within 2 s; the state is refus
     }
   }
   expect(error).toBeInstanceOf(BackendError);
+  expect(backend.threads).toBe(1);
+  expect(backend.why).toMatch(/one thread of 2: a worker died in the middle of a step/);
   expect(String(error)).toMatch(/died in the middle of a step/);
   expect(milliseconds).toBeLessThan(3000); // 2 s of patience, and what a busy machine adds
   expect(() => training.step()).toThrow(/Load both again/);
@@ -210,4 +259,50 @@ test("dispose ends the workers", () => {
     const before = workers(); optimizer.dispose(); await new Promise((done) => setTimeout(done, 300)); console.log(workers() <= before, optimizer.backend.threads);`,
   );
   expect(stdout).toBe("true 1\n");
+});
+
+test("a backend that optimizers share gives their memory back when they are disposed, also that which workers held", () => {
+  // 12 of 60 MB each. Without workers, or with a release that they were not told of, this ends at 100 and at 800 MB.
+  const { stdout, stderr } = inProcess(`import { Adamax, Variable, WasmBackend } from "adamax";
+    const backend = new WasmBackend({ threads: 2 });
+    const sleep = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
+    let most = 0;
+    for (let k = 0; k < 12; k++) {
+      const w = new Variable(new Float32Array(4e6));
+      const optimizer = new Adamax({ backend });
+      optimizer.build([w]);
+      const before = backend.sharedPasses;
+      for (let i = 0; i < 200 && backend.sharedPasses === before; i++) {
+        optimizer.applyGradients([[w.gradient, w]]);
+        await sleep(10);
+      }
+      if (backend.sharedPasses === before) throw new Error("No pass was shared.");
+      optimizer.dispose();
+      await sleep(50);
+      most = Math.max(most, process.memoryUsage().rss);
+    }
+    console.log(most / 2 ** 20);`);
+  expect(stderr).toBe("");
+  expect(Number(stdout)).toBeLessThan(400);
+});
+
+test("what is released is the memory of one optimizer: another one of the backend goes on with its threads and the same bits", async () => {
+  const [backend, alone] = [new WasmBackend({ threads: 2 }), new WasmBackend({ threads: 1 })];
+  const [first, second, reference] = [trainingOf(backend, {}), trainingOf(backend, {}), trainingOf(alone, {})];
+  for (const { step } of [first, second, reference]) step();
+  await untilShared(backend, () => {
+    first.step();
+    second.step();
+    reference.step();
+  });
+  first.optimizer.dispose();
+  await sleep(50);
+  const before = backend.sharedPasses;
+  for (let i = 0; i < 5; i++) for (const { step } of [second, reference]) step();
+  expect(backend.sharedPasses).toBeGreaterThan(before);
+  expect(digest([...second.variables, ...second.optimizer.variables])).toBe(
+    digest([...reference.variables, ...reference.optimizer.variables]),
+  );
+  backend.dispose();
+  alone.dispose();
 });

@@ -44,7 +44,7 @@ export interface Engine {
   compile(programs: readonly Program[]): (segment: Segment) => SegmentRunner;
   /** Before a step: finds foreign values and gradients that lie in this memory. */
   locate?(rows: readonly CpuRow[], count: number): void;
-  /** Nobody needs the segment any more. */
+  /** No step runs over a segment any more: what is bound to it may go. */
   release?(segment: Segment): void;
   dispose(): void;
 }

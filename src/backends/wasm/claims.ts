@@ -4,6 +4,15 @@
  *  never waits for a worker that is asleep, slow or dead: what that one has not claimed, others do. The caller waits only for jobs
  *  that are claimed and not yet done. Which thread runs a job does not change a bit of the result. */
 
+/** A garbage collector counts plain buffers, and shared memories not: without a word, it would let hundreds of megabytes lie. A buffer of as many
+ *  bytes (never touched, so it takes none) that is dropped at once makes them count. */
+export const countAsDropped = (bytes: number): void => {
+  try {
+    new ArrayBuffer(Math.min(bytes, MOST_COUNTED_BYTES));
+  } catch {} // where there is no room for it, the collector knows
+};
+const MOST_COUNTED_BYTES = 2 ** 28;
+
 /** Words of the block. */
 export const WORD = {
   /** Counts dispatches and messages; workers watch it. */

@@ -2,7 +2,7 @@
 
 import { BackendError } from "../../errors.js";
 import type { Stager } from "../cpu/memory.js";
-import { controlBytes, deal, drain, isLoaded, type RunJob, WORD } from "./claims.js";
+import { controlBytes, countAsDropped, deal, drain, isLoaded, type RunJob, WORD } from "./claims.js";
 import type { Message } from "./worker.js";
 
 /** What is run at once: jobs in a segment's memory. */
@@ -39,7 +39,11 @@ export class ThreadPool {
   readonly threads: number;
   readonly #control: Int32Array;
   readonly #workers: AnyWorker[] = [];
-  readonly #runners: RunJob[] = [];
+  readonly #runners = new Map<number, RunJob>();
+  /** The numbers of the instances that work in a memory. */
+  readonly #instances = new Map<WebAssembly.Memory, number[]>();
+  /** The newest; they begin at 1, because a worker that has loaded nothing says 0. */
+  #instance = 0;
   #alive = 0;
   /** When a step last found the workers asleep. */
   #foundAsleep = Number.NEGATIVE_INFINITY;
@@ -48,8 +52,7 @@ export class ThreadPool {
   /** Whether this thread may block: a page's main thread may not. */
   readonly #mayWait = typeof window === "undefined";
 
-  /** Starts `threads - 1` workers; until they are ready, the caller works alone. `onLoss` gets the words for what there is no more, to stand
-   *  behind the number of threads. */
+  /** Starts `threads - 1` workers; until they are ready, the caller works alone. `onLoss` gets the words for why there are fewer. */
   constructor(threads: number, workerUrl: URL | string | undefined, onLoss: (words: string) => void) {
     this.threads = threads;
     this.#onLoss = onLoss;
@@ -77,7 +80,12 @@ export class ThreadPool {
     if (!this.#hasWarned)
       console.warn(`adamax: a worker thread was lost (${reason}); training goes on with those that are left.`);
     this.#hasWarned = true;
-    this.#onLoss(` less those that were lost (${reason})`);
+    this.#onLoss(`workers were lost (${reason})`);
+  }
+
+  /** The calling thread, and the workers that there are. */
+  get alive(): number {
+    return 1 + this.#alive;
   }
 
   /** Posts one message to every worker, and has them return to their event loops for it. */
@@ -103,7 +111,7 @@ export class ThreadPool {
       if (this.#run(instance, jobs, stager)) return true;
       // One that is only slow would still write later, and count itself done in another step.
       this.dispose();
-      this.#onLoss(" less all of them, since one died in the middle of a step");
+      this.#onLoss("a worker died in the middle of a step, and the others were ended");
       throw new BackendError(
         "A worker thread died in the middle of a step, and left variables and state neither old nor new",
         `a step over ${jobs.elements} elements that did not come to its end`,
@@ -114,11 +122,22 @@ export class ThreadPool {
 
   /** Gives every worker a compiled instance; returns its number. */
   #load(module: WebAssembly.Module, memory: WebAssembly.Memory, run: RunJob): number {
-    // Numbers begin at 1: a worker that has loaded nothing says 0.
-    const instance = Math.max(1, this.#runners.length);
-    this.#runners[instance] = run;
+    const instance = ++this.#instance;
+    this.#runners.set(instance, run);
+    this.#instances.set(memory, [...(this.#instances.get(memory) ?? []), instance]);
     this.#post(() => ({ kind: "instance", instance, module, memory }));
     return instance;
+  }
+
+  /** Nothing will run in this memory any more: neither this thread nor a worker keeps it. */
+  release(memory: WebAssembly.Memory): void {
+    const instances = this.#instances.get(memory);
+    if (!instances) return;
+    this.#instances.delete(memory);
+    for (const instance of instances) this.#runners.delete(instance);
+    const bytes = memory.buffer.byteLength;
+    this.#post(() => ({ kind: "release", instances, bytes }));
+    countAsDropped(bytes);
   }
 
   /** Whether a step over so many elements should be cut into parts. */
@@ -186,7 +205,7 @@ export class ThreadPool {
    *  all are done. */
   #finish(jobs: number): boolean {
     const control = this.#control;
-    drain(control, this.threads, 0, (number) => this.#runners[number]!);
+    drain(control, this.threads, 0, (number) => this.#runners.get(number)!);
     for (let i = 0; i < 1000; i++) if (Atomics.load(control, WORD.done) === jobs) return true;
     const begin = performance.now();
     for (;;) {

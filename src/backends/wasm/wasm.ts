@@ -74,8 +74,8 @@ class WasmEngine implements Engine {
   readonly maxBytes = MAX_PAGES * PAGE;
   readonly #options: Checked<WasmOptions>;
   readonly #refusal = threadRefusal();
-  /** Threads that a step is cut for; the workers come later, and until then the caller works alone. */
-  threads = 1;
+  /** Threads that were asked for or found worth it. The workers come later, and until then the caller works alone. */
+  #planned = 1;
   #pool: ThreadPool | undefined;
   #starting: Promise<void> | undefined;
   #lost = "";
@@ -88,11 +88,18 @@ class WasmEngine implements Engine {
     });
   }
 
+  /** Less those that were lost. */
+  get threads(): number {
+    return this.#pool?.alive ?? (this.#lost ? 1 : this.#planned);
+  }
+
   get why(): string {
     const speed = "WebAssembly SIMD, the fastest backend for values in main memory";
     if (this.#refusal && this.#options.threads !== 1) return `${speed}; one thread: ${this.#refusal}`;
-    if (this.threads > 1) return `${speed}; ${this.threads} threads${this.#lost}`;
-    return `${speed}; one thread${this.#options.threads === "auto" ? ": no model so far was large enough for more" : ""}`;
+    const count = this.threads > 1 ? `${this.threads} threads` : "one thread";
+    if (this.#lost) return `${speed}; ${count} of ${this.#planned}: ${this.#lost}`;
+    const isSmall = this.threads === 1 && this.#options.threads === "auto";
+    return `${speed}; ${count}${isSmall ? ": no model so far was large enough for more" : ""}`;
   }
 
   threadsFor(elements: number): number {
@@ -100,10 +107,10 @@ class WasmEngine implements Engine {
   }
 
   allocate(bytes: number): Memory {
-    if (this.threads === 1) this.#startThreads(bytes);
+    if (this.#planned === 1) this.#startThreads(bytes);
     const pages = Math.ceil(bytes / PAGE);
     try {
-      return new WebAssembly.Memory({ initial: pages, maximum: pages, shared: this.threads > 1 });
+      return new WebAssembly.Memory({ initial: pages, maximum: pages, shared: this.#planned > 1 });
     } catch {
       throw new BackendError(
         "There is no memory for the variables, their gradients and their state",
@@ -117,18 +124,18 @@ class WasmEngine implements Engine {
   #startThreads(bytes: number): void {
     const { threads, workerUrl } = this.#options;
     const auto = bytes < WORTH_THREADS_BYTES ? 1 : Math.min(coreCount(), MAX_AUTO_THREADS);
-    this.threads = this.#refusal ? 1 : threads === "auto" ? auto : threads;
-    if (this.threads === 1) return;
+    this.#planned = this.#refusal ? 1 : threads === "auto" ? auto : threads;
+    if (this.#planned === 1) return;
     const lost = (words: string) => {
       this.#lost = words;
     };
     const starting = import("./threads.js").then(
       ({ ThreadPool }) => {
-        if (this.#starting === starting) this.#pool = new ThreadPool(this.threads, workerUrl || undefined, lost);
+        if (this.#starting === starting) this.#pool = new ThreadPool(this.#planned, workerUrl || undefined, lost);
       },
       (error) => {
         console.warn(`adamax: worker threads could not be loaded (${error}); training goes on with one.`);
-        lost(` less those that could not be loaded (${error})`);
+        lost(`workers could not be loaded (${error})`);
       },
     );
     this.#starting = starting;
@@ -155,10 +162,15 @@ class WasmEngine implements Engine {
     };
   }
 
+  release({ memory }: Segment): void {
+    this.#pool?.release(memory as WebAssembly.Memory);
+  }
+
   dispose(): void {
     this.#pool?.dispose();
     this.#pool = this.#starting = undefined;
-    this.threads = 1;
+    this.#planned = 1;
+    this.#lost = "";
   }
 }
 
@@ -169,8 +181,10 @@ const threadRefusal = (): string | null => {
     process?: Partial<typeof import("node:process")>;
   };
   if (process?.versions?.node) return process.getBuiltinModule ? null : "workers need Node 20.16 or newer";
-  if (typeof SharedArrayBuffer === "undefined" || crossOriginIsolated === false)
+  if (crossOriginIsolated === false)
     return "the page is not cross-origin isolated (headers Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp)";
+  if (typeof SharedArrayBuffer === "undefined")
+    return "this browser has no SharedArrayBuffer, which threads share their memory by";
   return typeof Worker === "undefined" ? "there are no workers here" : null;
 };
 

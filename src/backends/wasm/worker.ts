@@ -1,9 +1,9 @@
 /** A worker of the WebAssembly backend: claims jobs of each dispatch, spins a little for the next one, then sleeps.
  *  Runs as a worker thread of Node and as a Web Worker. */
 
-import { drain, type RunJob, setLoaded, WORD } from "./claims.js";
+import { countAsDropped, drain, type RunJob, setLoaded, WORD } from "./claims.js";
 
-/** What the caller posts: first who this worker is, then each compiled instance, in the order of their numbers. */
+/** What the caller posts: first who this worker is, then each compiled instance, in the order of their numbers, and which are no longer needed. */
 export type Message =
   | { readonly kind: "begin"; readonly control: Int32Array; readonly thread: number; readonly threads: number }
   | {
@@ -11,27 +11,31 @@ export type Message =
       readonly instance: number;
       readonly module: WebAssembly.Module;
       readonly memory: WebAssembly.Memory;
-    };
+    }
+  | { readonly kind: "release"; readonly instances: readonly number[]; readonly bytes: number };
 
 /** Waking a sleeping worker takes about 160 µs, a spinning one 0.4 µs: so long may a pause between steps be for free. */
 const SPIN_MILLISECONDS = 0.2;
 
-const runners: RunJob[] = [];
+const runners = new Map<number, RunJob>();
 let control: Int32Array;
 let thread = 0;
 let threads = 1;
 let handled = 0;
 let scheduled = false;
 
-const runnerOf = (instance: number): RunJob => runners[instance]!;
+const runnerOf = (instance: number): RunJob => runners.get(instance)!;
 
 const receive = (message: Message): void => {
   handled++;
   if (message.kind === "begin") ({ control, thread, threads } = message);
-  else {
+  else if (message.kind === "release") {
+    for (const instance of message.instances) runners.delete(instance);
+    countAsDropped(message.bytes);
+  } else {
     const { run } = new WebAssembly.Instance(message.module, { memory: { memory: message.memory } }).exports;
     const runAll = run as (jobs: number, count: number, jobBytes: number, scratch: number) => void;
-    runners[message.instance] = (job, scratch) => runAll(job, 1, 0, scratch);
+    runners.set(message.instance, (job, scratch) => runAll(job, 1, 0, scratch));
     setLoaded(control, thread, message.instance);
   }
   // The loop below blocks the event loop; more messages may be waiting, so it begins after them.

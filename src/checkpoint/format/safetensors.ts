@@ -4,6 +4,7 @@
 import { CheckpointError, show } from "../../errors.js";
 import type { Source } from "../storage/source.js";
 import { assertReadable, parseJson } from "./json.js";
+import { refuseTwice } from "./names.js";
 
 /** Bytes of one element. The format's dtypes of less than a byte are refused. */
 // biome-ignore format: a table
@@ -51,11 +52,12 @@ export const byteLength = ({ dtype, shape }: Omit<TensorShape, "name">): number 
   shape.reduce((product, size) => product * size, ELEMENT_BYTES[dtype]);
 
 /** The first bytes of a file that holds these tensors, in this order.
- *  @throws CheckpointError when they need more than 16 MiB. */
+ *  @throws CheckpointError when they need more than 16 MiB, or two have one name. */
 export const encodeHeader = (
   tensors: readonly TensorShape[],
   metadata: Readonly<Record<string, string>>,
 ): Uint8Array<ArrayBuffer> => {
+  refuseTwice([METADATA, ...tensors.map(({ name }) => name)]);
   let end = 0;
   const entries = tensors.map(({ name, dtype, shape }) => {
     const begin = end;

@@ -81,13 +81,6 @@ export const kerasWeights = (
   options: KerasOptions = {},
 ): KerasModel => {
   const arrays = [...variables].map(({ name, shape, dtype, value }) => ({ name, shape, dtype, value: value.slice() }));
-  const twice = arrays.find(({ name }, i) => arrays.findIndex((other) => other.name === name) < i);
-  if (twice)
-    throw new CheckpointError(
-      "Every variable needs a name of its own",
-      `${show(twice.name)} twice`,
-      "Name them as Keras does: dense/kernel, dense_1/kernel.",
-    );
   const model = new KerasModel(newWeights(arrays, dialect, options));
   return optimizer ? model.with({ optimizer }) : model;
 };

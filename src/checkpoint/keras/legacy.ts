@@ -3,6 +3,7 @@
 import { CheckpointError } from "../../errors.js";
 import type { Dialect } from "../../optimizer/configuration.js";
 import { type JsonValue, parseJson } from "../format/json.js";
+import { refuseTwice } from "../format/names.js";
 import type { Numbers, StoredArray } from "./arrays.js";
 import { type Hdf5, type Hdf5Attribute, type Hdf5Object, type Hdf5Options, writeHdf5 } from "./hdf5.js";
 import { pythonJson, replaceInJson } from "./json.js";
@@ -119,6 +120,7 @@ const replaced = (
   }
   if (!optimizer) return written;
   const names = optimizer.state.map(({ name }) => legacyName(name, optimizer.className ?? "Adamax", dialect));
+  refuseTwice(names, "Keras writes a/b and a_b alike here: give the variables other names.");
   const chunks = names.length <= MOST_NAMES ? [["weight_names", names] as const] : chunked(names);
   written.set(OPTIMIZER, { attributes: new Map(chunks.map(([key, part]) => [key, { shape: [part.length], value: part }])) });
   optimizer.state.forEach(({ shape, dtype, value }, i) => {

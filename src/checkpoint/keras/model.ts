@@ -6,6 +6,8 @@ import type { Config, Dialect } from "../../optimizer/configuration.js";
 import { internalsOf, Optimizer } from "../../optimizer/optimizer.js";
 import { exactRate, namedEntries, type SavedState } from "../../optimizer/state.js";
 import { Variable } from "../../variable.js";
+import { refuseTwice } from "../format/names.js";
+import { groupsByName, withoutGroups } from "../selections.js";
 import { isFloating, type Numbers, type StoredArray } from "./arrays.js";
 import { isNeverTrained, type KerasVariable, type Layer } from "./layers.js";
 import { type Kept, type NamedState, nameState } from "./state.js";
@@ -29,8 +31,12 @@ export interface KerasContents {
   /** Layers in the order of the model; several queues where only parts of the order are known. */
   readonly queues: readonly (readonly Layer[])[];
   readonly optimizer: KerasOptimizer | null;
-  /** The bytes of a file of `format` (of several, by name) with these contents; all else is as in the file that was read. */
-  readonly write: (contents: KerasModel, format: KerasFormat) => Promise<Uint8Array | ReadonlyMap<string, Uint8Array>>;
+  /** The bytes of a file of `format` (of several, by name, which begin with `stem`) with these contents; all else is as in the file that was read. */
+  readonly write: (
+    contents: KerasModel,
+    format: KerasFormat,
+    stem?: string,
+  ) => Promise<Uint8Array | ReadonlyMap<string, Uint8Array>>;
 }
 
 /** What `restore` gives. */
@@ -97,12 +103,12 @@ export class KerasModel {
         `${saved.className}, for ${rule.name}`,
         "Give an optimizer of that class, or read the variables only.",
       );
-    const optimizer = given instanceof Optimizer ? given : this.#optimizerFrom(given);
     const variables = new Map(
       this.variables.flatMap(({ name, shape, value }) =>
         isFloating(value) ? [[name, new Variable(value.slice(), { name, shape })] as const] : [],
       ),
     );
+    const optimizer = given instanceof Optimizer ? given : this.#optimizerFrom(given, variables);
     if (!saved || !hasSlots(saved)) {
       optimizer.build(this.variables.filter(({ trainable }) => trainable !== false).map(({ name }) => variables.get(name)!));
       return { optimizer, variables: [...variables.values()] };
@@ -120,9 +126,13 @@ export class KerasModel {
     return { optimizer, variables: [...variables.values()] };
   }
 
-  #optimizerFrom(overrides: AdamaxOptions): Adamax {
+  #optimizerFrom(overrides: AdamaxOptions, variables: ReadonlyMap<string, Variable>): Adamax {
     const config = this.optimizer?.config;
-    if (config) return fromConfig(config, overrides);
+    if (config) {
+      const { groups = null } = innerConfig(config);
+      if (groups === null || overrides.groups) return fromConfig(withoutGroups(config), overrides);
+      return fromConfig(withoutGroups(config), { ...overrides, groups: groupsByName(groups, variables) });
+    }
     throw new CheckpointError(
       this.optimizer ? "The file has the optimizer's state, but not its configuration" : "The file has no optimizer",
       `a ${this.format} file`,
@@ -139,7 +149,9 @@ export class KerasModel {
     variables?: Iterable<{ name: string; value: Numbers }>;
     optimizer?: Optimizer<never>;
   }): KerasModel {
-    const given = new Map([...variables, ...(optimizer?.trainableVariables ?? [])].map(({ name, value }) => [name, value]));
+    const lists = [[...variables], optimizer?.trainableVariables ?? []];
+    for (const list of lists) refuseTwice(list.map(({ name }) => name));
+    const given = new Map(lists.flat().map(({ name, value }) => [name, value]));
     const known = new Map(this.variables.map((one) => [one.name, one]));
     const wrong = [...given].flatMap(([name, value]) => {
       const one = known.get(name);
@@ -181,9 +193,9 @@ export class KerasModel {
         : built;
   }
 
-  /** @internal */
-  bytes(format: KerasFormat = this.format): Promise<Uint8Array | ReadonlyMap<string, Uint8Array>> {
-    return this.#contents.write(this, format);
+  /** @internal `stem`: for a format of several files, which then have names of their own: x.json and x.weights.bin. */
+  bytes(format: KerasFormat = this.format, stem?: string): Promise<Uint8Array | ReadonlyMap<string, Uint8Array>> {
+    return this.#contents.write(this, format, stem);
   }
 }
 

@@ -3,6 +3,7 @@
 import { CheckpointError, show } from "../../errors.js";
 import type { Config, Dialect } from "../../optimizer/configuration.js";
 import { type JsonValue, parseJson } from "../format/json.js";
+import { namer, refuseTwice } from "../format/names.js";
 import { type Entries, pack, unpack } from "../format/zip.js";
 import type { Numbers, StoredArray } from "./arrays.js";
 import { type Hdf5, type Hdf5Object, type Hdf5Options, readHdf5, writeHdf5 } from "./hdf5.js";
@@ -48,6 +49,7 @@ const readStore = (contents: Hdf5, facts: ReadonlyMap<string, LayerFacts>): Stor
   for (const holder of holders) if (!NO_LAYER.test(holder.path)) pushTo(layers, holder.layer, holder);
 
   const places = new Map<string, string>();
+  const unique = namer((name, count) => `${name}_${count - 1}`);
   const read = [...layers].map(([path, parts]) => {
     const trainable = facts.get(path)?.trainable ?? null;
     const variables = parts
@@ -57,7 +59,7 @@ const readStore = (contents: Hdf5, facts: ReadonlyMap<string, LayerFacts>): Stor
         const names = weightNames(holder.path.split("/").at(-1)!, holder.arrays.length, facts.get(path)?.config);
         return holder.arrays.map(([key, object], i): KerasVariable => {
           const place = [holder.path, "vars", key].filter(Boolean).join("/");
-          const array = arrayOf(object, unique(`${named}/${names[i]}`.replace(/^\//, ""), places), place);
+          const array = arrayOf(object, unique(notedName(object) ?? `${named}/${names[i]}`.replace(/^\//, "")), place);
           places.set(array.name, place);
           return { ...array, trainable: isNeverTrained(array) ? false : trainable };
         });
@@ -66,7 +68,9 @@ const readStore = (contents: Hdf5, facts: ReadonlyMap<string, LayerFacts>): Stor
   });
   return {
     queues: inQueues(read, facts),
-    state: state ? state.arrays.map(([key, object]) => arrayOf(object, key, `${state.path}/vars/${key}`)) : null,
+    state: state
+      ? state.arrays.map(([key, object]) => arrayOf(object, notedName(object) ?? key, `${state.path}/vars/${key}`))
+      : null,
     places,
   };
 };
@@ -75,12 +79,6 @@ const pushTo = <Item>(lists: Map<string, Item[]>, key: string, item: Item): void
   const list = lists.get(key);
   if (list) list.push(item);
   else lists.set(key, [item]);
-};
-
-const unique = (name: string, taken: ReadonlyMap<string, unknown>): string => {
-  let free = name;
-  for (let i = 1; taken.has(free); i++) free = `${name}_${i}`;
-  return free;
 };
 
 const holdersOf = (contents: Hdf5): Holder[] => {
@@ -110,6 +108,30 @@ const nameOf = (contents: Hdf5, facts: ReadonlyMap<string, LayerFacts>, path: st
     names.push(facts.get(here)?.name ?? (typeof noted === "string" && noted !== "" ? noted : part));
   });
   return names.join("/");
+};
+
+/** Keras numbers the arrays of a layer, and finds them by the layer's class. Where neither says how they are called, we note it beside them in files
+ *  of ours; Keras does not look there. */
+const NOTE = "adamax_name";
+
+const notedName = ({ attributes }: Hdf5Object): string | null => {
+  const name = attributes.get(NOTE)?.value[0];
+  return typeof name === "string" && name !== "" ? name : null;
+};
+
+/** A file of weights alone, with the names of all arrays noted. */
+const weightsFile = (contents: Hdf5, places: ReadonlyMap<string, string>, model: KerasModel): Hdf5 => {
+  const names = new Map([...places].map(([name, place]) => [place, name]));
+  const nameAt = (path: string): string | undefined => {
+    const [, index] = /^optimizer\/(?:inner_optimizer\/)?vars\/(\d+)$/.exec(path) ?? [];
+    return names.get(path) ?? (index === undefined ? undefined : model.optimizer?.state[Number(index)]?.name);
+  };
+  const file = new Map(replaced(contents, places, model));
+  for (const [path, { attributes, dataset }] of file) {
+    const name = dataset && nameAt(path);
+    if (name) file.set(path, { attributes: new Map([...attributes, [NOTE, { shape: [], value: [name] }]]), dataset });
+  }
+  return file;
 };
 
 const arrayOf = ({ dataset }: Hdf5Object, name: string, place: string): StoredArray => {
@@ -155,7 +177,7 @@ export const readWeights = (contents: Hdf5, what: string, options: Hdf5Options):
     optimizer: state && { className: null, config: null, state },
     write: (model, format) => {
       onlyTo(format, "weights.h5");
-      return writeHdf5(replaced(contents, places, model), "the file", options);
+      return writeHdf5(weightsFile(contents, places, model), "the file", options);
     },
   };
 };
@@ -238,8 +260,8 @@ export const readArchive = async (bytes: Uint8Array, what: string, options: Hdf5
     optimizer: optimizerFrom(compiled, state),
     write: async (model, format) => {
       onlyTo(format, "keras", "weights.h5");
+      if (format === "weights.h5") return writeHdf5(weightsFile(contents, places, model), WEIGHTS, options);
       const weights = await writeHdf5(replaced(contents, places, model), WEIGHTS, options);
-      if (format === "weights.h5") return weights;
       const changed = new Map([...entries, [WEIGHTS, weights]]) as Map<string, Uint8Array>;
       const written = model.optimizer?.config;
       if (written && written !== (compiled as Config | null)) {
@@ -277,6 +299,8 @@ const placesOf = (names: readonly string[]): Map<string, string> => {
 /** The contents of a .weights.h5 file that is not there yet, for these variables. */
 export const newWeights = (variables: readonly StoredArray[], dialect: Dialect, options: Hdf5Options): KerasContents => {
   const places = placesOf(variables.map(({ name }) => name));
+  for (const taken of [variables.map(({ name }) => name), places.values()])
+    refuseTwice(taken, "Name them as Keras does: dense/kernel, dense_1/kernel.");
   const contents = new Map<string, Hdf5Object>([["", { attributes: new Map() }]]);
   for (const place of places.values()) {
     const parts = place.split("/").slice(0, -1);
@@ -294,7 +318,7 @@ export const newWeights = (variables: readonly StoredArray[], dialect: Dialect, 
     optimizer: null,
     write: (model, format) => {
       onlyTo(format, "weights.h5");
-      return writeHdf5(replaced(contents, places, model), "the file", options);
+      return writeHdf5(weightsFile(contents, places, model), "the file", options);
     },
   };
 };

@@ -5,6 +5,7 @@ import { CheckpointError, show } from "../../errors.js";
 import type { Config } from "../../optimizer/configuration.js";
 import { optionsFromConfig } from "../../optimizer/configuration.js";
 import { type JsonValue, parseJson } from "../format/json.js";
+import { refuseTwice } from "../format/names.js";
 import { decodeNumbers, elementBytes, elementsOf, isTypeName, type Numbers, type StoredArray } from "./arrays.js";
 import { isNeverTrained, isObject, type KerasVariable, type Layer } from "./layers.js";
 import type { KerasContents, KerasModel } from "./model.js";
@@ -78,14 +79,14 @@ export const readTfjs = async (text: string, what: string, readFile: ReadFile): 
     dialect: "tf_keras",
     queues: [layersIn(model, topology)],
     optimizer: optimizerFrom(isObject(config) ? (asKeras(config as Config) as JsonValue) : null, state),
-    write: async (changed, format) => {
+    write: async (changed, format, stem) => {
       if (format !== "tfjs")
         throw new CheckpointError(
           "A model of TensorFlow.js can be written as tfjs only",
           format,
           "Read a file of that format, and write it `with` these variables.",
         );
-      return written(json as Config, changed);
+      return written(json as Config, changed, tfjsFiles(stem));
     },
   };
 };
@@ -156,12 +157,23 @@ const asKeras = (config: Config): Config => {
   return { ...config, config: plain };
 };
 
-const written = (json: Config, { variables, optimizer }: KerasModel): Map<string, Uint8Array> => {
+/** The names of a model's two files. Several models in one folder need others than TensorFlow.js' usual ones: those that its downloads have. */
+export const tfjsFiles = (stem?: string) =>
+  stem === undefined
+    ? { model: "model.json", weights: "weights.bin" }
+    : { model: `${stem}.json`, weights: `${stem}.weights.bin` };
+
+const written = (
+  json: Config,
+  { variables, optimizer }: KerasModel,
+  names: ReturnType<typeof tfjsFiles>,
+): Map<string, Uint8Array> => {
   const state = (optimizer?.state ?? []).map(({ name, shape, value, dtype }, i): StoredArray => {
     if (i === 0) return { name: "iter", shape: [], dtype: "int32", value: Int32Array.of(Number(value[0])) };
     const [kind, ...variable] = name.split("/");
     return { name: `${variable.join("/")}/${kind}`, shape, dtype, value };
   });
+  refuseTwice([...variables, ...state].map(({ name }) => name));
   const specs: Spec[] = [];
   const parts: Uint8Array[] = [];
   for (const [group, arrays] of [
@@ -178,8 +190,7 @@ const written = (json: Config, { variables, optimizer }: KerasModel): Map<string
       });
       parts.push(new Uint8Array(plain.buffer as ArrayBuffer, plain.byteOffset, plain.byteLength));
     }
-  const file = "weights.bin";
-  const model: Config = { ...json, weightsManifest: [{ paths: [file], weights: specs }] };
+  const model: Config = { ...json, weightsManifest: [{ paths: [names.weights], weights: specs }] };
   if (optimizer?.config) {
     optionsFromConfig(Adamax.rule, optimizer.config, {}); // what it cannot read, it shall not write
     model.trainingConfig = {
@@ -190,8 +201,8 @@ const written = (json: Config, { variables, optimizer }: KerasModel): Map<string
     };
   }
   return new Map([
-    ["model.json", new TextEncoder().encode(JSON.stringify(model))],
-    [file, joined(parts)],
+    [names.model, new TextEncoder().encode(JSON.stringify(model))],
+    [names.weights, joined(parts)],
   ]);
 };
 

@@ -1,14 +1,21 @@
 /** A file of Node's file system that is replaced as a whole or not at all, and stays replaced when the power fails:
- *  written under another name in the same folder, fsync, rename, fsync of the folder. */
+ *  written under another name in the same folder, fsync, rename, fsync of the folder. What its owner chose stays: permissions, owner and
+ *  group as far as this user may give them, and links, which are followed. */
 
 import { CheckpointError } from "../../errors.js";
-import { nodeFiles, nodePaths, nodeSystem } from "./node.js";
+import { nodeFiles, nodePaths, nodeSystem, TOO_MANY_OPEN } from "./node.js";
 
 /** What is under way, in this order. */
 export type WritePhase = "opening" | "writing" | "syncing" | "renaming" | "syncing the folder" | "cleaning up";
 
 /** What is asked of a file system: some of node:fs/promises. */
-export type FileSystem = Pick<typeof import("node:fs/promises"), "open" | "readdir" | "realpath" | "rename" | "stat" | "unlink">;
+export type FileSystem = Pick<
+  typeof import("node:fs/promises"),
+  "open" | "readdir" | "readlink" | "realpath" | "rename" | "stat" | "unlink"
+>;
+
+type Stats = import("node:fs").Stats;
+type FileHandle = import("node:fs/promises").FileHandle;
 
 interface AtomicWriteOptions {
   /** For tests: told before each phase. */
@@ -25,20 +32,24 @@ export const atomicWrite = async (
   chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
   { onPhase = () => {}, files: given }: AtomicWriteOptions = {},
 ): Promise<void> => {
-  const [files, { basename, dirname, join }] = [given ?? (await nodeFiles()), await nodePaths()];
-  const target = await files.realpath(path).catch(() => path); // of a link, the file that it means
-  const folder = dirname(target);
-  const name = await temporaryName(basename(target));
-  const temporary = join(folder, name);
+  const [files, paths] = [given ?? (await nodeFiles()), await nodePaths()];
+  const { basename, dirname, join } = paths;
   const during = async <T>(phase: WritePhase, act: () => Promise<T>): Promise<T> => {
     onPhase(phase);
     return act().catch((error) => {
       throw failure(path, phase, error);
     });
   };
+  const { target, old } = await lookAt(files, path, paths).catch((error) => {
+    throw failure(path, "opening", error);
+  });
+  const folder = dirname(target);
+  const name = await temporaryName(basename(target));
+  const temporary = join(folder, name);
 
   active.add(temporary);
-  const file = await during("opening", () => files.open(temporary, "wx")).catch((error) => {
+  // Until it has the permissions of the old one, nobody else may look into it.
+  const file = await during("opening", () => files.open(temporary, "wx", old ? 0o600 : undefined)).catch((error) => {
     active.delete(temporary);
     throw error;
   });
@@ -48,7 +59,10 @@ export const atomicWrite = async (
     onPhase("writing");
     for await (const chunk of chunks)
       await writeAll(file, chunk).catch((error) => Promise.reject(failure(path, "writing", error)));
-    await during("syncing", () => file.sync());
+    await during("syncing", async () => {
+      if (old) await keepOwnership(file, old);
+      await file.sync();
+    });
     open = false;
     await during("syncing", () => file.close());
     await during("renaming", () => files.rename(temporary, target));
@@ -61,6 +75,48 @@ export const atomicWrite = async (
     active.delete(temporary);
   }
   await during("syncing the folder", () => syncFolder(files, folder));
+};
+
+/** The file that `path` means, and what is there now.
+ *  @throws CheckpointError where it is no file; what the file system says. */
+const lookAt = async (
+  files: FileSystem,
+  path: string,
+  paths: typeof import("node:path"),
+): Promise<{ target: string; old: Stats | null }> => {
+  const target = await meantBy(files, path, paths);
+  const old = await files.stat(target).catch((error) => (error.code === "ENOENT" ? null : Promise.reject(error)));
+  if (!old || old.isFile()) return { target, old };
+  throw new CheckpointError(
+    `${path} is there, and is no file that could be replaced`,
+    old.isDirectory() ? "a folder" : "a pipe or a device",
+    "Give another name. What a pipe is to carry, save to a stream: Writable.toWeb(createWriteStream(path)).",
+  );
+};
+
+/** Of a link, what it leads to, be it there or not. */
+const meantBy = async (files: FileSystem, path: string, paths: typeof import("node:path")): Promise<string> => {
+  try {
+    return await files.realpath(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error; // ELOOP: a circle
+    const link = await files.readlink(path).catch(() => null);
+    return link === null ? path : meantBy(files, paths.resolve(await files.realpath(paths.dirname(path)), link), paths);
+  }
+};
+
+/** Gives the new file the permissions, the owner and the group of the old one. Where the file system or the rights of this user do not allow it,
+ *  fewer may read it, never more. */
+const keepOwnership = async (file: FileHandle, { mode, uid, gid }: Stats): Promise<void> => {
+  const done = (change: Promise<void>) =>
+    change.then(
+      () => true,
+      () => false,
+    );
+  const now = await file.stat();
+  const keepsGroup = gid === now.gid || (await done(file.chown(now.uid, gid)));
+  if (uid !== now.uid) await done(file.chown(uid, keepsGroup ? gid : now.gid));
+  await done(file.chmod(keepsGroup ? mode & 0o777 : (mode & 0o707) | ((mode & 0o007) << 3))); // another group is everybody
 };
 
 const writeAll = async (file: { write: FileHandleWrite }, chunk: Uint8Array): Promise<void> => {
@@ -139,6 +195,7 @@ const failure = (path: string, phase: WritePhase, error: unknown): unknown => {
   return Object.assign(explained, { cause: error });
 };
 const REMEDIES: Readonly<Record<string, string>> = {
+  ...TOO_MANY_OPEN,
   ENOSPC: "Make room on the disk.",
   EDQUOT: "Make room within your quota.",
   EROFS: "Choose a folder that can be written.",

@@ -2,7 +2,7 @@
 
 import { CheckpointError, OptionError, show } from "../../errors.js";
 import { nodeFiles, nodePaths, pathOf } from "./node.js";
-import type { BrowserFile, CheckpointSource } from "./source.js";
+import { type BrowserFile, type CheckpointSource, UnreadError } from "./source.js";
 import type { CheckpointTarget } from "./target.js";
 
 /** A folder of OPFS: `await navigator.storage.getDirectory()`, or one in it. */
@@ -13,7 +13,9 @@ export interface BrowserFolder {
 }
 
 export interface Folder {
+  /** Of everything in it, be it a file or not. */
   names(): Promise<string[]>;
+  /** @throws UnreadError when there is no such file, or it cannot be had. */
   source(name: string): Promise<CheckpointSource>;
   /** Makes the folder if it is not there. */
   target(name: string): Promise<CheckpointTarget>;
@@ -58,7 +60,10 @@ const browserFolder = (folder: BrowserFolder): Folder => ({
     for await (const name of folder.keys()) names.push(name);
     return names;
   },
-  source: (name) => folder.getFileHandle(name),
+  source: (name) =>
+    folder.getFileHandle(name).catch((error) => {
+      throw new UnreadError(name, error);
+    }),
   target: (name) => folder.getFileHandle(name, { create: true }),
   remove: (name) => folder.removeEntry(name),
   /** OPFS makes an empty file before anything is written. */

@@ -16,6 +16,12 @@ export const nodeFiles = () => builtin<typeof import("node:fs/promises")>("fs/pr
 export const nodePaths = () => builtin<typeof import("node:path")>("path");
 export const nodeSystem = () => builtin<typeof import("node:os")>("os");
 
+/** What to do when a file cannot be opened because so many are open, by the system's code. */
+export const TOO_MANY_OPEN: Readonly<Record<string, string>> = {
+  EMFILE: "Close files, or let this process have more of them open (ulimit -n).",
+  ENFILE: "Close files: the whole machine has too many of them open.",
+};
+
 export const pathOf = (path: string | URL): string => {
   if (typeof path === "string") {
     if (path === "") throw new OptionError("A path cannot be empty", '""', "Name a file.");

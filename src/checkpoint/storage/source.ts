@@ -1,7 +1,7 @@
 /** Where checkpoints are read from: files, blobs and bytes, one piece at a time. */
 
 import { CheckpointError, OptionError, show } from "../../errors.js";
-import { nodeFiles, pathOf } from "./node.js";
+import { nodeFiles, pathOf, TOO_MANY_OPEN } from "./node.js";
 
 /** Bytes that can be read in any order, as often as wanted. */
 export interface Source {
@@ -27,13 +27,29 @@ export interface BrowserFileWriter {
 export const isBrowserFile = (value: unknown): value is BrowserFile =>
   typeof (value as BrowserFile | null)?.createWritable === "function";
 
+/** A file that could not be read for a reason that says nothing about what it holds: too many files are open, no permission, a disk that fails. */
+export class UnreadError extends CheckpointError {
+  /** Whether there is no file of that name: it has gone, or a folder or a pipe is called so. */
+  readonly isAbsent: boolean;
+
+  constructor(name: string, cause: Error) {
+    const { code } = cause as { code?: unknown };
+    const reason = typeof code === "string" ? code : cause.name; // a DOMException's code is a number
+    super(`${name} cannot be read`, cause.message, TOO_MANY_OPEN[reason] ?? "Check the path and its permissions.");
+    this.cause = cause;
+    this.isAbsent = NO_FILE.has(reason);
+  }
+}
+/** Of Node, and of a browser's file system. */
+const NO_FILE: ReadonlySet<string> = new Set(["ENOENT", "EISDIR", "NotFoundError", "TypeMismatchError"]);
+
 /** A path (Node), a File or another Blob (an upload, a downloaded response), a file of OPFS, or the bytes themselves. */
 export type CheckpointSource = string | URL | Blob | BrowserFile | Uint8Array | ArrayBuffer;
 
 /** @throws CheckpointError when there is no such file. */
 export const openSource = async (given: CheckpointSource): Promise<Source> => {
   if (typeof given === "string" || given instanceof URL) return openPath(pathOf(given));
-  if (isBrowserFile(given)) return blobSource(await given.getFile(), given.name);
+  if (isBrowserFile(given)) return blobSource(await given.getFile().catch(unreadAs(given.name)), given.name);
   if (given instanceof Blob) return blobSource(given, (given as Partial<File>).name ?? "the blob");
   if (given instanceof ArrayBuffer) return bytesSource(new Uint8Array(given));
   if (given instanceof Uint8Array) return bytesSource(new Uint8Array(given.buffer, given.byteOffset, given.length)); // no Buffer: its slice copies nothing
@@ -54,19 +70,24 @@ const bytesSource = (bytes: Uint8Array): Source => ({
 const blobSource = (blob: Blob, name: string): Source => ({
   name,
   size: blob.size,
-  read: async (begin, end) => new Uint8Array(await blob.slice(begin, end).arrayBuffer()),
+  read: async (begin, end) => new Uint8Array(await blob.slice(begin, end).arrayBuffer().catch(unreadAs(name))),
   close: async () => {},
 });
 
-const openPath = async (path: string): Promise<Source> => {
-  const { open } = await nodeFiles();
-  const failed = (error: unknown): never => {
-    throw Object.assign(new CheckpointError(`${path} cannot be read`, (error as Error).message, "Check the path."), {
-      cause: error,
-    });
+const unreadAs =
+  (name: string) =>
+  (error: Error): never => {
+    throw new UnreadError(name, error);
   };
-  const file = await open(path, "r").catch(failed);
-  const { size } = await file.stat().catch(failed);
+
+const openPath = async (path: string): Promise<Source> => {
+  const files = await nodeFiles();
+  const unread = unreadAs(path);
+  // Asked before it is opened: opening a pipe waits until somebody writes to it.
+  if (!(await files.stat(path).catch(unread)).isFile())
+    unread(Object.assign(new Error("it is a folder, a pipe or a device"), { code: "EISDIR" }));
+  const file = await files.open(path, "r").catch(unread);
+  const { size } = await file.stat().catch(unread);
   let buffer = new Uint8Array(0);
   return {
     name: path,
@@ -76,8 +97,13 @@ const openPath = async (path: string): Promise<Source> => {
       if (buffer.length < wanted) buffer = new Uint8Array(wanted);
       let done = 0;
       while (done < wanted) {
-        const { bytesRead } = await file.read(buffer, done, wanted - done, begin + done).catch(failed);
-        if (bytesRead === 0) failed(new Error(`the file ends at byte ${begin + done}, and had ${size} bytes`));
+        const { bytesRead } = await file.read(buffer, done, wanted - done, begin + done).catch(unread);
+        if (bytesRead === 0)
+          throw new CheckpointError(
+            `${path} was cut while it was read`,
+            `it ends at byte ${begin + done}, and had ${size} bytes`,
+            "Use another copy.",
+          );
         done += bytesRead;
       }
       return buffer.subarray(0, wanted);

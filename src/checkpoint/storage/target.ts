@@ -9,15 +9,30 @@ import { type BrowserFile, isBrowserFile } from "./source.js";
  *  or not at all; what a stream does with half a checkpoint when saving fails (it is aborted) is the stream's matter. */
 export type CheckpointTarget = string | URL | BrowserFile | WritableStream<Uint8Array<ArrayBuffer>>;
 
-/** Writes the chunks one after the other. A chunk may be reused once the next is asked for. */
+/** Writes the chunks one after the other. A chunk may be reused once the next is asked for.
+ *  @throws OptionError for the name of a file of another format. */
 export const writeTo = async (target: CheckpointTarget, chunks: AsyncIterable<Uint8Array<ArrayBuffer>>): Promise<void> => {
-  if (typeof target === "string" || target instanceof URL) return atomicWrite(pathOf(target), chunks);
-  if (isBrowserFile(target)) return writeBrowserFile(target, chunks);
+  if (typeof target === "string" || target instanceof URL) return atomicWrite(named(pathOf(target)), chunks);
+  if (isBrowserFile(target)) {
+    named(target.name);
+    return writeBrowserFile(target, chunks);
+  }
   if (target instanceof WritableStream) return writeStream(target, chunks);
   throw new OptionError(
     "A checkpoint is written to a path, a file of OPFS, or a WritableStream",
     show(target),
     "Pass one of them.",
+  );
+};
+
+/** The same name. Whoever calls a file so expects it to be of that format. */
+const named = (name: string): string => {
+  const [end] = /\.(keras|h5|hdf5|json|npz)$/i.exec(name) ?? [];
+  if (end === undefined) return name;
+  throw new OptionError(
+    "A checkpoint is a safetensors file, and another program would take this one for something else",
+    show(name),
+    `Name it ${show(`${name.slice(0, -end.length)}.safetensors`)}. Files of Keras are written by writeKeras.`,
   );
 };
 
