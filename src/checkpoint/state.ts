@@ -29,7 +29,7 @@ export interface Content {
   names?: ReadonlyMap<Variable | Values, string>;
   /** JSON of your own, given back by `loadCheckpoint`: epoch, random state, file names ... */
   user?: unknown;
-  /** What a CheckpointManager chooses the best by. NaN is kept, and is never best. */
+  /** What a CheckpointManager chooses the best by. NaN and infinities are kept; NaN is never best. */
   metrics?: Metrics;
 }
 
@@ -204,13 +204,21 @@ export const describe = ({
       optimizer: stringifyJson(saved, "The optimizer's configuration"),
       variables: JSON.stringify(list),
       user: stringifyJson(user, "user"),
-      metrics: stringifyJson(finiteOrNull(metrics), "metrics"),
+      metrics: stringifyJson(metricsToJson(metrics), "metrics"),
     },
   };
 };
 
-const finiteOrNull = (metrics: Metrics): Record<string, number | null> =>
-  Object.fromEntries(Object.entries(metrics).map(([name, value]) => [name, Number.isFinite(value) ? value : null]));
+/** JSON has neither NaN nor infinities. -0 becomes 0, which compares with every number as it does. */
+const metricsToJson = (metrics: Metrics): Record<string, number | string | null> =>
+  Object.fromEntries(
+    Object.entries(metrics).map(([name, value]) => {
+      if (Number.isNaN(value)) return [name, null];
+      return [name, Number.isFinite(value) ? value + 0 : `${value}`];
+    }),
+  );
+const isMetric = (value: JsonValue): value is number | string | null =>
+  value === null || typeof value === "number" || value === "Infinity" || value === "-Infinity";
 
 const escapePattern = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&");
 
@@ -236,14 +244,12 @@ export const readDescription = ({ metadata }: Header, { name }: Source): Descrip
     optimizer: part("optimizer", isSavedOptimizer) as unknown as SavedOptimizer,
     variables: part("variables", (value) => Array.isArray(value) && value.every(isSavedVariable)) as unknown as SavedVariable[],
     user: part("user", () => true),
-    metrics: metricsFrom(
-      part("metrics", (value) => isObject(value) && Object.values(value).every((one) => one === null || typeof one === "number")),
-    ),
+    metrics: metricsFrom(part("metrics", (value) => isObject(value) && Object.values(value).every(isMetric))),
   };
 };
 
-const metricsFrom = (metrics: Readonly<Record<string, number | null>>): Metrics =>
-  Object.fromEntries(Object.entries(metrics).map(([name, value]) => [name, value ?? NaN]));
+const metricsFrom = (metrics: Readonly<Record<string, number | string | null>>): Metrics =>
+  Object.fromEntries(Object.entries(metrics).map(([name, value]) => [name, Number(value ?? NaN)]));
 
 const isObject = (value: JsonValue): value is { readonly [key: string]: JsonValue } =>
   typeof value === "object" && value !== null && !Array.isArray(value);
