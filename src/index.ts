@@ -27,6 +27,7 @@ export type { GradientAndVariable, LossAndGradients } from "./optimizer/gradient
 export { Optimizer } from "./optimizer/optimizer.js";
 export type { BuildOptions, Group, LearningRate, OptimizerOptions, Selection, Settings } from "./optimizer/options.js";
 export type { SavedState, StateOrder, StateVariable } from "./optimizer/state.js";
+export type { CheckpointContent, FoundCheckpoint, ManagerOf, SavingOptions, TrainingPlace } from "./resuming/manager.js";
 export { abs, constant, Expression, globalNorm, ifPositive, max, min, norm, type Operand, sign } from "./rule/expression.js";
 export type { DType, Node, Pass, Program, Scalar } from "./rule/program.js";
 export {
@@ -39,9 +40,18 @@ export {
   type UpdateRule,
 } from "./rule/update-rule.js";
 export * as schedules from "./schedules/index.js";
-export { type EarlyStoppingOptions, earlyStopping, terminateOnNaN } from "./training/callbacks.js";
+export {
+  type EarlyStoppingOptions,
+  earlyStopping,
+  type ReduceLROnPlateauOptions,
+  reduceLROnPlateau,
+  terminateOnNaN,
+} from "./training/callbacks.js";
 export { fit, type Surroundings } from "./training/fit.js";
-export type { Batches, BatchLoss, FitOptions, Validation } from "./training/options.js";
+export { type BatchOptions, inBatches, shuffled } from "./training/in-batches.js";
+export { type LogOptions, type LogTarget, logEpochs } from "./training/log-epochs.js";
+export type { Monitor, MonitorOptions } from "./training/monitor.js";
+export type { Batches, BatchLoss, Checkpoints, FitOptions, Manager, Metric, Validation } from "./training/options.js";
 export type { ProgressKind, Terminal } from "./training/progress.js";
 export type { BatchResult, Callback, EpochResult, History, TrainableOptimizer, Training } from "./training/training.js";
 export { type Constraint, IndexedSlices, Variable, type VariableOptions } from "./variable.js";

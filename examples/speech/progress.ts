@@ -12,7 +12,7 @@ export class Progress {
   /** `done` of `total`, and what to say beside it. The last call (`done` = `total`) ends the line. */
   update(done: number, note: string): void {
     const share = done / this.total;
-    if (this.out.isTTY) {
+    if (this.out.isTTY && process.env.TERM !== "dumb") {
       const filled = Math.round(24 * share);
       const bar = "█".repeat(filled) + "░".repeat(24 - filled);
       this.out.write(

@@ -1,6 +1,7 @@
 /** From an optimizer and its variables to a file. */
 
 import type { OnProgress } from "../backends/backend.js";
+import { OptionError, show } from "../errors.js";
 import { callable, checkKinds, type Kind, optional } from "../kinds.js";
 import { Optimizer } from "../optimizer/optimizer.js";
 import { encodeTensors } from "./format/tensors.js";
@@ -30,8 +31,8 @@ export const checkpointBlob = async (options: SaveOptions): Promise<Blob> => {
 
 const object = (wanted: string): Kind<unknown> => ({ wanted, holds: (value) => typeof value === "object" && value !== null });
 
-const checkSaveOptions = (options: SaveOptions): SaveOptions =>
-  checkKinds<object>("saveCheckpoint", options, {
+const checkSaveOptions = (options: SaveOptions): SaveOptions => {
+  const checked = checkKinds<object>("saveCheckpoint", options, {
     optimizer: { wanted: "an optimizer of this library", holds: (value: unknown) => value instanceof Optimizer },
     variables: optional(
       { wanted: "variables", holds: (value) => typeof (value as Iterable<unknown>)?.[Symbol.iterator] === "function" },
@@ -43,6 +44,15 @@ const checkSaveOptions = (options: SaveOptions): SaveOptions =>
     onProgress: optional(callable, undefined),
     signal: optional({ wanted: "an AbortSignal", holds: (value) => value instanceof AbortSignal }, undefined),
   } as never) as SaveOptions;
+  for (const [name, value] of Object.entries<unknown>(checked.metrics!))
+    if (typeof value !== "number")
+      throw new OptionError(
+        `The metric ${show(name)} of a checkpoint must be a number`,
+        show(value),
+        "Read it out of its array or tensor; what is no number goes into user.",
+      );
+  return checked;
+};
 
 /** The size of the file, and its bytes while the optimizer stands still. */
 export const checkpointPieces = (options: SaveOptions): { total: number; pieces: AsyncIterable<Uint8Array<ArrayBuffer>> } => {

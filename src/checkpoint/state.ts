@@ -31,7 +31,7 @@ export interface Content {
   names?: ReadonlyMap<Variable | Values, string>;
   /** JSON of your own, given back by `loadCheckpoint`: epoch, random state, file names ... */
   user?: unknown;
-  /** What a CheckpointManager chooses the best by. NaN is kept, and is never best. */
+  /** What a CheckpointManager chooses the best by. NaN and infinities are kept; NaN is never best. */
   metrics?: Metrics;
 }
 
@@ -195,13 +195,21 @@ export const describe = ({
       optimizer: stringifyJson(saved, "The optimizer's configuration"),
       variables: JSON.stringify(list),
       user: stringifyJson(user, "user"),
-      metrics: stringifyJson(finiteOrNull(metrics), "metrics"),
+      metrics: stringifyJson(metricsToJson(metrics), "metrics"),
     },
   };
 };
 
-const finiteOrNull = (metrics: Metrics): Record<string, number | null> =>
-  Object.fromEntries(Object.entries(metrics).map(([name, value]) => [name, Number.isFinite(value) ? value : null]));
+/** JSON has neither NaN nor infinities. -0 becomes 0, which compares with every number as it does. */
+const metricsToJson = (metrics: Metrics): Record<string, number | string | null> =>
+  Object.fromEntries(
+    Object.entries(metrics).map(([name, value]) => {
+      if (Number.isNaN(value)) return [name, null];
+      return [name, Number.isFinite(value) ? value + 0 : `${value}`];
+    }),
+  );
+const isMetric = (value: JsonValue): value is number | string | null =>
+  value === null || typeof value === "number" || value === "Infinity" || value === "-Infinity";
 
 /** The metadata of a checkpoint, checked.
  *  @throws CheckpointError for another file, a newer version, or metadata that was tampered with. */
@@ -226,9 +234,7 @@ export const readDescription = ({ metadata }: Header, { name }: Source): Descrip
     optimizer: { ...optimizer, excluded: excludedIn(optimizer, variables) },
     variables,
     user: part("user", () => true),
-    metrics: metricsFrom(
-      part("metrics", (value) => isObject(value) && Object.values(value).every((one) => one === null || typeof one === "number")),
-    ),
+    metrics: metricsFrom(part("metrics", (value) => isObject(value) && Object.values(value).every(isMetric))),
   };
 };
 
@@ -243,8 +249,8 @@ const excludedIn = (
   return variables.filter(({ weightDecay }) => decays && weightDecay === 0).map(({ name }) => name);
 };
 
-const metricsFrom = (metrics: Readonly<Record<string, number | null>>): Metrics =>
-  Object.fromEntries(Object.entries(metrics).map(([name, value]) => [name, value ?? NaN]));
+const metricsFrom = (metrics: Readonly<Record<string, number | string | null>>): Metrics =>
+  Object.fromEntries(Object.entries(metrics).map(([name, value]) => [name, Number(value ?? NaN)]));
 
 const isObject = (value: JsonValue): value is { readonly [key: string]: JsonValue } =>
   typeof value === "object" && value !== null && !Array.isArray(value);

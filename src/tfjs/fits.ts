@@ -1,11 +1,18 @@
 /** What happens at the beginning and at the end of `fit` and `fitDataset`, without the user doing anything. */
 
 import { AdamaxOptimizer } from "@tensorflow/tfjs-core";
-import { Callback, registerCallbackConstructor } from "@tensorflow/tfjs-layers";
-import { CheckpointError } from "../errors.js";
+import { Callback, type LayersModel, registerCallbackConstructor } from "@tensorflow/tfjs-layers";
+import { CheckpointError, OptionError } from "../errors.js";
 import { TensorOptimizer } from "./core/optimizer.js";
 
+/** The model that an optimizer was last fitted with. */
+const fitted = new WeakMap<TensorOptimizer, LayersModel>();
+
 class FitWatcher extends Callback {
+  /** Batches trained, and updates before the first of them. */
+  #batches = 0;
+  #updatesBefore = 0;
+
   get #optimizer(): TensorOptimizer | null {
     const { optimizer } = this.model as { optimizer: unknown };
     return optimizer instanceof TensorOptimizer ? optimizer : null;
@@ -13,14 +20,43 @@ class FitWatcher extends Callback {
 
   /** The weights bring the constraints and the names of their layers. */
   override async onTrainBegin(): Promise<void> {
-    this.#optimizer?.beginFit(this.model.trainableWeights, this.model.nonTrainableWeights);
+    const optimizer = this.#optimizer;
+    if (!optimizer) return;
+    const other = fitted.get(optimizer);
+    if (other !== this.model && (other as unknown as { isTraining?: boolean } | undefined)?.isTraining)
+      throw new OptionError(
+        "An optimizer is trained by one fit at a time",
+        "one that trains another model now",
+        "Await that fit first, or compile each model with an optimizer of its own.",
+      );
+    fitted.set(optimizer, this.model);
+    optimizer.beginFit(this.model.trainableWeights, this.model.nonTrainableWeights);
+  }
+
+  override async onBatchBegin(): Promise<void> {
+    if (this.#batches === 0) this.#updatesBefore = this.#optimizer?.iterations ?? 0; // a checkpoint has been loaded by now
+  }
+
+  override async onBatchEnd(): Promise<void> {
+    this.#batches++;
   }
 
   /** Also when training was stopped; not when it threw. */
   override async onTrainEnd(): Promise<void> {
-    this.#optimizer?.endFit(this.model.trainableWeights);
+    const optimizer = this.#optimizer;
+    if (!optimizer) return;
+    optimizer.finalizeVariableValues(this.model.trainableWeights);
+    if (this.#batches > 0 && optimizer.iterations === this.#updatesBefore) warnOfOpenWindow(optimizer, this.#batches);
   }
 }
+
+/** As in Keras, micro-batches that do not fill a window wait for more: in a training that fills none, nothing has moved. */
+const warnOfOpenWindow = ({ window }: TensorOptimizer, batches: number): void => {
+  console.warn(
+    `adamax: fit made no update. Received: ${batches} batches, where gradientAccumulationSteps=${window} of them make one. ` +
+      "They wait for the next call; train on more batches, or accumulate fewer.",
+  );
+};
 
 /** TensorFlow.js keeps one list of callbacks for the process, and refuses to hear of one twice. It tells an optimizer nothing of a fit in another way; in
  *  the fits of models that another optimizer trains, the watcher does nothing. */

@@ -2,9 +2,14 @@
 
 import { OptionError } from "../errors.js";
 import { checkLoss } from "../optimizer/gradients.js";
-import { type Batches, checkFitOptions, checkValidationLoss, type FitOptions } from "./options.js";
+import { Optimizer } from "../optimizer/optimizer.js";
+import { batchLoop } from "./batch-loop.js";
+import { Checkpointing, type Position } from "./checkpointing.js";
+import { checkFitOptions, checkMetric, checkValidationLoss, type FitOptions, type FitSettings, type Metric } from "./options.js";
 import { ambientTerminal, progressReport, type Terminal } from "./progress.js";
+import { add, meansOf, noSums, type Sums, validationName } from "./sums.js";
 import type { Callback, EpochResult, History, Training } from "./training.js";
+import { waitingFor } from "./waiting.js";
 
 /** What the loop takes from the machine: a clock in milliseconds, and where progress is written. */
 export interface Surroundings {
@@ -17,20 +22,53 @@ export interface Surroundings {
  *  When training ends (after the last epoch, by a callback's stop() or by the signal) and the optimizer keeps moving averages, they
  *  are written into the variables: nothing is left to do. When the data, the loss or a callback throws, `fit` throws the same, and
  *  the variables hold the last completed step, not the averages.
- *  @throws OptionError for options that cannot be used, and for an epoch without batches. */
-export const fit = async <Batch, V, ValidationBatch = Batch>(
-  options: FitOptions<Batch, V, ValidationBatch>,
-  { clock, terminal }: Surroundings = { clock: () => performance.now(), terminal: ambientTerminal() },
+ *
+ *  With `checkpoints`, run again after it was killed, it goes on at the batch after the newest checkpoint and ends as if it had never been;
+ *  run again after it ended, it trains nothing and returns the same.
+ *  @throws OptionError for options that cannot be used, for an epoch without batches, and for an optimizer that another `fit` is training;
+ *  CheckpointError for a checkpoint that does not fit or cannot be written. */
+export const fit = async <Batch, V, ValidationBatch = Batch, Result = unknown>(
+  options: FitOptions<Batch, V, ValidationBatch, Result>,
+  surroundings: Surroundings = { clock: () => performance.now(), terminal: ambientTerminal() },
 ): Promise<History> => {
-  const { optimizer, data, loss, epochs, validation, signal, ...settings } = checkFitOptions(options);
+  const settings = checkFitOptions(options);
+  const { optimizer } = settings;
+  if (inTraining.has(optimizer))
+    throw new OptionError(
+      "An optimizer is trained by one fit at a time",
+      "one that another fit is training now",
+      "Await that one first, or give each an optimizer of its own.",
+    );
+  inTraining.add(optimizer);
+  try {
+    return await train(settings, surroundings);
+  } finally {
+    inTraining.delete(optimizer);
+  }
+};
+
+/** Of two trainings at once, the steps and the averages of each would be the other's as well. */
+const inTraining = new WeakSet<object>();
+
+const train = async <Batch, V, ValidationBatch, Result>(
+  settings: FitSettings<Batch, V, ValidationBatch, Result>,
+  { clock, terminal }: Surroundings,
+): Promise<History> => {
+  const { optimizer, data, loss, epochs, initialEpoch, metrics, validation, validationSteps, signal } = settings;
   const progress = progressReport(settings.progress, terminal, clock, data);
   const callbacks: Callback<V>[] = [progress, ...settings.callbacks];
   const variables = new Set<V>();
-  const history = { epochs: [] as EpochResult[], stoppedBy: null as History["stoppedBy"] };
+  const history: { -readonly [Name in keyof History]: History[Name] } & { epochs: EpochResult[] } = {
+    epochs: [],
+    stoppedBy: null,
+  };
   const stop = () => {
     history.stoppedBy ??= "callback";
   };
-  const training: Training<V> = { optimizer, variables, epochs, history, stop };
+  const training: Training<V> & { variables: Set<V> } = { optimizer, variables, epochs, history, stop };
+  const checkpointing = settings.checkpoints && new Checkpointing(settings.checkpoints, training, callbacks);
+  const position: Position = { epoch: initialEpoch, sums: noSums(), seconds: 0 };
+  let steps = 0;
 
   const tell = async (call: (callback: Callback<V>) => void | Promise<void>) => {
     for (const callback of callbacks) await call(callback);
@@ -39,103 +77,126 @@ export const fit = async <Batch, V, ValidationBatch = Batch>(
     if (signal?.aborted) history.stoppedBy ??= "signal";
     return history.stoppedBy !== null;
   };
-  const overBatches = batchLoop(stopped, pauses(clock), signal);
+  const waiting = waitingFor(signal);
+  const { wait } = waiting;
+  const overBatches = batchLoop(stopped, clock, waiting);
 
-  const step = async (batch: Batch): Promise<number> => {
-    const { loss: value, gradients } = checkLoss("fit", await loss(batch));
-    const pairs = Array.isArray(gradients) ? gradients : [...gradients]; // it is read twice
+  const measure = async (batch: Batch | ValidationBatch, result: { readonly loss: number }) => {
+    const measured: Record<string, number> = { loss: result.loss };
+    for (const [name, metric] of Object.entries(metrics) as [string, Metric<unknown, unknown>][])
+      measured[name] = checkMetric(name, await wait(metric(batch, result)));
+    return measured;
+  };
+  /** One step. Returns what was measured before it. */
+  const step = async (batch: Batch) => {
+    const result = checkLoss("fit", await wait(loss(batch)));
+    const measured = await measure(batch, result);
+    const pairs = Array.isArray(result.gradients) ? result.gradients : [...result.gradients]; // it is read twice
     optimizer.applyGradients(pairs);
     for (const [, variable] of pairs) variables.add(variable);
-    return value;
+    steps++;
+    return measured;
   };
-  const train = (epoch: number): Promise<Sum> =>
-    overBatches(data, "data", epoch, async (batch, { total, count }) => {
-      const value = await step(batch);
-      const result = { epoch, batch: count + 1, loss: value, meanLoss: (total + value) / (count + 1) };
+  /** Goes through an epoch, or through what is left of it. */
+  const trainEpoch = (epoch: number, secondsNow: () => number): Promise<void> => {
+    const { sums } = position;
+    return overBatches({ batches: data, name: "data", epoch, done: sums.count }, async (batch) => {
+      const measured = await step(batch);
+      add(sums, measured);
+      const { loss: meanLoss, ...means } = meansOf(sums) as { loss: number };
+      const result = { epoch, batch: sums.count, loss: measured.loss!, meanLoss, ...means };
       await tell((callback) => callback.onBatchEnd?.(result, training));
-      return value;
+      if (checkpointing?.isDue("everyBatches", sums.count)) await saveWithin(secondsNow());
     });
-  const validate = async (epoch: number, { data, loss }: NonNullable<typeof validation>): Promise<Sum> => {
+  };
+  const validateEpoch = async (epoch: number, { data, loss }: NonNullable<typeof validation>): Promise<Sums> => {
+    const sums = noSums();
     if (optimizer.useEma) optimizer.swapAverages();
     try {
-      return await overBatches(data, "validation.data", epoch, async (batch) => checkValidationLoss(await loss(batch)));
+      await overBatches({ batches: data, name: "validation.data", epoch, most: validationSteps }, async (batch) => {
+        const result = checkValidationLoss(await wait(loss(batch)));
+        add(sums, typeof result === "number" ? { loss: result } : await measure(batch, result));
+      });
     } finally {
       if (optimizer.useEma) optimizer.swapAverages();
     }
+    return sums;
+  };
+
+  const saveAfter = async ({ epoch: _, batches, learningRate, seconds, ...measured }: EpochResult) =>
+    checkpointing?.save(position, measured as Record<string, number>);
+  /** Within an epoch nothing is the best: a mean over some of its batches compares with no other. */
+  const saveWithin = async (seconds: number) => {
+    const names = ["loss", ...Object.keys(metrics)];
+    const all = [...names, ...(validation ? names.map(validationName) : [])];
+    await checkpointing?.save({ ...position, seconds }, Object.fromEntries(all.map((name) => [name, NaN])));
+  };
+  /** Returns whether an epoch was begun. */
+  const goOn = async (): Promise<boolean> => {
+    const found = checkpointing?.settings.resume ? await checkpointing.load() : null;
+    if (!checkpointing || !found) return false;
+    const { name, history: past, epoch, sums, seconds } = found;
+    Object.assign(position, { epoch, sums, seconds });
+    history.epochs.push(...past);
+    history.resumedFrom = name;
+    const isWithin = sums.count > 0 && epoch < epochs;
+    if (isWithin) {
+      await tell((callback) => callback.onEpochBegin?.(epoch + 1, training));
+      await checkpointing.load(); // again: a rate that was set just now had been set before the checkpoint as well
+    }
+    checkpointing.restore(found);
+    progress.goesOn({ name, epoch, batch: sums.count }, epochs);
+    return isWithin;
   };
 
   try {
     await tell((callback) => callback.onTrainBegin?.(training));
-    for (let epoch = 1; epoch <= epochs && !stopped(); epoch++) {
-      const begin = clock();
-      await tell((callback) => callback.onEpochBegin?.(epoch, training));
-      const trained = await train(epoch);
-      if (trained.count === 0) break; // stopped before the first batch
-      const validated = validation && !stopped() ? await validate(epoch, validation) : undefined;
+    checkpointing?.begin();
+    let begun = await goOn();
+    const updatesBefore = optimizer.iterations;
+    while (position.epoch < epochs && (begun || !stopped())) {
+      const epoch = position.epoch + 1;
+      const begin = clock() - 1000 * position.seconds;
+      const secondsNow = () => (clock() - begin) / 1000;
+      if (!begun) await tell((callback) => callback.onEpochBegin?.(epoch, training));
+      begun = false;
+      await trainEpoch(epoch, secondsNow);
+      if (position.sums.count === 0) break; // stopped before the first batch
+      const validated = validation && !stopped() ? await validateEpoch(epoch, validation) : undefined;
+      const isCut = stopped();
 
-      const result: EpochResult = {
+      const result = {
         epoch,
-        batches: trained.count,
-        loss: trained.total / trained.count,
-        ...(validated && !stopped() ? { valLoss: validated.total / validated.count } : {}),
+        batches: position.sums.count,
+        ...meansOf(position.sums),
+        ...(validated && !isCut ? meansOf(validated, validationName) : {}),
         learningRate: optimizer.learningRate,
-        seconds: (clock() - begin) / 1000,
-      };
+        seconds: secondsNow(),
+      } as EpochResult;
       history.epochs.push(result);
-      if (!stopped()) await tell((callback) => callback.onEpochEnd?.(result, training));
+      if (isCut) break;
+      Object.assign(position, { epoch, sums: noSums(), seconds: 0 });
+      await tell((callback) => callback.onEpochEnd?.(result, training));
+      if (epoch === epochs || checkpointing?.isDue("everyEpochs", epoch)) await saveAfter(result);
     }
-    if (optimizer.useEma && history.epochs.length > 0) optimizer.finalizeVariableValues();
+    const last = history.epochs.at(-1);
+    if (last && stopped()) await (position.sums.count > 0 ? saveWithin(last.seconds) : saveAfter(last));
+    if (optimizer.useEma && history.epochs.length > 0) optimizer.finalizeVariableValues(variables);
     await tell((callback) => callback.onTrainEnd?.(training));
+    if (steps > 0 && optimizer.iterations === updatesBefore) warnOfOpenWindow(optimizer, steps);
     return history;
   } finally {
     progress.close();
+    waiting.end();
   }
 };
 
-/** The values of the batches so far. */
-interface Sum {
-  total: number;
-  count: number;
-}
-
-/** Goes once over batches and sums a value of each, until they end or the training is stopped. */
-const batchLoop =
-  (stopped: () => boolean, pause: () => Promise<void> | undefined, signal: AbortSignal | undefined) =>
-  async <Batch>(batches: Batches<Batch>, name: string, epoch: number, measure: (batch: Batch, soFar: Sum) => Promise<number>) => {
-    const sum: Sum = { total: 0, count: 0 };
-    try {
-      for await (const batch of await (typeof batches === "function" ? batches(epoch) : batches)) {
-        if (stopped()) break;
-        sum.total += await measure(batch, sum);
-        sum.count += 1;
-        await pause();
-      }
-    } catch (error) {
-      // The data or the loss may listen to the same signal, and throw what it says: that is a stop, too.
-      if (!signal?.aborted || (error !== signal.reason && (error as Error | null)?.name !== "AbortError")) throw error;
-    }
-    if (sum.count === 0 && !stopped())
-      throw new OptionError(
-        `${name} must give at least one batch in each epoch. Received: none in epoch ${epoch}. ` +
-          "If it can be read only once, pass an array, or a function that opens it anew for each epoch.",
-      );
-    return sum;
-  };
-
-/** Gives timers, input and the signal their turn every 20 ms: a loop that awaits only resolved promises would starve them.
- *  By a message and not a timer, because browsers slow those down, in background pages to one a second. */
-const pauses = (clock: () => number) => {
-  let last = clock();
-  return () => {
-    if (clock() - last < 20) return undefined;
-    return new Promise<void>((resolve) => {
-      const { port1, port2 } = new MessageChannel();
-      port1.onmessage = () => {
-        port1.close();
-        last = clock();
-        resolve();
-      };
-      port2.postMessage(null);
-    });
-  };
+/** As in Keras, micro-batches that do not fill a window wait for more: in a training that fills none, nothing has moved. */
+const warnOfOpenWindow = (optimizer: unknown, steps: number): void => {
+  const window = optimizer instanceof Optimizer ? optimizer.settings.gradientAccumulationSteps : null;
+  if (window !== null)
+    console.warn(
+      `adamax: fit made no update. Received: ${steps} batches, where gradientAccumulationSteps=${window} of them make one. ` +
+        "They wait for the next call; train on more batches, or accumulate fewer.",
+    );
 };

@@ -1,6 +1,6 @@
 /** How far a training is: a bar that rewrites one line of a terminal, or one plain line for each epoch. */
 
-import type { BatchResult, Callback, EpochResult, History } from "./training.js";
+import type { Callback, EpochResult, History } from "./training.js";
 
 /** What is written while training. */
 export type ProgressKind = "bar" | "lines" | "none";
@@ -17,44 +17,88 @@ export interface Terminal {
 
 /** Standard error where there is one, so that standard output stays the program's own; else the console. */
 export const ambientTerminal = (): Terminal => {
-  const { process } = globalThis as { process?: { stderr?: { write(text: string): void; isTTY?: boolean; columns?: number } } };
+  const { process } = globalThis as { process?: { stderr?: Stream; env?: { TERM?: string } } };
   const stream = process?.stderr;
   if (!stream) return { write: (text) => console.log(text.trimEnd()), isTTY: false, columns: 80 };
-  return { write: (text) => stream.write(text), isTTY: stream.isTTY === true, columns: stream.columns ?? 80 };
+  let broken = false;
+  return {
+    write(text) {
+      if (broken) return;
+      stream.write(text, (error) => {
+        if (!error) return;
+        broken = true;
+        stream.once("error", () => {}); // an event comes next, which would end the process if nobody listened
+      });
+    },
+    isTTY: stream.isTTY === true && process?.env?.TERM !== "dumb",
+    columns: stream.columns ?? 80,
+  };
 };
 
+/** What is used of one of Node's. */
+interface Stream {
+  write(text: string, done: (error?: Error | null) => void): void;
+  once(event: "error", listener: () => void): void;
+  readonly isTTY?: boolean;
+  readonly columns?: number;
+}
+
+interface Place {
+  readonly name: string;
+  readonly epoch: number;
+  readonly batch: number;
+}
+
 export interface Progress extends Callback {
+  /** A training goes on from a checkpoint: after whole epochs, and batches of the next one. */
+  goesOn(from: Place, epochs: number): void;
   /** Leaves the line of the bar, also after an error. */
   close(): void;
 }
 
-/** Reports to `terminal`, the bar at most ten times a second. */
+/** Reports to `terminal`, the bar at most ten times a second. A terminal that cannot be written to ends the report, and not the training. */
 export const progressReport = (kind: ProgressKind | "auto", terminal: Terminal, clock: () => number, data: unknown): Progress => {
-  if (kind === "none") return { close: () => {} };
+  if (kind === "none") return { goesOn: () => {}, close: () => {} };
   const bar = kind === "bar" || (kind === "auto" && terminal.isTTY);
   let batches = Array.isArray(data) ? data.length : undefined;
   let begin = 0;
   let drawn = 0;
+  let before = 0; // batches of the epoch that were trained before a restart
   let open = false;
+  let broken = false;
 
+  const write = (text: string) => {
+    if (broken) return;
+    try {
+      terminal.write(text);
+    } catch {
+      broken = true;
+    }
+  };
   const draw = (line: string) => {
-    terminal.write(`\r${line}\x1b[K`); // to the start of the line, the text, then erase what is left of the text before
+    write(`\r${line}\x1b[K`); // to the start of the line, the text, then erase what is left of the text before
     open = true;
   };
   const print = (line: string) => {
-    terminal.write(`${open ? "\r\x1b[K" : ""}${line}\n`);
+    write(`${open ? "\r\x1b[K" : ""}${line}\n`);
     open = false;
   };
 
   return {
     onEpochBegin: () => {
       begin = drawn = clock();
+      before = 0;
+    },
+    goesOn(from, epochs) {
+      before = from.batch;
+      print(goesOnLine(from, epochs));
     },
     onBatchEnd(result, { epochs }) {
       const now = clock();
       if (!bar || now - drawn < 100) return;
       drawn = now;
-      draw(barLine({ ...result, epochs, batches, seconds: (now - begin) / 1000 }, terminal.columns));
+      const { epoch, batch, meanLoss } = result;
+      draw(barLine({ epoch, epochs, batch, batches, before, meanLoss, seconds: (now - begin) / 1000 }, terminal.columns));
     },
     onEpochEnd(result, { epochs }) {
       batches = result.batches; // unless the data has a length, the first epoch tells how long the others will be
@@ -64,29 +108,35 @@ export const progressReport = (kind: ProgressKind | "auto", terminal: Terminal, 
       if (history.stoppedBy) print(stopLine(history, epochs));
     },
     close: () => {
-      if (open) terminal.write("\n");
+      if (open) write("\n");
       open = false;
     },
   };
 };
 
 /** A running epoch, as the bar shows it. */
-export interface EpochSoFar extends Omit<BatchResult, "loss"> {
+export interface EpochSoFar {
+  readonly epoch: number;
   readonly epochs: number;
+  readonly batch: number;
   /** How many batches the epoch will have, if that is known. */
   readonly batches: number | undefined;
-  /** Since the epoch began. */
+  /** How many were trained before a restart. Default 0. */
+  readonly before?: number;
+  readonly meanLoss: number;
+  /** Since the epoch began, or went on. */
   readonly seconds: number;
 }
 
 /** One line, shorter than `columns`, so that the terminal does not wrap it. */
-export const barLine = ({ epoch, epochs, batch, batches, meanLoss, seconds }: EpochSoFar, columns: number): string => {
+export const barLine = (soFar: EpochSoFar, columns: number): string => {
+  const { epoch, epochs, batch, batches, before = 0, meanLoss, seconds } = soFar;
   const begin = `${epochOf(epoch, epochs)}  `;
   const loss = `loss ${short(meanLoss)}`;
   if (batches === undefined) return `${begin}${batch} batches  ${loss}  ${duration(seconds)}`.slice(0, columns - 1);
 
   const done = Math.min(1, batch / batches);
-  const left = (seconds / batch) * Math.max(0, batches - batch);
+  const left = (seconds / (batch - before)) * Math.max(0, batches - batch);
   const end = `${`${batch}`.padStart(`${batches}`.length)}/${batches}  ${loss}  ${duration(left)} left`;
   const width = Math.min(30, columns - 3 - begin.length - end.length);
   const filled = Math.round(done * width);
@@ -95,9 +145,15 @@ export const barLine = ({ epoch, epochs, batch, batches, meanLoss, seconds }: Ep
 };
 
 /** What a finished epoch leaves behind. */
-export const epochLine = ({ epoch, loss, valLoss, learningRate, seconds }: EpochResult, epochs: number): string => {
-  const validation = valLoss === undefined ? "" : `  valLoss ${short(valLoss)}`;
-  return `${epochOf(epoch, epochs)}  loss ${short(loss)}${validation}  learning rate ${short(learningRate)}  ${duration(seconds)}`;
+export const epochLine = (result: EpochResult, epochs: number): string => {
+  const { epoch, batches: _, learningRate, seconds, ...measured } = result;
+  const numbers = Object.entries(measured).map(([name, value]) => `  ${name} ${short(value!)}`);
+  return `${epochOf(epoch, epochs)}${numbers.join("")}  learning rate ${short(learningRate)}  ${duration(seconds)}`;
+};
+
+const goesOnLine = ({ name, epoch, batch }: Place, epochs: number) => {
+  if (epoch >= epochs) return `${name}: all ${epochs} epochs are trained, nothing is left to do`;
+  return `goes on from ${name}, ${batch > 0 ? `in epoch ${epoch + 1}, after ${batch} batches` : `after epoch ${epoch}`}`;
 };
 
 const stopLine = (history: History, epochs: number) => {

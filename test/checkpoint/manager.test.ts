@@ -1,7 +1,6 @@
 import { readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Adamax, earlyStopping, fit, schedules, Variable } from "adamax";
-import { CheckpointManager, checkpoints, type TrainingPlace } from "adamax/checkpoint";
+import { CheckpointManager } from "adamax/checkpoint";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { folder, rejection, trained } from "./helpers.js";
 import { everything } from "./steps.js";
@@ -102,57 +101,25 @@ describe("CheckpointManager", () => {
       "has no metric to choose by",
     );
   });
-});
 
-describe("checkpoints, the callback of fit", () => {
-  const batches = [1, 2, 3, 4];
-  const training = (epochs: number, w: Variable, optimizer: Adamax, callbacks: Parameters<typeof fit>[0]["callbacks"] & object) =>
-    fit({
-      optimizer,
-      data: batches,
-      loss: (x: number) => ({
-        loss: (w.value[0]! * x - 3) ** 2,
-        gradients: [[Float32Array.of(2 * x * (w.value[0]! * x - 3)), w]] as const,
-      }),
-      validation: { data: batches, loss: (x) => (w.value[0]! * x - 3) ** 2 },
-      epochs,
-      callbacks: [...callbacks],
-      progress: "none",
-    });
-  const make = () => ({
-    w: new Variable(Float32Array.of(0), { name: "w" }),
-    optimizer: new Adamax({
-      learningRate: new schedules.ExponentialDecay({ initialLearningRate: 0.1, decaySteps: 5, decayRate: 0.9 }),
-    }),
+  test("metrics come back as they were, but for -0; infinity takes part in choosing the best, and NaN does not", async () => {
+    const manager = new CheckpointManager(folder(), { keep: 9, best: "a", mode: "max" });
+    const { optimizer } = trained({}, 1);
+    for (const a of [0.5, Infinity, NaN, -Infinity, -0]) await manager.save({ optimizer, metrics: { a } });
+    expect((await manager.list()).map(({ metrics }) => metrics.a)).toEqual([0, -Infinity, NaN, Infinity, 0.5]);
+    expect((await manager.loadBest({ optimizer }))?.name).toBe("checkpoint-000002.safetensors");
   });
 
-  test("a training that is resumed from an epoch's checkpoint ends with the bits of one that never stopped", async () => {
-    const manager = new CheckpointManager(folder(), { best: "valLoss" });
-    const straight = make();
-    await training(6, straight.w, straight.optimizer, []);
-    const first = make();
-    await training(4, first.w, first.optimizer, [checkpoints(manager), earlyStopping({ patience: 9 })]);
-    const second = make();
-    const found = (await manager.loadNewest({ optimizer: second.optimizer, variables: [second.w] }))!;
-    const { epoch } = found.user as unknown as TrainingPlace;
-    expect([epoch, Object.keys(found.metrics)]).toEqual([4, ["loss", "valLoss"]]);
-    await training(6 - epoch, second.w, second.optimizer, []);
-    expect(everything(second.optimizer, [second.w])).toEqual(everything(straight.optimizer, [straight.w]));
-  });
-
-  test("everyEpochs, everyBatches, user", async () => {
-    const manager = new CheckpointManager(folder(), { keep: 99 });
-    const { w, optimizer } = make();
-    await training(4, w, optimizer, [checkpoints(manager, { everyEpochs: 2, everyBatches: 3, user: () => ({ seed: 7 }) })]);
-    expect((await manager.list()).map(({ iterations }) => iterations)).toEqual([16, 15, 11, 8, 7, 3]);
-    const found = await manager.loadNewest({ optimizer });
-    expect(found?.user).toEqual({ epoch: 4, batch: null, own: { seed: 7 } });
-  });
-
-  test("an optimizer of another library is refused", async () => {
-    const callback = checkpoints(new CheckpointManager(folder()));
-    expect((await rejection(callback.onEpochEnd({ epoch: 1, loss: 0 }, { optimizer: {} }))).message).toContain(
-      "Checkpoints are made of optimizers of this library",
-    );
-  });
+  test.each([["5"], [5n], [{ b: 1 }], [true], [null], [undefined]])(
+    "a metric that is %s is refused, and nothing is saved",
+    async (a) => {
+      const manager = new CheckpointManager(folder());
+      const { optimizer } = trained({}, 1);
+      const metrics = { loss: 1, a } as never;
+      expect((await rejection(manager.save({ optimizer, metrics }))).message).toMatch(
+        /The metric "a" of a checkpoint must be a number/,
+      );
+      expect(await manager.list()).toEqual([]);
+    },
+  );
 });

@@ -3,7 +3,6 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { Adamax as CoreAdamax } from "../../src/index.js";
 import { Adamax, tfOptimizer } from "../../src/tfjs/index.js";
-import { warnings } from "../semantics/helpers.js";
 import { tf } from "./backends.js";
 
 beforeAll(async () => {
@@ -61,14 +60,6 @@ describe("gradients that cannot be used are refused in words", () => {
     tf.disposeVariables();
     expect(() => adamax.applyGradients({ [variable.name]: tf.ones([2]) })).toThrow(/knows no variable of this name/);
   });
-});
-
-test("a fit whose batches made no update says so, once", async () => {
-  const warned = warnings();
-  const model = tf.sequential({ layers: [tf.layers.dense({ units: 1, inputShape: [1] })] });
-  model.compile({ optimizer: new Adamax({ gradientAccumulationSteps: 2 }), loss: "meanSquaredError" });
-  await model.fit(tf.ones([4, 1]), tf.ones([4, 1]), { epochs: 1, batchSize: 4, verbose: 0 });
-  expect(warned).toEqual([expect.stringMatching(/1 batches made no update yet, since 2 of them make one/)]);
 });
 
 test("loading without registerAdamax leads to it", async () => {

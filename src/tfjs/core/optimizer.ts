@@ -47,9 +47,7 @@ export class TensorOptimizer extends tf.Optimizer {
   #learningRate: tf.Variable | null;
   /** State that was loaded, as far as its variables have not been seen. */
   #saved: SavedWeights | null = null;
-  readonly #warned = new Set<string>();
-  /** Calls of applyGradients when the last fit began. */
-  #callsBefore = 0;
+  #hasWarned = false;
   /** What the last call of getWeights returned. */
   #handedOut: NamedTensor[] = [];
 
@@ -184,19 +182,19 @@ export class TensorOptimizer extends tf.Optimizer {
 
   /** Updates made so far. An integer of 0 or more can be set: as if so many had been made. */
   override get iterations(): number {
-    return this.#waiting ? Math.floor(this.#waiting.calls / this.#window) : this.#core.iterations;
+    return this.#waiting ? Math.floor(this.#waiting.calls / this.window) : this.#core.iterations;
   }
 
   override set iterations(value: number) {
     const before = this.#core.iterations;
     this.#core.iterations = value; // checked there
     if (!this.#waiting) return;
-    this.#waiting.calls = value * this.#window;
+    this.#waiting.calls = value * this.window;
     this.#core.iterations = before;
   }
 
-  /** Micro-batches in one update. */
-  get #window(): number {
+  /** @internal Micro-batches in one update. */
+  get window(): number {
     return this.#core.settings.gradientAccumulationSteps ?? 1;
   }
 
@@ -277,30 +275,14 @@ export class TensorOptimizer extends tf.Optimizer {
   beginFit(weights: readonly LayerWeight[], frozen: readonly LayerWeight[]): void {
     this.build(weights);
     this.#forgetAccumulated(this.#trainedOf(frozen));
-    this.#callsBefore = internalsOf(this.#core).state.calls;
     const assigned = weights.filter((weight) => this.#variableOf(weight).wasAssigned);
     if (!this.useEma || assigned.length === 0) return;
-    this.#warn(`weights were set since the last step (${assigned.length} of ${weights.length}), so their averages begin anew`);
-    this.resetAverages(assigned);
-  }
-
-  /** @internal A model's fit has come to its end. */
-  endFit(weights: readonly LayerWeight[]): void {
-    const { calls } = internalsOf(this.#core).state;
-    const updates = Math.floor(calls / this.#window) - Math.floor(this.#callsBefore / this.#window);
-    if (updates === 0 && calls > this.#callsBefore)
-      this.#warn(
-        `${calls - this.#callsBefore} batches made no update yet, since ${this.#window} of them make one (gradientAccumulationSteps): they wait for the next`,
+    if (!this.#hasWarned)
+      console.warn(
+        `adamax: weights were set since the last step (${assigned.length} of ${weights.length}), so their averages begin anew. (Said once.)`,
       );
-    this.finalizeVariableValues(weights);
-  }
-
-  /** Once for each. */
-  #warn(words: string): void {
-    const [what] = words.split(/\d/, 1);
-    if (this.#warned.has(what!)) return;
-    this.#warned.add(what!);
-    console.warn(`adamax: ${words}. (Said once.)`);
+    this.#hasWarned = true;
+    this.resetAverages(assigned);
   }
 
   /** Exchanges the variables with their moving averages, for validation; call it again to go back. No step can be made in between.
@@ -381,7 +363,7 @@ export class TensorOptimizer extends tf.Optimizer {
     const saved = await SavedWeights.read(weights);
     this.#prune();
     if (saved.isSpent) {
-      this.#core.iterations = Math.floor(saved.calls / this.#window); // made before the first step: nothing else is known yet
+      this.#core.iterations = Math.floor(saved.calls / this.window); // made before the first step: nothing else is known yet
       return;
     }
     const names = this.#trained.length > 0 ? saved.match(this.#trained, this.#arrays()) : null;

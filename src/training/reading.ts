@@ -1,0 +1,43 @@
+/** Batches one after the other, from wherever they come. */
+
+import type { Source } from "./options.js";
+
+export interface Reader<Batch> {
+  /** The next batch, or a result that is done. */
+  next(): Promise<IteratorResult<Batch, unknown>>;
+  /** Where a batch can be gone to at once: passes over so many, or all. Returns how many. */
+  skip?(count: number): number;
+  /** No more are wanted. */
+  close(): Promise<void>;
+}
+
+export const readerOf = <Batch>(source: Source<Batch>): Reader<Batch> =>
+  Array.isArray(source) ? arrayReader(source) : iteratorReader(source);
+
+const arrayReader = <Batch>(batches: readonly Batch[]): Reader<Batch> => {
+  let at = 0;
+  return {
+    async next() {
+      return at < batches.length ? { done: false, value: await batches[at++]! } : { done: true, value: undefined };
+    },
+    skip(count) {
+      at = Math.min(count, batches.length);
+      return at;
+    },
+    async close() {},
+  };
+};
+
+const iteratorReader = <Batch>(source: Source<Batch>): Reader<Batch> => {
+  const isAsync = Symbol.asyncIterator in source;
+  const iterator = isAsync ? source[Symbol.asyncIterator]() : source[Symbol.iterator]();
+  return {
+    async next() {
+      const result = await iterator.next();
+      return result.done || isAsync ? result : { done: false, value: await result.value }; // as for await does
+    },
+    async close() {
+      await iterator.return?.();
+    },
+  };
+};
