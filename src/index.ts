@@ -12,6 +12,7 @@ export type {
   NearStep,
   OnProgress,
   Range,
+  Ranks,
   Row,
   RowClass,
   RowRequest,

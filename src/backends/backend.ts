@@ -114,6 +114,8 @@ export interface Backend {
   readonly why: string;
   /** Threads that share a step, where several can. */
   readonly threads?: number;
+  /** Whether its memory is main memory: then it is a NearBackend. */
+  readonly near?: boolean;
   /** Makes room for variables; all or nothing. `programs` (one per class) are the fullest that will run on them, for sizing.
    *  `onProgress`: how much of the state's memory is ready. */
   place(requests: readonly RowRequest[], programs: readonly Program[], firstIndex: number, onProgress?: OnProgress): Row[];
@@ -123,6 +125,13 @@ export interface Backend {
   compile(programs: readonly Program[], classes: readonly RowClass[]): CompiledStep;
   /** Ends what runs beside the calling thread. Whoever made the backend calls it. Twice is harmless. */
   dispose(): void;
+}
+
+/** Those who train together: the option `mesh` of an optimizer. */
+export interface Ranks {
+  /** What runs the steps of this rank, around what runs them alone.
+   *  @throws BackendError for a backend that cannot share. */
+  around(backend: Backend): Backend;
 }
 
 /** A row that the calling thread sees. */
@@ -138,6 +147,7 @@ export interface NearStep extends CompiledStep {
 }
 /** A backend in main memory. */
 export interface NearBackend extends Backend {
+  readonly near: true;
   place(requests: readonly RowRequest[], programs: readonly Program[], firstIndex: number, onProgress?: OnProgress): NearRow[];
   compile(programs: readonly Program[], classes: readonly RowClass[]): NearStep;
 }

@@ -69,6 +69,8 @@ export class Optimizer<Hyper extends string = never> {
   readonly hyperparameters: Readonly<Record<string, number>>;
   /** What runs the steps, and in words why not something better. */
   readonly backend: Backend;
+  /** The backend, if nobody else has made it. */
+  readonly #made: Backend | null;
   readonly #state: OptimizerState;
   readonly #trained: Trained[];
   readonly #byVariable = new Map<Variable | Values, Trained>();
@@ -101,7 +103,9 @@ export class Optimizer<Hyper extends string = never> {
     const { settings, hyper } = checkOptions(rule, options as Readonly<Record<string, unknown>>);
     this.settings = settings;
     this.hyperparameters = hyper;
-    this.backend = chooseBackend(settings.backend, settings.jitCompile, settings.threads);
+    const backend = chooseBackend(settings.backend, settings.jitCompile, settings.threads);
+    this.#made = backend === settings.backend ? null : backend;
+    this.backend = settings.mesh.around(backend);
     this.#classes = new RowClasses(settings);
     this.#steps = new StepVariants(rule, hyper, settings, this.#classes, this.backend);
     this.#state = {
@@ -442,7 +446,7 @@ export class Optimizer<Hyper extends string = never> {
     this.#remove(this.#trained);
     this.#call.clear();
     this.#steps.forget();
-    if (this.backend !== this.settings.backend) this.backend.dispose();
+    this.#made?.dispose();
   }
 
   /** Gives up the state of variables that are trained no more. */

@@ -1,6 +1,6 @@
 /** Every option of an optimizer: its default, its range, and its name in Keras. Checked once, at the door. */
 
-import type { Backend, OnProgress, Values } from "../backends/backend.js";
+import type { Backend, OnProgress, Ranks, Values } from "../backends/backend.js";
 import { OptionError, show } from "../errors.js";
 import {
   arrayOf,
@@ -79,6 +79,8 @@ export interface OptimizerOptions {
   /** Threads of the wasm backend: an integer of 1 or more, or "auto" (default): one per core for models from about 3e5 parameters.
    *  The bits do not depend on it. A backend that you pass has threads of its own. */
   threads?: number | "auto";
+  /** Ranks that train together, each on its part of the batch. Default: none, one machine. */
+  mesh?: Ranks | null;
 }
 
 /** What `build` and `extend` can be told. */
@@ -91,10 +93,11 @@ export const checkBuildOptions = (options: BuildOptions): { onProgress: OnProgre
   checkKinds("build", options, { onProgress: optional(callable as Kind<OnProgress>, undefined) } as never);
 
 /** Every option with its value. Nothing is optional behind the door. */
-export interface Settings extends Checked<Omit<OptimizerOptions, "learningRate" | "backend" | "groups">> {
+export interface Settings extends Checked<Omit<OptimizerOptions, "learningRate" | "backend" | "groups" | "mesh">> {
   readonly learningRate: number | LearningRateSchedule | (() => number);
   readonly groups: readonly Checked<Group>[];
   readonly backend: Backend | "wasm" | "interpreter" | null;
+  readonly mesh: Ranks;
 }
 
 /** A rate as steps take it, which round it to float32 where a variable is. */
@@ -139,6 +142,9 @@ const GROUP: Kinds<Group> = {
   weightDecay: optional(nonNegative, null),
 };
 
+/** One rank, which has nobody to share with. */
+const ALONE: Ranks = { around: (backend) => backend };
+
 /** Each option's kind, in the order in which configurations list them. The name is by default that of the rule. */
 const OPTIONS: Kinds<Settings> = {
   name: text,
@@ -157,6 +163,7 @@ const OPTIONS: Kinds<Settings> = {
   groups: optional(arrayOf({ wanted: "a group, { names or variables, ... }", holds: isObject } as Kind<Checked<Group>>), []),
   backend: optional(either(backend, oneOf("wasm", "interpreter")), null),
   threads: threadCount,
+  mesh: optional({ wanted: "a mesh", holds: (value) => isObject(value) && "around" in value } as Kind<Ranks>, ALONE),
 };
 
 /** Options that are refused by name, and what to do instead. */
@@ -165,7 +172,6 @@ const REPLACED: Readonly<Record<string, string>> = {
     "Keras removed it. Pass schedules.InverseTimeDecay as learningRate, which decays as it did, or weightDecay for decoupled decay.",
   gradientAggregator: "Keras removed it. Aggregate gradients before you pass them to applyGradients.",
   gradientTransformers: "Keras removed it. Transform gradients before you pass them to applyGradients.",
-  mesh: "Sharded training over a mesh is not built yet. Leave it out to train on one machine.",
 };
 
 /** A typed array with one element stands for its number. */

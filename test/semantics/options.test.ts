@@ -418,7 +418,7 @@ describe("keyword arguments of older Keras", () => {
     ["decay", 0.1, /decay.*0\.1.*InverseTimeDecay/],
     ["gradientAggregator", () => [], /gradientAggregator.*function.*applyGradients/],
     ["gradientTransformers", [], /gradientTransformers.*applyGradients/],
-    ["mesh", {}, /mesh.*not built yet.*Leave it out/],
+    ["mesh", {}, /mesh of Adamax must be a mesh/],
   ])("%s is refused by name, with what to do instead", (name, value, message) => {
     const error = thrown(() => new Adamax({ [name]: value }));
     expect(error).toBeInstanceOf(OptionError);

@@ -21,6 +21,7 @@ import { type ClassPlan, planOf, writeConstants } from "./plan.js";
 import { evaluateScalars } from "./scalars.js";
 
 export class CpuBackend implements NearBackend {
+  readonly near = true;
   readonly #engine: Engine;
 
   constructor(engine: Engine) {
