@@ -112,7 +112,7 @@ export class Variable<V extends Values = Values> implements Described {
 
   /** @internal Fills `into` with the elements from `begin` on. */
   async readInto(begin: number, into: Values): Promise<void> {
-    await this.#returning;
+    if (this.#returning) await this.#returning;
     const row = this.#row;
     if (row) await row.read("w", begin, into);
     else into.set(this.#value.subarray(begin, begin + into.length));
@@ -179,17 +179,19 @@ export class Variable<V extends Values = Values> implements Described {
   adopt(adoption: Adoption): Promise<unknown> {
     this.assertFree();
     const { row } = adoption;
-    const moves: Promise<void>[] = [];
-    if (this.adoptable) {
-      moves.push(row.write("w", 0, this.#value));
-      this.#value = this.#value.slice(0, 0) as V; // the old memory is free to go
-    }
+    this.#adoption = adoption;
     if (row.view) {
       if (this.#gradient) row.view("g").set(this.#gradient);
       this.#gradient = undefined;
     }
-    this.#adoption = adoption;
-    return Promise.all(moves);
+    if (!this.adoptable) return Promise.resolve();
+    const written = row.write("w", 0, this.#value);
+    const letGo = () => {
+      this.#value = this.#value.slice(0, 0) as V;
+    };
+    if (!row.view) return written.then(letGo); // memory that is far may not have taken it
+    letGo();
+    return written;
   }
 
   /** @internal */
@@ -217,15 +219,18 @@ export class Variable<V extends Values = Values> implements Described {
       this.#value = row.view("w").slice() as V;
       return;
     }
-    this.#value = new ARRAYS[this.dtype](this.length) as V;
-    const returning = row.read("w", 0, this.#value);
-    this.#returning = returning;
-    returning.then(
+    const values = new ARRAYS[this.dtype](this.length) as V;
+    this.#returning = row.read("w", 0, values).then(
       () => {
+        this.#value = values;
         this.#returning = undefined;
       },
-      () => {}, // whoever reads is told
+      (error) => {
+        if (this.#value.length < this.length) throw error;
+        this.#returning = undefined; // it has never left
+      },
     );
+    this.#returning.catch(() => {}); // whoever reads is told
   }
 }
 

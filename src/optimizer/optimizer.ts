@@ -202,12 +202,26 @@ export class Optimizer<Hyper extends string = never> {
     if (!this.useEma || rows.length === 0) return;
     const begin = this.#steps.move("begin");
     begin.begin(rows, rows.length, this.#parameters);
-    runPasses(begin);
+    this.#run(begin);
   }
 
-  /** Memory that is far says later whether it could take what was written. Then, what it holds is neither old nor new. */
-  #await(writing: Promise<unknown>): void {
-    writing.catch(() => this.#life.breakOff());
+  /** Memory that is far says later whether it did what it was told. Where it did not, what it holds is neither old nor new. */
+  #await(done: Promise<unknown>): void {
+    done.catch((error) => this.#life.breakOff(error));
+  }
+
+  /** Runs a step that has begun. */
+  #run(step: CompiledStep): void {
+    let done: void | Promise<void>;
+    try {
+      for (let pass = 0; pass < step.passes; pass++) {
+        if (pass > 0) step.joinSums(pass - 1);
+        step.runPass(pass);
+      }
+    } finally {
+      done = step.end();
+    }
+    if (done) this.#await(done);
   }
 
   #request(variable: Variable): RowRequest {
@@ -264,8 +278,7 @@ export class Optimizer<Hyper extends string = never> {
   #change(deed: "step" | "swap" | "finalize", step: CompiledStep, rows: readonly Row[]): void {
     step.begin(rows, rows.length, this.#parameters); // refuses what it cannot run
     this.#life.begin(deed);
-    if (this.#state.downloads.size > 0) this.#state.downloads.clear();
-    runPasses(step);
+    this.#run(step);
   }
 
   /** Computes the loss and its gradients, and applies them. Returns the loss. */
@@ -414,15 +427,3 @@ export class Optimizer<Hyper extends string = never> {
     this.dispose();
   }
 }
-
-/** A step that has begun. */
-const runPasses = (step: CompiledStep): void => {
-  try {
-    for (let pass = 0; pass < step.passes; pass++) {
-      if (pass > 0) step.joinSums(pass - 1);
-      step.runPass(pass);
-    }
-  } finally {
-    step.end();
-  }
-};
