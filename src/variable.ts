@@ -122,7 +122,10 @@ export class Variable<V extends Values = Values> implements Described {
   async writeFrom(begin: number, values: Values): Promise<void> {
     const row = this.#row;
     if (row) return row.write("w", begin, values);
-    if (this.#returning) await this.#returning;
+    if (this.#returning) {
+      values = values.slice();
+      await this.#returning;
+    }
     this.#value.set(values, begin);
   }
 

@@ -81,8 +81,8 @@ export class FarBackend implements Backend {
   }
 
   /** For tests: the other thread dies. */
-  async kill(): Promise<void> {
-    await this.#worker.terminate();
+  die(): void {
+    this.post({ kind: "die" });
   }
 
   /** For tests: what is held over there. */

@@ -157,6 +157,10 @@ const ACTS: { readonly [K in Message["kind"]]: (message: Extract<Message, { kind
     fault = { ...given };
   },
 
+  die() {
+    process.exit(1);
+  },
+
   dispose() {
     backend.dispose();
     port.close(); // nothing is left that would keep the thread

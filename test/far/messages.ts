@@ -60,6 +60,8 @@ export type Message =
   | { readonly kind: "count"; readonly id: number }
   /** For tests: the pass after so many others throws this. */
   | { readonly kind: "break"; readonly afterPasses: number; readonly message: string }
+  /** For tests. */
+  | { readonly kind: "die" }
   | { readonly kind: "dispose" };
 
 /** What is held over there. */

@@ -19,7 +19,9 @@ export const isFar = new Adamax().backend.name.startsWith("far");
 /** A test of what only near memory has: views, arrays updated where they lie, constraints, and the two backends beside each other. Where memory is
  *  far it is not run, and its name is printed. */
 export const nearTest: Pick<typeof test, "each"> & ((name: string, run: () => unknown) => void) = isFar
-  ? Object.assign(notHere, { each: () => notHere as never })
+  ? Object.assign(notHere, {
+      each: ((cases: readonly unknown[]) => (name: string) => notHere(`${name} (${cases.length} of them)`)) as never,
+    })
   : test;
 const nearOnly: string[] = [];
 function notHere(name: string): void {

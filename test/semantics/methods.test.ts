@@ -8,6 +8,7 @@ import {
   type LossAndGradients,
   OptionError,
   type SavedState,
+  ShapeError,
   schedules,
   type Values,
   Variable,
@@ -17,10 +18,12 @@ import { afterEach, describe, expect, test, vi } from "vitest";
 import {
   expectSameBits,
   f32,
+  fiveSteps,
   GRADIENTS,
   inTurn,
   nearTest,
   read,
+  rejected,
   replaceWebAssembly,
   save,
   state,
@@ -460,6 +463,72 @@ describe("variables", () => {
     await one.like.write([7, 8]);
     other.optimizer.loadOwnVariables(await save(one.optimizer));
     expect([...(await read(other.count)), ...(await read(other.like))]).toEqual([5, 6, 7, 8]);
+  });
+});
+
+describe("read and write", () => {
+  test("take effect in the order of the calls, also where nobody awaits them", async () => {
+    const {
+      optimizer,
+      variables: [w],
+    } = three();
+    optimizer.build([w]);
+    const seen = [read(w)];
+    optimizer.applyGradients([[GRADIENTS[0]!, w]]);
+    seen.push(read(w));
+    const written = w.write(Float64Array.of(4, 3, 2, 1));
+    seen.push(read(w));
+    optimizer.applyGradients([[GRADIENTS[1]!, w]]);
+    seen.push(read(w));
+    await written;
+    const [first] = await fiveSteps();
+    expect(await Promise.all(seen.slice(0, 3))).toEqual([START, first, [4, 3, 2, 1]]);
+    expect(await seen[3]).not.toEqual([4, 3, 2, 1]);
+    expect(optimizer.iterations).toBe(2);
+  });
+
+  test("give and take a copy", async () => {
+    const w = variable(START);
+    using optimizer = new Adamax();
+    optimizer.build([w]);
+    const given = f32(4, 3, 2, 1);
+    const written = w.write(given);
+    given.fill(0);
+    (await w.read()).fill(0);
+    await written;
+    expect(await read(w)).toEqual([4, 3, 2, 1]);
+  });
+
+  test("work before build and after dispose too", async () => {
+    const w = variable(START);
+    await w.write([4, 3, 2, 1]);
+    const optimizer = new Adamax();
+    optimizer.build([w]);
+    expect(await read(w)).toEqual([4, 3, 2, 1]);
+    optimizer.dispose();
+    const given = f32(...START);
+    const written = w.write(given);
+    given.fill(0);
+    expect(await read(w)).toEqual(START);
+    await written;
+  });
+
+  test("a value of another length is refused, and nothing is written", async () => {
+    const w = variable(START);
+    const error = await rejected(w.write([1, 2]));
+    expect(error).toBeInstanceOf(ShapeError);
+    expect(error.message).toMatch(/variable "w" .* must be 4 numbers. Received: \[1, 2\]. Write all of them/);
+    expect(await read(w)).toEqual(START);
+  });
+
+  test("between two swaps nothing can be written: the value is on the other side", async () => {
+    using optimizer = new Adamax({ useEma: true });
+    const w = variable(START);
+    optimizer.build([w]);
+    optimizer.swapAverages();
+    expect((await rejected(w.write([4, 3, 2, 1]))).message).toMatch(/hold their averages.*swapAverages again/);
+    optimizer.swapAverages();
+    expect(await read(w)).toEqual(START);
   });
 });
 

@@ -85,7 +85,7 @@ describe.each(["wasm", "interpreter"] as const)("%s", (backend) => {
     const clipped = async (options: AdamaxOptions, ...gradient: number[]) => {
       using optimizer = new Adamax({ backend, beta1: 0, ...options });
       await step(optimizer, [f32(...gradient), variable(gradient)]);
-      return state(optimizer, "momentum");
+      return await state(optimizer, "momentum");
     };
     for (const options of [{ clipnorm: 1 }, { globalClipnorm: 1 }]) {
       expect(await clipped(options, 1e20, 1)).toEqual(f32(1, 1e-20));
@@ -117,7 +117,7 @@ describe.each(["wasm", "interpreter"] as const)("%s", (backend) => {
       const slots = f32(TINY / 2, -TINY / 2, TINY);
       optimizer.setWeights([[iterations], slots, slots.map(Math.abs)]);
       await step(optimizer, [f32(0, 0, 0), w]);
-      return inTurn(["momentum", "norm"], async (slot) => [...(await state(optimizer, slot))].map((value) => value !== 0));
+      return await inTurn(["momentum", "norm"], async (slot) => [...(await state(optimizer, slot))].map((value) => value !== 0));
     };
     for (const iterations of [0, 16, 160])
       expect(await after(iterations)).toEqual([
@@ -250,7 +250,7 @@ describe("listed rows give the bits of the dense gradient, row by row summed in 
     const run = async (gradient: (dense: Float32Array) => Float32Array | IndexedSlices) => {
       const w = new Variable(f32(1, 2, 3, 4), { shape: [2, 2] });
       using optimizer = new Adamax();
-      return inTurn([f32(1, 2, 0, 0), f32(0, 0, 0, 0)], (dense) => step(optimizer, [gradient(dense), w]));
+      return await inTurn([f32(1, 2, 0, 0), f32(0, 0, 0, 0)], (dense) => step(optimizer, [gradient(dense), w]));
     };
     const listed = await run((dense) => (dense[0] ? new IndexedSlices(dense.slice(0, 2), [0]) : new IndexedSlices(f32(), [])));
     expect(listed).toEqual(await run((dense) => dense));
