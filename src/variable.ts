@@ -158,7 +158,7 @@ export class Variable<V extends Values = Values> implements Described {
     return this.#adoption?.owner ?? null;
   }
 
-  /** @internal Whether something keeps its value where it belongs. */
+  /** Whether it has a constraint. */
   get isConstrained(): boolean {
     return this.constraint !== undefined;
   }

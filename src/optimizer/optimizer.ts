@@ -39,7 +39,7 @@ import {
 } from "./state.js";
 import { StepVariants } from "./step-variants.js";
 
-/** What files and adapters need of an optimizer. */
+/** @internal What files and adapters need of an optimizer. */
 export interface Internals {
   readonly state: OptimizerState;
   readonly classes: RowClasses;
@@ -49,7 +49,7 @@ export interface Internals {
   readonly restore: (restoration: Restoration) => void;
 }
 
-/** Not for users: their types do not have it. */
+/** @internal */
 export let internalsOf: (optimizer: Optimizer<never>) => Internals;
 
 /** Base of all optimizers. A subclass gives its `rule`; `Hyper` names the rule's numbers, which become options. */
