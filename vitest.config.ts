@@ -3,7 +3,7 @@ import { playwright } from "@vitest/browser-playwright";
 import { defineConfig } from "vitest/config";
 import { launchOptions } from "./scripts/chromium.ts";
 
-const src = fileURLToPath(new URL("./src", import.meta.url));
+const [src, far] = ["./src", "./test/far"].map((path) => fileURLToPath(new URL(path, import.meta.url)));
 
 export default defineConfig({
   test: {
@@ -17,9 +17,15 @@ export default defineConfig({
           name: "node",
           environment: "node",
           include: ["test/**/*.test.ts"],
-          exclude: ["test/browser/**"],
+          exclude: ["test/browser/**", "test/far/**"],
           maxConcurrency: 2, // test.concurrent: the examples of the docs, each a process
         },
+      },
+      {
+        extends: true,
+        // The semantics suite on a backend whose memory is in another thread.
+        resolve: { alias: [{ find: /^adamax$/, replacement: `${far}/adamax.ts` }] },
+        test: { name: "far", environment: "node", include: ["test/semantics/**/*.test.ts", "test/far/**/*.test.ts"] },
       },
       {
         extends: true,

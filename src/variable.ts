@@ -123,7 +123,7 @@ export class Variable<V extends Values = Values> implements Described {
 
   /** @internal Fills `into` with the elements from `begin` on. */
   async readInto(begin: number, into: Values): Promise<void> {
-    await this.#returning;
+    if (this.#returning) await this.#returning;
     const row = this.#row;
     if (row) await row.read("w", begin, into);
     else into.set(this.#value.subarray(begin, begin + into.length));
@@ -133,7 +133,10 @@ export class Variable<V extends Values = Values> implements Described {
   async writeFrom(begin: number, values: Values): Promise<void> {
     const row = this.#row;
     if (row) return row.write("w", begin, values);
-    if (this.#returning) await this.#returning;
+    if (this.#returning) {
+      values = values.slice();
+      await this.#returning;
+    }
     this.#value.set(values, begin);
   }
 
@@ -171,7 +174,7 @@ export class Variable<V extends Values = Values> implements Described {
     return this.#adoption?.owner ?? null;
   }
 
-  /** @internal Whether something keeps its value where it belongs. */
+  /** Whether it has a constraint. */
   get isConstrained(): boolean {
     return this.constraint !== undefined;
   }
@@ -194,17 +197,19 @@ export class Variable<V extends Values = Values> implements Described {
   /** @internal Moves the values into an optimizer's memory. Resolves when they are there, which in memory near by is at once. */
   adopt(adoption: Adoption): Promise<unknown> {
     const { row } = adoption;
-    const moves: Promise<void>[] = [];
-    if (this.adoptable) {
-      moves.push(row.write("w", 0, this.#value));
-      this.#value = this.#value.slice(0, 0) as V; // the old memory is free to go
-    }
+    this.#adoption = adoption;
     if (row.view) {
       if (this.#gradient) row.view("g").set(this.#gradient);
       this.#gradient = undefined;
     }
-    this.#adoption = adoption;
-    return Promise.all(moves);
+    if (!this.adoptable) return Promise.resolve();
+    const written = row.write("w", 0, this.#value);
+    const letGo = () => {
+      this.#value = this.#value.slice(0, 0) as V;
+    };
+    if (!row.view) return written.then(letGo); // memory that is far may not have taken it
+    letGo();
+    return written;
   }
 
   /** @internal
@@ -239,15 +244,18 @@ export class Variable<V extends Values = Values> implements Described {
       this.#value = row.view("w").slice() as V;
       return;
     }
-    this.#value = new ARRAYS[this.dtype](this.length) as V;
-    const returning = row.read("w", 0, this.#value);
-    this.#returning = returning;
-    returning.then(
+    const values = new ARRAYS[this.dtype](this.length) as V;
+    this.#returning = row.read("w", 0, values).then(
       () => {
+        this.#value = values;
         this.#returning = undefined;
       },
-      () => {}, // whoever reads is told
+      (error) => {
+        if (this.#value.length < this.length) throw error;
+        this.#returning = undefined; // it has never left
+      },
     );
+    this.#returning.catch(() => {}); // whoever reads is told
   }
 }
 

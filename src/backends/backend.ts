@@ -100,8 +100,8 @@ export interface CompiledStep {
   runPass(pass: number): void;
   /** Adds up what the pass has summed, blocks and variables in build order, for the norms of the next. */
   joinSums(pass: number): void;
-  /** After the last pass, and where a step broke off. */
-  end(): void;
+  /** After the last pass, and where a step broke off. Where the memory is far: settles when the step has been made, or says why not. */
+  end(): void | Promise<void>;
 }
 
 /** Told now and then how far something long has come. */

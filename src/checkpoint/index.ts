@@ -2,7 +2,7 @@
 
 export type { OnProgress } from "../backends/backend.js";
 export type { Names } from "./compare.js";
-export { AdamaxExport, readAdamaxExport } from "./exports/adamax-export.js";
+export { type AdamaxExport, readAdamaxExport } from "./exports/adamax-export.js";
 export type { ExportProblem, ExportSettings } from "./exports/settings.js";
 export type { JsonValue } from "./format/json.js";
 export type { TensorPlace, TensorShape, TensorType } from "./format/safetensors.js";
@@ -11,7 +11,7 @@ export type { Numbers, StoredArray } from "./keras/arrays.js";
 export type { Hdf5Options } from "./keras/hdf5.js";
 export { type KerasOptions, type KerasSource, kerasWeights, readKeras, writeKeras } from "./keras/keras.js";
 export type { KerasVariable } from "./keras/layers.js";
-export { type KerasFormat, KerasModel, type KerasOptimizer, type Restored } from "./keras/model.js";
+export type { KerasFormat, KerasModel, KerasOptimizer, Restored } from "./keras/model.js";
 export { type Loaded, loadCheckpoint } from "./load.js";
 export type { AsNewOptimizer, IntoOptimizer, OptimizerClass } from "./load-options.js";
 export { CheckpointManager, type KeptCheckpoint, type LoadedFromFolder, type ManagerOptions } from "./manager.js";

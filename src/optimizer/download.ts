@@ -15,6 +15,7 @@ export const download = async ({ trained, arrays, downloads }: OptimizerState, l
   far.forEach(({ row }, i) => {
     downloads.set(row, copies[i]!);
   });
+  life.onChange = () => downloads.clear();
 };
 
 const copiesOf = async ({ dtype, length }: Variable, row: Row, arrays: readonly KeptArray[]): Promise<Map<string, Values>> => {

@@ -35,25 +35,30 @@ const REFUSALS: Readonly<Record<Exclude<State, "ready">, [wrong: string, receive
   ],
 };
 
-const refuse = (state: Exclude<State, "ready">): never => {
-  const Refusal = state === "swapped" ? OptionError : BackendError;
-  throw new Refusal(...REFUSALS[state]);
-};
-
 export class Lifecycle {
   #state: State = "ready";
   /** Counts what changes values or state. */
   changes = 0;
+  /** Told of each. */
+  onChange: (() => void) | undefined;
+  /** What memory that is far said of what broke off there. */
+  #cause = "";
 
   /** @throws unless this can be done now. */
   assert(deed: Deed): void {
     const state = this.#state;
-    if (state !== "ready" && !POSSIBLE[deed].includes(state)) refuse(state);
+    if (state !== "ready" && !POSSIBLE[deed].includes(state)) this.#refuse(state);
+  }
+
+  #refuse(state: Exclude<State, "ready">): never {
+    const Refusal = state === "swapped" ? OptionError : BackendError;
+    const [wrong, received, remedy] = REFUSALS[state];
+    throw new Refusal(wrong, received + (state === "broken" ? this.#cause : ""), remedy);
   }
 
   /** @throws once what loads does not hold the optimizer any more: it was disposed. */
   assertLoading(): void {
-    if (this.#state === "disposed") refuse("disposed");
+    if (this.#state === "disposed") this.#refuse("disposed");
   }
 
   get isSwapped(): boolean {
@@ -64,6 +69,7 @@ export class Lifecycle {
   begin(deed: Deed): void {
     this.change(deed);
     this.#state = "broken";
+    this.#cause = "";
   }
 
   /** What `begin` began goes on for a while, or has come to its end. */
@@ -74,19 +80,26 @@ export class Lifecycle {
   /** A part of the values is changed, which leaves none of them torn. */
   change(deed: Deed): void {
     this.assert(deed);
+    this.#count();
+  }
+
+  #count(): void {
     this.changes++;
+    this.onChange?.();
   }
 
   /** What was enqueued did not come to its end. */
-  breakOff(): void {
-    if (this.#state !== "disposed") this.#state = "broken";
+  breakOff({ message }: Error): void {
+    if (this.#state === "disposed") return;
+    this.#state = "broken";
+    this.#cause = ` (${message})`;
   }
 
   /** Returns whether it was not disposed before. */
   dispose(): boolean {
     const first = this.#state !== "disposed";
     this.#state = "disposed";
-    this.changes++;
+    this.#count();
     return first;
   }
 }

@@ -43,7 +43,7 @@ import {
 } from "./state.js";
 import { StepVariants } from "./step-variants.js";
 
-/** What files and adapters need of an optimizer. */
+/** @internal What files and adapters need of an optimizer. */
 export interface Internals {
   readonly state: OptimizerState;
   readonly classes: RowClasses;
@@ -55,7 +55,7 @@ export interface Internals {
   readonly remove: (gone: readonly Trained[]) => void;
 }
 
-/** Not for users: their types do not have it. */
+/** @internal */
 export let internalsOf: (optimizer: Optimizer<never>) => Internals;
 
 /** Base of all optimizers. A subclass gives its `rule`; `Hyper` names the rule's numbers, which become options. */
@@ -228,7 +228,7 @@ export class Optimizer<Hyper extends string = never> {
     if (!this.useEma || rows.length === 0) return;
     const begin = this.#steps.move("begin");
     begin.begin(rows, rows.length, this.#parameters);
-    runPasses(begin);
+    this.#run(begin);
   }
 
   /** Rows are in build order, also where some have been removed. */
@@ -236,9 +236,23 @@ export class Optimizer<Hyper extends string = never> {
     return (this.#trained.at(-1)?.row.index ?? -1) + 1;
   }
 
-  /** Memory that is far says later whether it could take what was written. Then, what it holds is neither old nor new. */
-  #await(writing: Promise<unknown>): void {
-    writing.catch(() => this.#life.breakOff());
+  /** Memory that is far says later whether it did what it was told. Where it did not, what it holds is neither old nor new. */
+  #await(done: Promise<unknown>): void {
+    done.catch((error) => this.#life.breakOff(error));
+  }
+
+  /** Runs a step that has begun. */
+  #run(step: CompiledStep): void {
+    let done: void | Promise<void>;
+    try {
+      for (let pass = 0; pass < step.passes; pass++) {
+        if (pass > 0) step.joinSums(pass - 1);
+        step.runPass(pass);
+      }
+    } finally {
+      done = step.end();
+    }
+    if (done) this.#await(done);
   }
 
   #request(variable: Variable): RowRequest {
@@ -296,8 +310,7 @@ export class Optimizer<Hyper extends string = never> {
   #change(deed: "step" | "swap" | "finalize" | "write", step: CompiledStep, rows: readonly Row[]): void {
     step.begin(rows, rows.length, this.#parameters); // refuses what it cannot run
     this.#life.begin(deed);
-    if (this.#state.downloads.size > 0) this.#state.downloads.clear();
-    runPasses(step);
+    this.#run(step);
   }
 
   /** Computes the loss and its gradients, and applies them. Returns the loss. */
@@ -467,15 +480,3 @@ export class Optimizer<Hyper extends string = never> {
     this.dispose();
   }
 }
-
-/** A step that has begun. */
-const runPasses = (step: CompiledStep): void => {
-  try {
-    for (let pass = 0; pass < step.passes; pass++) {
-      if (pass > 0) step.joinSums(pass - 1);
-      step.runPass(pass);
-    }
-  } finally {
-    step.end();
-  }
-};

@@ -188,7 +188,6 @@ export const restore = (state: OptimizerState, life: Lifecycle, restoration: Res
   checkCounters(state, restoration);
   const writes = [...restoration.arrays].map(([entry, values]) => [entry, fitting(state, entry, values)] as const);
   life.begin("load");
-  state.downloads.clear();
   const written = Promise.all(writes.map(([entry, values]) => entry.write(0, values)));
   setCounters(state, { ...restoration, accumulating: restoration.accumulating ?? openWindows(state, writes) });
   life.settle();

@@ -9,7 +9,7 @@ import { Lamb } from "../../examples/rules/lamb.js";
 import { Lion } from "../../examples/rules/lion.js";
 import { SGD } from "../../examples/rules/sgd-momentum.js";
 import { ulp } from "../semantics/golden.js";
-import { state as stateOf } from "../semantics/helpers.js";
+import { stateNow as stateOf } from "../semantics/helpers.js";
 import { elements, NAMES, type Name, type Params, shapeOf, start, treeOf, valuesOf } from "./models.js";
 
 beforeAll(start);

@@ -1,6 +1,7 @@
 /** Reads the goldens that real Keras made (fixtures/), and replays one step of one from the golden's own state. */
 
 import { Adamax, IndexedSlices, type OptimizerOptions, type Values, Variable } from "adamax";
+import { variablesOf } from "./helpers.js";
 
 type Base64 = string;
 interface ArrayState {
@@ -81,7 +82,7 @@ export interface Mistake {
 }
 
 /** Makes one step from the golden's own state, and returns what it reached. */
-export const replay = (step: Step, options: OptimizerOptions = {}, mistake: Mistake = {}): State[] => {
+export const replay = async (step: Step, options: OptimizerOptions = {}, mistake: Mistake = {}): Promise<State[]> => {
   const { trajectory, before, gradients, calls } = step;
   const { dtype, exclude } = trajectory;
   const config = mistake.config?.(trajectory.config) ?? trajectory.config;
@@ -99,10 +100,11 @@ export const replay = (step: Step, options: OptimizerOptions = {}, mistake: Mist
   optimizer.applyGradients(
     variables.map((variable, i) => [mistake.gradient?.(gradients[i]!, before[i]!, step) ?? gradients[i]!, variable]),
   );
-  const state = new Map(optimizer.variables.map(({ name, value }) => [name, value]));
+  const values = await Promise.all(variables.map((variable) => variable.read()));
+  const state = new Map((await variablesOf(optimizer)).map(({ name, value }) => [name, value]));
   return variables.map((variable, i) => {
     const read = (name: ArrayName) =>
-      (name === "value" ? variable.value : (state.get(`Adamax/${name}/${variable.name}`) as Values)).slice();
+      name === "value" ? values[i]! : (state.get(`Adamax/${name}/${variable.name}`) as Values).slice();
     const reached = Object.fromEntries(Object.keys(before[i]!).map((name) => [name, read(name as ArrayName)])) as State;
     mistake.result?.(reached, before[i]!, step);
     return reached;

@@ -18,6 +18,7 @@ import {
   ulp,
   worstUlps,
 } from "./golden.js";
+import { inTurn } from "./helpers.js";
 
 beforeEach(() => {
   vi.spyOn(console, "warn").mockImplementation(() => {}); // goldens have variables without a gradient; methods.test.ts reads the warning
@@ -25,8 +26,12 @@ beforeEach(() => {
 
 const trajectories = [float32, float64, keras3].flatMap((golden) => golden.trajectories as unknown as Trajectory[]);
 
-const worstOf = (list: readonly Trajectory[], mistake: Mistake = {}, backend: "wasm" | "interpreter" = "wasm"): number =>
-  Math.max(...list.flatMap(stepsOf).map((step) => worstUlps(step, replay(step, { backend }, mistake))));
+const worstOf = async (
+  list: readonly Trajectory[],
+  mistake: Mistake = {},
+  backend: "wasm" | "interpreter" = "wasm",
+): Promise<number> =>
+  Math.max(...(await inTurn(list.flatMap(stepsOf), async (step) => worstUlps(step, await replay(step, { backend }, mistake)))));
 
 /** Ulps of the largest operand that a family may be off by, and why it may be off at all. */
 const tolerance = ({ library, dtype, sparse, config }: Trajectory): number => {
@@ -54,9 +59,9 @@ test("there are at least 200 goldens", () => {
 });
 
 describe.each(["wasm", "interpreter"] as const)("%s makes Keras' step", (backend) => {
-  test.each([...families])("%s", (_, list) => {
+  test.each([...families])("%s", async (_, list) => {
     for (const trajectory of list)
-      expect(worstOf([trajectory], {}, backend), trajectory.name).toBeLessThanOrEqual(tolerance(trajectory));
+      expect(await worstOf([trajectory], {}, backend), trajectory.name).toBeLessThanOrEqual(tolerance(trajectory));
   });
 });
 
@@ -140,18 +145,18 @@ describe.each([
   ["float64", trajectories.filter(({ library, dtype, sparse }) => library === "tf_keras" && dtype === "float64" && !sparse)],
   ["sparse", trajectories.filter(({ library, sparse }) => library === "tf_keras" && sparse)],
 ] as const)("the %s goldens reject", (_, list) => {
-  test.each(Object.entries(MISTAKES))("%s", (_, { only, ...mistake }) => {
+  test.each(Object.entries(MISTAKES))("%s", async (_, { only, ...mistake }) => {
     const concerned = list.filter(({ config }) => !only || only(config)).slice(0, 40);
-    expect(worstOf(concerned, mistake)).toBeGreaterThan(8);
+    expect(await worstOf(concerned, mistake)).toBeGreaterThan(8);
   });
 });
 
-test("nothing changed is no mistake: the rejections do not come from the way they are made", () => {
+test("nothing changed is no mistake: the rejections do not come from the way they are made", async () => {
   const same = withUpdate(Adamax.rule.update.bind(Adamax.rule));
   const list = trajectories
     .filter(({ library, dtype, sparse }) => library === "tf_keras" && dtype === "float32" && !sparse)
     .slice(0, 40);
-  expect(worstOf(list, { Optimizer: same, gradient: (gradient) => gradient })).toBeLessThanOrEqual(4);
+  expect(await worstOf(list, { Optimizer: same, gradient: (gradient) => gradient })).toBeLessThanOrEqual(4);
 });
 
 /** The gradient of fixtures/free-run.py: mean squared error of x w + b, in float64, rounded to float32 at the end. */
@@ -173,21 +178,21 @@ const regressionGradient = (w: Values, b: Values): [Float32Array, Float32Array] 
 
 test.each(freeRun.runs)(
   "1000 steps on our own stay within 4 ulps of the largest weight of tf_keras' ($name)",
-  ({ name, config, states }) => {
+  async ({ name, config, states }) => {
     const kernel = new Variable(decode("float32", freeRun.problem.w0), { shape: [8], name: "kernel" });
     const bias = new Variable(decode("float32", freeRun.problem.b0), { shape: [1], name: "bias" });
     using optimizer = Adamax.fromConfig(config);
     optimizer.build([kernel, bias]);
     const drifts: [step: number, ulps: number][] = [];
     for (let step = 1; step <= 1000; step++) {
-      const [ofKernel, ofBias] = regressionGradient(kernel.value, bias.value);
+      const [ofKernel, ofBias] = regressionGradient(await kernel.read(), await bias.read());
       optimizer.applyGradients([
         [ofKernel, kernel],
         [ofBias, bias],
       ]);
       const golden = states.find((state) => state.step === step);
       if (!golden) continue;
-      const reached = [...kernel.value, ...bias.value];
+      const reached = [...(await kernel.read()), ...(await bias.read())];
       const expected = golden.state.flatMap(({ value }) => [...decode("float32", value)]);
       const unit = ulp("float32", Math.max(...expected.map(Math.abs)));
       drifts.push([step, Math.max(...reached.map((value, i) => Math.abs(value - expected[i]!))) / unit]);

@@ -1,7 +1,32 @@
 /** What the semantics tests share. */
 
-import { Adamax, type AdamaxOptions, type GradientAndVariable, type Optimizer, type Values, Variable } from "adamax";
-import { expect, onTestFinished, vi } from "vitest";
+import {
+  Adamax,
+  type AdamaxOptions,
+  type GradientAndVariable,
+  type Optimizer,
+  type SavedState,
+  type StateOrder,
+  type StateVariable,
+  type Values,
+  Variable,
+} from "adamax";
+import { afterAll, expect, onTestFinished, test, vi } from "vitest";
+
+/** Whether "adamax" is here the one of test/far: then memory is in another thread. */
+export const isFar = new Adamax().backend.name.startsWith("far");
+
+/** A test of what only near memory has: views, arrays updated where they lie, constraints, and the two backends beside each other. Where memory is
+ *  far it is not run, and its name is printed. */
+export const nearTest: Pick<typeof test, "each"> & ((name: string, run: () => unknown) => void) = isFar
+  ? Object.assign(notHere, {
+      each: ((cases: readonly unknown[]) => (name: string) => notHere(`${name} (${cases.length} of them)`)) as never,
+    })
+  : test;
+const nearOnly: string[] = [];
+function notHere(name: string): void {
+  if (nearOnly.push(name) === 1) afterAll(() => console.log(`for near memory only:\n- ${nearOnly.join("\n- ")}`));
+}
 
 export const f32 = (...values: number[]) => Float32Array.from(values);
 
@@ -18,26 +43,61 @@ export const GRADIENTS = [
 ].map((values) => Float32Array.from(values));
 
 /** The values of one variable after each of five steps. */
-export const fiveSteps = (options: AdamaxOptions = {}): number[][] => {
+export const fiveSteps = (options: AdamaxOptions = {}): Promise<number[][]> => {
   using optimizer = new Adamax(options);
   const w = variable([1, -1, 0.5, 2]);
-  return GRADIENTS.map((gradient) => {
-    optimizer.applyGradients([[gradient, w]]);
-    return [...w.value];
-  });
+  return Promise.all(
+    GRADIENTS.map((gradient) => {
+      optimizer.applyGradients([[gradient, w]]);
+      return read(w);
+    }),
+  );
 };
 
-/** One of the optimizer's state arrays, by its slot and the name of its variable. */
-export const state = (optimizer: Optimizer, slot: string, name = "w"): Values => {
+/** What `act` gives for each, one after the other. */
+export const inTurn = async <One, Result>(
+  list: Iterable<One>,
+  act: (one: One, place: number) => Result | Promise<Result>,
+): Promise<Result[]> => {
+  const results: Result[] = [];
+  for (const one of list) results.push(await act(one, results.length));
+  return results;
+};
+
+/** The elements now. */
+export const read = async (variable: Variable): Promise<number[]> => [...(await variable.read())];
+
+/** The optimizer's state, to be looked at. */
+export const variablesOf = async (optimizer: Optimizer): Promise<StateVariable[]> => {
+  await optimizer.download();
+  return optimizer.variables;
+};
+
+/** The elements of the optimizer's state. */
+export const stateOf = async (optimizer: Optimizer): Promise<(number | bigint)[][]> =>
+  (await variablesOf(optimizer)).map(({ value }) => [...value]);
+
+/** One of the optimizer's state arrays, by its slot and the name of its variable; near by, or downloaded. */
+export const stateNow = (optimizer: Optimizer, slot: string, name = "w"): Values => {
   const found = optimizer.variables.find((array) => array.name === `${optimizer.settings.name}/${slot}/${name}`);
   if (!found) throw new Error(`no state ${slot} of ${name}: ${optimizer.variables.map((array) => array.name)}`);
   return found.value as Values;
 };
+export const state = async (optimizer: Optimizer, slot: string, name?: string): Promise<Values> => {
+  await optimizer.download();
+  return stateNow(optimizer, slot, name);
+};
 
-/** Makes one step with these pairs, and returns the values of the variables after it. */
-export const step = (optimizer: Optimizer, ...pairs: GradientAndVariable[]): number[][] => {
+/** What saveOwnVariables saves now. */
+export const save = async (optimizer: Optimizer, order?: StateOrder, store?: SavedState): Promise<SavedState> => {
+  await optimizer.download();
+  return optimizer.saveOwnVariables(store, order);
+};
+
+/** Makes one step with these pairs, at once, and gives the values of the variables after it. */
+export const step = (optimizer: Optimizer, ...pairs: GradientAndVariable[]): Promise<number[][]> => {
   optimizer.applyGradients(pairs);
-  return pairs.map(([, variable]) => [...(variable instanceof Variable ? variable.value : variable)]);
+  return Promise.all(pairs.map(([, one]) => (one instanceof Variable ? read(one) : [...one])));
 };
 
 /** Where two arrays differ first, in words; null when they hold the same bits, NaNs being in the same places. */
@@ -80,6 +140,15 @@ export const thrown = (act: () => unknown): Error => {
   }
   throw new Error("Nothing was thrown.");
 };
+
+/** What a promise is rejected with. */
+export const rejected = (promise: Promise<unknown>): Promise<Error> =>
+  promise.then(
+    () => {
+      throw new Error("Nothing was rejected.");
+    },
+    (error) => error,
+  );
 
 /** Reproducible numbers (mulberry32), uniform in [0, 1). */
 export const random = (seed: number) => () => {

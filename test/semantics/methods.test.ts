@@ -8,12 +8,31 @@ import {
   type LossAndGradients,
   OptionError,
   type SavedState,
+  ShapeError,
   schedules,
+  type Values,
   Variable,
   WasmBackend,
 } from "adamax";
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { expectSameBits, f32, GRADIENTS, replaceWebAssembly, state, step, thrown, variable, warnings } from "./helpers.js";
+import {
+  expectSameBits,
+  f32,
+  fiveSteps,
+  GRADIENTS,
+  inTurn,
+  nearTest,
+  read,
+  rejected,
+  replaceWebAssembly,
+  save,
+  state,
+  stateOf,
+  step,
+  thrown,
+  variable,
+  warnings,
+} from "./helpers.js";
 
 const START = [1, -1, 0.5, 2];
 afterEach(() => vi.restoreAllMocks());
@@ -22,11 +41,11 @@ afterEach(() => vi.restoreAllMocks());
 const three = (options = {}) => {
   const optimizer = new Adamax(options);
   const variables = ["a", "b", "c"].map((name) => variable(START, name)) as [Variable, Variable, Variable];
-  return { optimizer, variables, values: () => variables.map(({ value }) => [...value]) };
+  return { optimizer, variables, values: () => Promise.all(variables.map(read)) };
 };
 
 describe("applyGradients", () => {
-  test("gives the same bits for any order of the pairs, also when a norm joins them", () => {
+  test("gives the same bits for any order of the pairs, also when a norm joins them", async () => {
     const run = (order: number[]) => {
       const { optimizer, variables, values } = three({ globalClipnorm: 0.1 });
       optimizer.build(variables);
@@ -34,7 +53,7 @@ describe("applyGradients", () => {
         optimizer.applyGradients(order.map((i) => [gradient.map((value) => value * 3 ** i), variables[i]!]));
       return values();
     };
-    expect(run([2, 0, 1])).toEqual(run([0, 1, 2]));
+    expect(await run([2, 0, 1])).toEqual(await run([0, 1, 2]));
   });
 
   test("returns the number of updates made so far", () => {
@@ -43,30 +62,30 @@ describe("applyGradients", () => {
     expect([1, 2].map(() => optimizer.applyGradients([[f32(1), w]]))).toEqual([1, 2]);
   });
 
-  test("takes any iterable of pairs", () => {
+  test("takes any iterable of pairs", async () => {
     using optimizer = new Adamax();
     const w = variable([1]);
     expect(optimizer.applyGradients(new Map([[f32(1), w]]))).toBe(1);
-    expect(w.value[0]).toBeLessThan(1);
+    expect((await read(w))[0]).toBeLessThan(1);
   });
 
-  test("of a subset leaves all other variables and their state alone", () => {
+  test("of a subset leaves all other variables and their state alone", async () => {
     const {
       optimizer,
       variables: [a, b, c],
       values,
     } = three({ weightDecay: 0.1, useEma: true });
     optimizer.applyGradients([a, b, c].map((variable) => [GRADIENTS[0]!, variable]));
-    const kept = () => ["momentum", "norm", "average"].map((slot) => [...state(optimizer, slot, "b")]);
-    const before = [values()[1], kept()];
+    const kept = () => inTurn(["momentum", "norm", "average"], async (slot) => [...(await state(optimizer, slot, "b"))]);
+    const before = [(await values())[1], await kept()];
     optimizer.applyGradients([
       [GRADIENTS[1]!, c],
       [GRADIENTS[1]!, a],
     ]);
-    expect([values()[1], kept()]).toEqual(before);
+    expect([(await values())[1], await kept()]).toEqual(before);
   });
 
-  test("freezing and unfreezing a variable, it goes on from its own state", () => {
+  test("freezing and unfreezing a variable, it goes on from its own state", async () => {
     const {
       optimizer,
       variables: [a, b],
@@ -75,23 +94,25 @@ describe("applyGradients", () => {
       [f32(8, 8, 8, 8), a],
       [f32(1, 1, 1, 1), b],
     ]);
-    const momentum = [...state(optimizer, "momentum", "b")];
+    const momentum = [...(await state(optimizer, "momentum", "b"))];
     optimizer.applyGradients([[f32(8, 8, 8, 8), a]]);
     optimizer.applyGradients([[f32(0, 0, 0, 0), b]]);
     const oneMinusBeta1 = Math.fround(1 - 0.9);
-    expect([...state(optimizer, "momentum", "b")]).toEqual(momentum.map((m) => Math.fround(m + Math.fround(-m * oneMinusBeta1))));
+    expect([...(await state(optimizer, "momentum", "b"))]).toEqual(
+      momentum.map((m) => Math.fround(m + Math.fround(-m * oneMinusBeta1))),
+    );
   });
 
-  test("of an empty list changes nothing, builds nothing and returns iterations", () => {
+  test("of an empty list changes nothing, builds nothing and returns iterations", async () => {
     using optimizer = new Adamax();
     expect(optimizer.applyGradients([])).toBe(0);
     expect(optimizer.trainableVariables).toEqual([]);
-    step(optimizer, [f32(1), variable([1])]);
+    await step(optimizer, [f32(1), variable([1])]);
     expect(optimizer.applyGradients([])).toBe(1);
     expect(optimizer.iterations).toBe(1);
   });
 
-  test("leaves out null gradients, with one warning for each variable that names it", () => {
+  test("leaves out null gradients, with one warning for each variable that names it", async () => {
     const warned = warnings();
     const {
       optimizer,
@@ -105,10 +126,11 @@ describe("applyGradients", () => {
         [undefined, c],
       ]);
     expect(warned).toEqual([expect.stringMatching(/no gradient for variable "a", variable "c"/)]);
-    expect([values()[0], values()[2]]).toEqual([START, START]);
+    const [ofA, , ofC] = await values();
+    expect([ofA, ofC]).toEqual([START, START]);
   });
 
-  test("a variable without a gradient in the first call can get one later", () => {
+  test("a variable without a gradient in the first call can get one later", async () => {
     warnings();
     const {
       optimizer,
@@ -119,33 +141,33 @@ describe("applyGradients", () => {
       [f32(1, 1, 1, 1), b],
     ]);
     optimizer.applyGradients([[f32(1, 1, 1, 1), a]]);
-    expect(a.value[0]).toBeLessThan(1);
+    expect((await read(a))[0]).toBeLessThan(1);
   });
 
-  test("updates arrays that stand as variables in place, with the bits of a Variable", () => {
+  nearTest("updates arrays that stand as variables in place, with the bits of a Variable", async () => {
     using optimizer = new Adamax();
     using other = new Adamax();
     const [w, array] = [variable(START), Float32Array.from(START)];
-    for (const gradient of GRADIENTS) expect(step(optimizer, [gradient, array])).toEqual(step(other, [gradient, w]));
+    for (const gradient of GRADIENTS) expect(await step(optimizer, [gradient, array])).toEqual(await step(other, [gradient, w]));
   });
 
-  test("updates a variable with adopt: false in the array that it was made of", () => {
+  nearTest("updates a variable with adopt: false in the array that it was made of", async () => {
     const array = Float32Array.from(START);
     const w = new Variable(array, { adopt: false });
-    step(new Adamax(), [GRADIENTS[0]!, w]);
+    await step(new Adamax(), [GRADIENTS[0]!, w]);
     expect(w.value).toBe(array);
     expect([...array]).not.toEqual(START);
   });
 
-  test("calls a constraint after every update, with the value; in place or by what it returns", () => {
+  nearTest("calls a constraint after every update, with the value; in place or by what it returns", async () => {
     const inPlace = new Variable(f32(5, -5), { constraint: (value) => void value.fill(7) });
     const returned = new Variable(f32(5, -5), { constraint: (value) => value.map((x) => Math.max(x, 0)) });
     using optimizer = new Adamax({ learningRate: 1, gradientAccumulationSteps: 2 });
-    expect(step(optimizer, [f32(1, 1), inPlace], [f32(1, 1), returned])).toEqual([
+    expect(await step(optimizer, [f32(1, 1), inPlace], [f32(1, 1), returned])).toEqual([
       [5, -5],
       [5, -5],
     ]);
-    const [[a], [b, c]] = step(optimizer, [f32(1, 1), inPlace], [f32(1, 1), returned]) as [[number], [number, number]];
+    const [[a], [b, c]] = (await step(optimizer, [f32(1, 1), inPlace], [f32(1, 1), returned])) as [[number], [number, number]];
     expect([a, b < 5, c]).toEqual([7, true, 0]);
   });
 });
@@ -173,8 +195,8 @@ describe("gradients belong to the caller", () => {
     expectSameBits(values, before);
   });
 
-  test("an array is free for reuse when the call returns, also while micro-batches accumulate", () => {
-    const run = (reuse: boolean) => {
+  test("an array is free for reuse when the call returns, also while micro-batches accumulate", async () => {
+    const run = async (reuse: boolean) => {
       using optimizer = new Adamax({ gradientAccumulationSteps: 2 });
       const w = variable(START);
       const shared = new Float32Array(4);
@@ -183,43 +205,48 @@ describe("gradients belong to the caller", () => {
         optimizer.applyGradients([[reuse ? shared : gradient, w]]);
         shared.fill(Number.NaN);
       }
-      return [...w.value];
+      return await read(w);
     };
-    expect(run(true)).toEqual(run(false));
+    expect(await run(true)).toEqual(await run(false));
   });
 
-  test("one array serves two variables in a call", () => {
+  test("one array serves two variables in a call", async () => {
     using optimizer = new Adamax();
-    const [a, b] = step(optimizer, [GRADIENTS[0]!, variable(START)], [GRADIENTS[0]!, variable(START)]);
+    const [a, b] = await step(optimizer, [GRADIENTS[0]!, variable(START)], [GRADIENTS[0]!, variable(START)]);
     expect(a).toEqual(b);
   });
 
-  test("what was written into variable.gradient before build is not lost", () => {
+  test("what was written into variable.gradient before build is not lost", async () => {
     const w = variable([1, 1]);
     w.gradient.set([2, 3]);
     using optimizer = new Adamax({ beta1: 0 });
     optimizer.build([w]);
-    step(optimizer, [w.gradient, w]);
-    expect([...state(optimizer, "momentum")]).toEqual([2, 3]);
+    await step(optimizer, [w.gradient, w]);
+    expect([...(await state(optimizer, "momentum"))]).toEqual([2, 3]);
   });
 });
 
 describe("minimize", () => {
   const w = () => variable([4]);
-  const loss = (w: Variable): LossAndGradients => ({ loss: w.value[0]! ** 2, gradients: [[w.value.map((x) => 2 * x), w]] });
+  const lossOf = (value: Values, w: Variable): LossAndGradients => ({
+    loss: value[0]! ** 2,
+    gradients: [[value.map((x) => 2 * x), w]],
+  });
+  const loss = async (w: Variable) => lossOf(await w.read(), w);
 
-  test("applies the gradients that the loss function returns, and returns the loss before the step", () => {
+  test("applies the gradients that the loss function returns, and returns the loss before the step", async () => {
     using optimizer = new Adamax({ learningRate: 0.5 });
     const x = w();
-    expect(optimizer.minimize(() => loss(x))).toBe(16);
-    expect(x.value[0]).toBeLessThan(4);
+    const value = await x.read();
+    expect(optimizer.minimize(() => lossOf(value, x))).toBe(16);
+    expect((await read(x))[0]).toBeLessThan(4);
     expect(optimizer.iterations).toBe(1);
   });
 
   test("of an asynchronous loss resolves to the loss when the step is made", async () => {
     using optimizer = new Adamax({ learningRate: 0.5 });
     const x = w();
-    await expect(optimizer.minimize(async () => loss(x))).resolves.toBe(16);
+    await expect(optimizer.minimize(() => loss(x))).resolves.toBe(16);
     expect(optimizer.iterations).toBe(1);
   });
 
@@ -229,23 +256,23 @@ describe("minimize", () => {
     expect(optimizer.iterations).toBe(0);
   });
 
-  test("brings a quadratic loss down", () => {
+  test("brings a quadratic loss down", async () => {
     using optimizer = new Adamax({ learningRate: 0.1 });
     const x = w();
-    for (let i = 0; i < 200; i++) optimizer.minimize(() => loss(x));
-    expect(Math.abs(x.value[0]!)).toBeLessThan(0.01);
+    for (let i = 0; i < 200; i++) await optimizer.minimize(() => loss(x));
+    expect(Math.abs((await read(x))[0]!)).toBeLessThan(0.01);
   });
 });
 
 describe("build and extend", () => {
-  test("build takes the values in, and makes m and u of zeros", () => {
+  test("build takes the values in, and makes m and u of zeros", async () => {
     using optimizer = new Adamax({ useEma: true });
     const w = variable(START);
     optimizer.build([w]);
-    expect([...w.value]).toEqual(START);
+    expect(await read(w)).toEqual(START);
     expect(w.owner).toBe("Adamax");
     expect(optimizer.trainableVariables).toEqual([w]);
-    expect(["momentum", "norm", "average"].map((slot) => [...state(optimizer, slot)])).toEqual([
+    expect(await inTurn(["momentum", "norm", "average"], async (slot) => [...(await state(optimizer, slot))])).toEqual([
       [0, 0, 0, 0],
       [0, 0, 0, 0],
       START,
@@ -260,32 +287,40 @@ describe("build and extend", () => {
     );
   });
 
-  test.each(["wasm", "interpreter"] as const)("%s: onProgress is told how much of the state's memory is ready", (backend) => {
-    const optimizer = new Adamax({ backend, useEma: true, threads: 1 });
-    const told: { bytes: number; total: number }[] = [];
-    optimizer.build([variable([1, 2]), new Variable(new Float64Array(3), { name: "b" })], {
-      onProgress: (now) => told.push(now),
-    });
-    const total = 3 * (2 * 4 + 3 * 8); // average, momentum and norm
-    expect(told.map((now) => now.total)).toEqual(told.map(() => total));
-    expect(told.map(({ bytes }) => bytes)).toEqual([8, 16, 24, 48, 72, total]);
-    optimizer.extend([variable([1], "late")], { onProgress: (now) => told.push(now) });
-    expect(told.at(-1)).toEqual({ bytes: 12, total: 12 });
-  });
+  test.each(["wasm", "interpreter"] as const)(
+    "%s: onProgress is told how much of the state's memory is ready",
+    async (backend) => {
+      const optimizer = new Adamax({ backend, useEma: true, threads: 1 });
+      const told: { bytes: number; total: number }[] = [];
+      const first = variable([1, 2]);
+      optimizer.build([first, new Variable(new Float64Array(3), { name: "b" })], {
+        onProgress: (now) => told.push(now),
+      });
+      await first.read(); // where memory is far, progress is told before what is read after
+      const total = 3 * (2 * 4 + 3 * 8); // average, momentum and norm
+      expect(told.map((now) => now.total)).toEqual(told.map(() => total));
+      expect(told.map(({ bytes }) => bytes)).toEqual([8, 16, 24, 48, 72, total]);
+      const late = variable([1], "late");
+      optimizer.extend([late], { onProgress: (now) => told.push(now) });
+      await late.read();
+      expect(told.at(-1)).toEqual({ bytes: 12, total: 12 });
+    },
+  );
 
-  test("extend adds variables with a fresh state; the older ones and the step count go on", () => {
+  test("extend adds variables with a fresh state; the older ones and the step count go on", async () => {
     using optimizer = new Adamax({ globalClipnorm: 100, weightDecay: 0.1 });
     using alone = new Adamax({ globalClipnorm: 100, weightDecay: 0.1 });
     const [a, again] = [variable(START, "a"), variable(START, "a")];
     const late = new Variable(Float64Array.of(1), { name: "late" });
-    expect(step(optimizer, [GRADIENTS[0]!, a])).toEqual(step(alone, [GRADIENTS[0]!, again]));
+    expect(await step(optimizer, [GRADIENTS[0]!, a])).toEqual(await step(alone, [GRADIENTS[0]!, again]));
     optimizer.extend([late]);
-    expect(step(optimizer, [GRADIENTS[1]!, a], [Float64Array.of(1), late])[0]).toEqual(step(alone, [GRADIENTS[1]!, again])[0]);
+    const [ofA] = await step(optimizer, [GRADIENTS[1]!, a], [Float64Array.of(1), late]);
+    expect([ofA]).toEqual(await step(alone, [GRADIENTS[1]!, again]));
     expect(optimizer.iterations).toBe(2);
-    expect(state(optimizer, "norm", "late")[0]).toBe(1);
+    expect((await state(optimizer, "norm", "late"))[0]).toBe(1);
   });
 
-  test("a second optimizer on an adopted variable is an error that names the first; after dispose it is none", () => {
+  test("a second optimizer on an adopted variable is an error that names the first; after dispose it is none", async () => {
     const w = variable([1]);
     const first = new Adamax({ name: "teacher" });
     first.build([w]);
@@ -293,52 +328,51 @@ describe("build and extend", () => {
     expect(thrown(() => second.build([w])).message).toMatch(/"w" .* is trained by another optimizer \(teacher\)\. Dispose/s);
     expect(w.owner).toBe("teacher");
     first.dispose();
+    await w.read(); // where memory is far, the value takes its time to come back
     second.build([w]);
     expect(w.owner).toBe("Adamax");
   });
 
-  test("value and gradient are views: the same arrays in every step, in one memory", () => {
+  nearTest("value and gradient are views: the same arrays in every step, in one memory", async () => {
     using optimizer = new Adamax();
     const w = variable(START);
     optimizer.build([w]);
     const { value, gradient } = w;
     expect(gradient.buffer).toBe(value.buffer);
     gradient.fill(1);
-    step(optimizer, [gradient, w]);
+    await step(optimizer, [gradient, w]);
     expect([w.value, w.gradient]).toEqual([value, gradient]);
     expect(w.value).toBe(value);
     expect(value[0]).toBeLessThan(START[0]!);
   });
 
-  test("a gradient written into variable.gradient gives the bits of an array passed in", () => {
+  test("a gradient written into variable.gradient gives the bits of an array passed in", async () => {
     const [one, other] = [new Adamax(), new Adamax()];
     const [v, w] = [variable(START), variable(START)];
     one.build([v]);
     for (const gradient of GRADIENTS) {
       v.gradient.set(gradient);
-      expect(step(one, [v.gradient, v])).toEqual(step(other, [gradient, w]));
+      expect(await step(one, [v.gradient, v])).toEqual(await step(other, [gradient, w]));
     }
   });
 
   test.each([new WasmBackend(), new InterpreterBackend()])(
     "what others build on the same backend meanwhile changes nothing ($name)",
-    (backend) => {
+    async (backend) => {
       const [alone, first] = [new Adamax({ backend: backend.name as "wasm" }), new Adamax({ backend })];
       const [again, w] = [variable(START), variable(START)];
       for (const gradient of GRADIENTS) {
-        expect(step(first, [gradient, w])).toEqual(step(alone, [gradient, again]));
+        expect(await step(first, [gradient, w])).toEqual(await step(alone, [gradient, again]));
         const other = new Adamax({ backend });
         other.build([new Variable(new Float32Array(20_000))]);
-        expect([...w.value]).toEqual([...again.value]);
+        expect(await read(w)).toEqual(await read(again));
         first.extend([new Variable(new Float32Array(5_000))]);
       }
-      expect(first.variables.slice(1, 3).map(({ value }) => [...value])).toEqual(
-        alone.variables.slice(1).map(({ value }) => [...value]),
-      );
+      expect((await stateOf(first)).slice(1, 3)).toEqual((await stateOf(alone)).slice(1));
     },
   );
 
-  test("a model of 5000 tensors is one dispatch", () => {
+  nearTest("a model of 5000 tensors is one dispatch", () => {
     const { Instance } = WebAssembly;
     let dispatches = 0;
     replaceWebAssembly("Instance", (module: WebAssembly.Module, imports: WebAssembly.Imports) => {
@@ -358,23 +392,25 @@ describe("build and extend", () => {
 });
 
 describe("learningRate", () => {
-  test("is what the next step takes, and what getConfig writes", () => {
+  test("is what the next step takes, and what getConfig writes", async () => {
     using optimizer = new Adamax({ learningRate: 0.5 });
     optimizer.learningRate = 0.25;
     expect(optimizer.learningRate).toBe(0.25);
     expect(optimizer.getConfig().learning_rate).toBe(0.25);
-    expect(step(optimizer, [f32(1), variable([0])])).toEqual(step(new Adamax({ learningRate: 0.25 }), [f32(1), variable([0])]));
+    expect(await step(optimizer, [f32(1), variable([0])])).toEqual(
+      await step(new Adamax({ learningRate: 0.25 }), [f32(1), variable([0])]),
+    );
     optimizer.learningRate = f32(0.125);
     expect(optimizer.learningRate).toBe(0.125);
     optimizer.learningRate = () => 2;
     expect(optimizer.learningRate).toBe(2);
   });
 
-  test("that follows a schedule can be read and not set", () => {
+  test("that follows a schedule can be read and not set", async () => {
     using optimizer = new Adamax({
       learningRate: new schedules.InverseTimeDecay({ initialLearningRate: 1, decaySteps: 1, decayRate: 1 }),
     });
-    step(optimizer, [f32(1), variable([0])]);
+    await step(optimizer, [f32(1), variable([0])]);
     expect(optimizer.learningRate).toBe(0.5);
     expect(thrown(() => (optimizer.learningRate = 0.1)).message).toMatch(/follows a schedule cannot be set.* Received: 0.1/);
     expect(optimizer.learningRate).toBe(0.5);
@@ -406,7 +442,7 @@ describe("variables", () => {
     ]);
   });
 
-  test("addVariable and addVariableFromReference add arrays of zeros, which are saved and loaded with the rest", () => {
+  test("addVariable and addVariableFromReference add arrays of zeros, which are saved and loaded with the rest", async () => {
     const make = () => {
       const optimizer = new Adamax();
       const w = new Variable(Float64Array.of(1, 2), { shape: [2, 1], name: "w" });
@@ -422,31 +458,97 @@ describe("variables", () => {
       ["Adamax/count", [2], "float32"],
       ["Adamax/like/w", [2, 1], "float64"],
     ]);
-    expect([...one.count.value, ...one.like.value]).toEqual([0, 0, 0, 0]);
-    one.count.value.set([5, 6]);
-    one.like.value.set([7, 8]);
-    other.optimizer.loadOwnVariables(one.optimizer.saveOwnVariables());
-    expect([...other.count.value, ...other.like.value]).toEqual([5, 6, 7, 8]);
+    expect([...(await read(one.count)), ...(await read(one.like))]).toEqual([0, 0, 0, 0]);
+    await one.count.write([5, 6]);
+    await one.like.write([7, 8]);
+    other.optimizer.loadOwnVariables(await save(one.optimizer));
+    expect([...(await read(other.count)), ...(await read(other.like))]).toEqual([5, 6, 7, 8]);
+  });
+});
+
+describe("read and write", () => {
+  test("take effect in the order of the calls, also where nobody awaits them", async () => {
+    const {
+      optimizer,
+      variables: [w],
+    } = three();
+    optimizer.build([w]);
+    const seen = [read(w)];
+    optimizer.applyGradients([[GRADIENTS[0]!, w]]);
+    seen.push(read(w));
+    const written = w.write(Float64Array.of(4, 3, 2, 1));
+    seen.push(read(w));
+    optimizer.applyGradients([[GRADIENTS[1]!, w]]);
+    seen.push(read(w));
+    await written;
+    const [first] = await fiveSteps();
+    expect(await Promise.all(seen.slice(0, 3))).toEqual([START, first, [4, 3, 2, 1]]);
+    expect(await seen[3]).not.toEqual([4, 3, 2, 1]);
+    expect(optimizer.iterations).toBe(2);
+  });
+
+  test("give and take a copy", async () => {
+    const w = variable(START);
+    using optimizer = new Adamax();
+    optimizer.build([w]);
+    const given = f32(4, 3, 2, 1);
+    const written = w.write(given);
+    given.fill(0);
+    (await w.read()).fill(0);
+    await written;
+    expect(await read(w)).toEqual([4, 3, 2, 1]);
+  });
+
+  test("work before build and after dispose too", async () => {
+    const w = variable(START);
+    await w.write([4, 3, 2, 1]);
+    const optimizer = new Adamax();
+    optimizer.build([w]);
+    expect(await read(w)).toEqual([4, 3, 2, 1]);
+    optimizer.dispose();
+    const given = f32(...START);
+    const written = w.write(given);
+    given.fill(0);
+    expect(await read(w)).toEqual(START);
+    await written;
+  });
+
+  test("a value of another length is refused, and nothing is written", async () => {
+    const w = variable(START);
+    const error = await rejected(w.write([1, 2]));
+    expect(error).toBeInstanceOf(ShapeError);
+    expect(error.message).toMatch(/variable "w" .* must be 4 numbers. Received: \[1, 2\]. Write all of them/);
+    expect(await read(w)).toEqual(START);
+  });
+
+  test("between two swaps nothing can be written: the value is on the other side", async () => {
+    using optimizer = new Adamax({ useEma: true });
+    const w = variable(START);
+    optimizer.build([w]);
+    optimizer.swapAverages();
+    expect((await rejected(w.write([4, 3, 2, 1]))).message).toMatch(/hold their averages.*swapAverages again/);
+    optimizer.swapAverages();
+    expect(await read(w)).toEqual(START);
   });
 });
 
 describe("excludeFromWeightDecay", () => {
-  const decayed = (exclude: (optimizer: Adamax, kernel: Variable) => void) => {
+  const decayed = async (exclude: (optimizer: Adamax, kernel: Variable) => void) => {
     using optimizer = new Adamax({ weightDecay: 0.5, learningRate: 0.5 });
     const [kernel, bias] = [variable([1], "dense/kernel"), variable([1], "dense/bias")];
     exclude(optimizer, kernel);
-    return step(optimizer, [f32(0), kernel], [f32(0), bias]).flat();
+    return (await step(optimizer, [f32(0), kernel], [f32(0), bias])).flat();
   };
 
-  test("by identity, by text and by regular expression spares those and no other", () => {
-    expect(decayed(() => {})).toEqual([0.75, 0.75]);
-    expect(decayed((optimizer, kernel) => optimizer.excludeFromWeightDecay({ variables: [kernel] }))).toEqual([1, 0.75]);
-    expect(decayed((optimizer) => optimizer.excludeFromWeightDecay({ names: ["bias"] }))).toEqual([0.75, 1]);
-    expect(decayed((optimizer) => optimizer.excludeFromWeightDecay({ names: [/^dense\/k/] }))).toEqual([1, 0.75]);
+  test("by identity, by text and by regular expression spares those and no other", async () => {
+    expect(await decayed(() => {})).toEqual([0.75, 0.75]);
+    expect(await decayed((optimizer, kernel) => optimizer.excludeFromWeightDecay({ variables: [kernel] }))).toEqual([1, 0.75]);
+    expect(await decayed((optimizer) => optimizer.excludeFromWeightDecay({ names: ["bias"] }))).toEqual([0.75, 1]);
+    expect(await decayed((optimizer) => optimizer.excludeFromWeightDecay({ names: [/^dense\/k/] }))).toEqual([1, 0.75]);
   });
 
-  test("called twice excludes both", () => {
-    const both = decayed((optimizer, kernel) => {
+  test("called twice excludes both", async () => {
+    const both = await decayed((optimizer, kernel) => {
       optimizer.excludeFromWeightDecay({ variables: [kernel] });
       optimizer.excludeFromWeightDecay({ names: ["bias"] });
     });
@@ -461,50 +563,50 @@ describe("excludeFromWeightDecay", () => {
 });
 
 describe("averages", () => {
-  const averaging = () => {
+  const averaging = async () => {
     const optimizer = new Adamax({ useEma: true, learningRate: 0.5 });
     const w = variable([1]);
-    step(optimizer, [f32(1), w]);
-    return { optimizer, w, value: w.value[0]!, average: state(optimizer, "average")[0]! };
+    await step(optimizer, [f32(1), w]);
+    return { optimizer, w, value: (await read(w))[0]!, average: (await state(optimizer, "average"))[0]! };
   };
 
-  test("finalizeVariableValues writes them into the variables; without useEma it does nothing", () => {
-    const { optimizer, w, average } = averaging();
+  test("finalizeVariableValues writes them into the variables; without useEma it does nothing", async () => {
+    const { optimizer, w, average } = await averaging();
     optimizer.finalizeVariableValues();
-    expect(w.value[0]).toBe(average);
+    expect((await read(w))[0]).toBe(average);
 
     using plain = new Adamax();
     const v = variable([1]);
-    const [[value]] = step(plain, [f32(1), v]) as [[number]];
+    const [[value]] = (await step(plain, [f32(1), v])) as [[number]];
     plain.finalizeVariableValues();
-    expect(v.value[0]).toBe(value);
+    expect((await read(v))[0]).toBe(value);
   });
 
-  test("swapAverages exchanges them with the variables, and called again exchanges them back", () => {
-    const { optimizer, w, value, average } = averaging();
+  test("swapAverages exchanges them with the variables, and called again exchanges them back", async () => {
+    const { optimizer, w, value, average } = await averaging();
     optimizer.swapAverages();
-    expect(w.value[0]).toBe(average);
+    expect((await read(w))[0]).toBe(average);
     optimizer.swapAverages();
-    expect([w.value[0], state(optimizer, "average")[0]]).toEqual([value, average]);
+    expect([(await read(w))[0], (await state(optimizer, "average"))[0]]).toEqual([value, average]);
   });
 
-  test("between two swaps no step can be made, and nothing be saved or loaded", () => {
-    const { optimizer, w, average } = averaging();
-    const saved = optimizer.saveOwnVariables();
+  test("between two swaps no step can be made, and nothing be saved or loaded", async () => {
+    const { optimizer, w, average } = await averaging();
+    const saved = await save(optimizer);
     optimizer.swapAverages();
     expect(thrown(() => step(optimizer, [f32(1), w])).message).toMatch(/hold their averages.*swapAverages again/);
     expect(() => optimizer.saveOwnVariables()).toThrow(OptionError);
     expect(() => optimizer.loadOwnVariables(saved)).toThrow(OptionError);
-    expect([w.value[0], optimizer.iterations]).toEqual([average, 1]);
+    expect([(await read(w))[0], optimizer.iterations]).toEqual([average, 1]);
     optimizer.swapAverages();
     expect(optimizer.applyGradients([[f32(1), w]])).toBe(2);
   });
 
-  test("finalizeVariableValues after a swap leaves the averages in the variables", () => {
-    const { optimizer, w, average } = averaging();
+  test("finalizeVariableValues after a swap leaves the averages in the variables", async () => {
+    const { optimizer, w, average } = await averaging();
     optimizer.swapAverages();
     optimizer.finalizeVariableValues();
-    expect([w.value[0], state(optimizer, "average")[0]]).toEqual([average, average]);
+    expect([(await read(w))[0], (await state(optimizer, "average"))[0]]).toEqual([average, average]);
     expect(optimizer.applyGradients([[f32(1), w]])).toBe(2);
   });
 
@@ -514,7 +616,7 @@ describe("averages", () => {
 });
 
 describe("micro-batches", () => {
-  test("iterations counts updates, schedules see calls, and t is updates + 1", () => {
+  test("iterations counts updates, schedules see calls, and t is updates + 1", async () => {
     const at = vi.fn(() => 0.5);
     class Watched extends schedules.LearningRateSchedule {
       at = at;
@@ -524,10 +626,10 @@ describe("micro-batches", () => {
     const w = variable([1]);
     expect([1, 2, 3, 4, 5, 6].map(() => optimizer.applyGradients([[f32(1), w]]))).toEqual([0, 0, 1, 1, 1, 2]);
     expect(at.mock.calls).toEqual([[0], [1], [2], [3], [4], [5]]);
-    expect(w.value[0]).toBe(0); // with t counted right, each update of a constant gradient is one learning rate long
+    expect((await read(w))[0]).toBe(0); // with t counted right, each update of a constant gradient is one learning rate long
   });
 
-  test("a null gradient in the last call of a window counts as zero; what was accumulated is applied", () => {
+  test("a null gradient in the last call of a window counts as zero; what was accumulated is applied", async () => {
     warnings();
     const {
       optimizer,
@@ -541,11 +643,11 @@ describe("micro-batches", () => {
       [null, a],
       [f32(1, 1, 1, 1), b],
     ]);
-    expect([...state(optimizer, "momentum", "a")]).toEqual([2, 1, 0, -1]);
-    expect([...state(optimizer, "accumulator", "a")]).toEqual([0, 0, 0, 0]);
+    expect([...(await state(optimizer, "momentum", "a"))]).toEqual([2, 1, 0, -1]);
+    expect([...(await state(optimizer, "accumulator", "a"))]).toEqual([0, 0, 0, 0]);
   });
 
-  test("a variable without any gradient in a window is left alone", () => {
+  test("a variable without any gradient in a window is left alone", async () => {
     warnings();
     const {
       optimizer,
@@ -557,10 +659,10 @@ describe("micro-batches", () => {
         [null, a],
         [f32(1, 1, 1, 1), b],
       ]);
-    expect(values()[0]).toEqual(START);
+    expect((await values())[0]).toEqual(START);
   });
 
-  test("averages move once in an update, not in every call", () => {
+  test("averages move once in an update, not in every call", async () => {
     using optimizer = new Adamax({
       gradientAccumulationSteps: 2,
       useEma: true,
@@ -571,7 +673,10 @@ describe("micro-batches", () => {
       epsilon: 0,
     });
     const w = variable([1]);
-    const seen = [1, 2, 3, 4].map(() => [step(optimizer, [f32(1), w])[0]![0], state(optimizer, "average")[0]]);
+    const seen = await inTurn([1, 2, 3, 4], async () => [
+      (await step(optimizer, [f32(1), w]))[0]![0],
+      (await state(optimizer, "average"))[0],
+    ]);
     expect(seen).toEqual([
       [1, 1],
       [0.5, 0.75],
@@ -580,22 +685,22 @@ describe("micro-batches", () => {
     ]);
   });
 
-  test("decay, clipping and constraints wait for the update", () => {
+  test("decay, clipping and constraints wait for the update", async () => {
     using optimizer = new Adamax({ gradientAccumulationSteps: 2, clipvalue: 1, weightDecay: 0.5, learningRate: 0.5, beta1: 0 });
     const w = variable([1]);
-    expect(step(optimizer, [f32(3), w])).toEqual([[1]]);
-    step(optimizer, [f32(-2), w]);
-    expect(state(optimizer, "momentum")[0]).toBe(0.5); // clipped is the mean, not each gradient
+    expect(await step(optimizer, [f32(3), w])).toEqual([[1]]);
+    await step(optimizer, [f32(-2), w]);
+    expect((await state(optimizer, "momentum"))[0]).toBe(0.5); // clipped is the mean, not each gradient
   });
 
-  test("resuming inside a window gives the same bits", () => {
+  test("resuming inside a window gives the same bits", async () => {
     const make = () => ({ optimizer: new Adamax({ gradientAccumulationSteps: 3 }), w: variable(START) });
     const [one, other] = [make(), make()];
-    for (const gradient of GRADIENTS.slice(0, 2)) step(one.optimizer, [gradient, one.w]);
+    for (const gradient of GRADIENTS.slice(0, 2)) await step(one.optimizer, [gradient, one.w]);
     other.optimizer.build([other.w]);
-    other.optimizer.loadOwnVariables(one.optimizer.saveOwnVariables());
+    other.optimizer.loadOwnVariables(await save(one.optimizer));
     for (const gradient of GRADIENTS.slice(2))
-      expect(step(other.optimizer, [gradient, other.w])).toEqual(step(one.optimizer, [gradient, one.w]));
+      expect(await step(other.optimizer, [gradient, other.w])).toEqual(await step(one.optimizer, [gradient, one.w]));
   });
 });
 
@@ -606,87 +711,85 @@ describe("state", () => {
     const variables = [variable(START, "a"), variable([3, 2, 1, 0], "b")];
     optimizer.build(variables);
     const go = (gradients: Float32Array[]) =>
-      gradients.map((gradient) => step(optimizer, [gradient, variables[0]!], [gradient, variables[1]!]));
-    go(GRADIENTS.slice(0, steps));
+      Promise.all(gradients.map((gradient) => step(optimizer, [gradient, variables[0]!], [gradient, variables[1]!])));
+    void go(GRADIENTS.slice(0, steps));
     return { optimizer, variables, go };
   };
 
-  test.each(["tf_keras", "keras"] as const)("saved in the order of %s and loaded resumes with the same bits", (order) => {
+  test.each(["tf_keras", "keras"] as const)("saved in the order of %s and loaded resumes with the same bits", async (order) => {
     const [one, other] = [trained(2), trained(0)];
-    const saved = one.optimizer.saveOwnVariables({}, order);
-    other.variables.forEach((variable, i) => void variable.value.set(one.variables[i]!.value));
+    const saved = await save(one.optimizer, order);
+    for (const [i, variable] of other.variables.entries()) await variable.write(await one.variables[i]!.read());
     other.optimizer.loadOwnVariables(saved);
     expect(other.optimizer.iterations).toBe(2);
-    expect(other.go(GRADIENTS.slice(2))).toEqual(one.go(GRADIENTS.slice(2)));
+    expect(await other.go(GRADIENTS.slice(2))).toEqual(await one.go(GRADIENTS.slice(2)));
   });
 
-  test("stands under numbers: iteration, (learning rate,) averages, then m and u of each variable", () => {
+  test("stands under numbers: iteration, (learning rate,) averages, then m and u of each variable", async () => {
     const { optimizer } = trained(2);
-    const average = (name: string) => [...state(optimizer, "average", name)];
-    const slots = ["a", "b"].flatMap((name) => [[...state(optimizer, "momentum", name)], [...state(optimizer, "norm", name)]]);
+    const arrays = (...places: [slot: string, name: string][]) =>
+      inTurn(places, async ([slot, name]) => [...(await state(optimizer, slot, name))]);
+    const averages = await arrays(["average", "a"], ["average", "b"]);
+    const slots = await arrays(["momentum", "a"], ["norm", "a"], ["momentum", "b"], ["norm", "b"]);
     const list = (saved: SavedState) => Object.entries(saved).map(([key, values]) => [key, ...[...values].map(Number)]);
     const numbered = (arrays: number[][]) => arrays.map((values, i) => [`${i}`, ...values]);
-    expect(list(optimizer.saveOwnVariables())).toEqual(numbered([[2], average("a"), average("b"), ...slots]));
-    expect(list(optimizer.saveOwnVariables({}, "keras"))).toEqual(
-      numbered([[2], [Math.fround(0.001)], average("a"), average("b"), ...slots]),
-    );
+    expect(list(await save(optimizer))).toEqual(numbered([[2], ...averages, ...slots]));
+    expect(list(await save(optimizer, "keras"))).toEqual(numbered([[2], [Math.fround(0.001)], ...averages, ...slots]));
   });
 
-  test("in the order of Keras has a learning rate only if that is a number", () => {
+  test("in the order of Keras has a learning rate only if that is a number", async () => {
     const { optimizer } = trained(1, {
       learningRate: new schedules.ExponentialDecay({ initialLearningRate: 1, decaySteps: 1, decayRate: 0.5 }),
     });
-    expect(Object.keys(optimizer.saveOwnVariables({}, "keras"))).toHaveLength(5);
-    expect(Object.keys(trained(1, {}).optimizer.saveOwnVariables({}, "keras"))).toHaveLength(6);
+    expect(Object.keys(await save(optimizer, "keras"))).toHaveLength(5);
+    expect(Object.keys(await save(trained(1, {}).optimizer, "keras"))).toHaveLength(6);
   });
 
-  test("in the order of Keras carries a learning rate that was changed", () => {
+  test("in the order of Keras carries a learning rate that was changed", async () => {
     const [one, other] = [trained(1, {}), trained(0, {})];
     one.optimizer.learningRate = 0.25;
-    other.optimizer.loadOwnVariables(one.optimizer.saveOwnVariables({}, "keras"));
+    other.optimizer.loadOwnVariables(await save(one.optimizer, "keras"));
     expect(other.optimizer.learningRate).toBe(0.25);
   });
 
-  test("in the order of Keras leaves a learning rate that rounds to the saved float32 as it is", () => {
+  test("in the order of Keras leaves a learning rate that rounds to the saved float32 as it is", async () => {
     const { optimizer } = trained(1, {});
-    optimizer.loadOwnVariables(optimizer.saveOwnVariables({}, "keras"));
+    optimizer.loadOwnVariables(await save(optimizer, "keras"));
     expect(optimizer.learningRate).toBe(0.001);
   });
 
-  test("of a variable that is called learning_rate is loaded like any other", () => {
+  test("of a variable that is called learning_rate is loaded like any other", async () => {
     const make = () => {
       const [optimizer, rate] = [new Adamax(), variable([1], "learning_rate")];
       optimizer.build([rate]);
       return { optimizer, rate };
     };
     const [one, other] = [make(), make()];
-    step(one.optimizer, [f32(1), one.rate]);
-    other.optimizer.loadOwnVariables(one.optimizer.saveOwnVariables());
-    expect([...state(other.optimizer, "norm", "learning_rate")]).toEqual([1]);
+    await step(one.optimizer, [f32(1), one.rate]);
+    other.optimizer.loadOwnVariables(await save(one.optimizer));
+    expect([...(await state(other.optimizer, "norm", "learning_rate"))]).toEqual([1]);
     expect(other.optimizer.learningRate).toBe(0.001);
   });
 
-  test("saved is a copy", () => {
+  test("saved is a copy", async () => {
     const { optimizer, go } = trained(1);
-    const saved = optimizer.saveOwnVariables();
+    const saved = await save(optimizer);
     const before = Object.values(saved).map((values) => [...values]);
-    go(GRADIENTS);
+    await go(GRADIENTS);
     expect(Object.values(saved).map((values) => [...values])).toEqual(before);
   });
 
-  test("goes into a store that was given, beside what is there", () => {
+  test("goes into a store that was given, beside what is there", async () => {
     const store: SavedState = { mine: f32(1) };
-    expect(trained(1).optimizer.saveOwnVariables(store)).toBe(store);
+    expect(await save(trained(1).optimizer, "tf_keras", store)).toBe(store);
     expect(Object.keys(store)).toContain("mine");
   });
 
-  test("setWeights takes the same arrays as a list", () => {
+  test("setWeights takes the same arrays as a list", async () => {
     const [one, other] = [trained(3), trained(0)];
-    other.optimizer.setWeights(Object.values(one.optimizer.saveOwnVariables()));
+    other.optimizer.setWeights(Object.values(await save(one.optimizer)));
     expect(other.optimizer.iterations).toBe(3);
-    expect(other.optimizer.variables.map(({ value }) => [...value])).toEqual(
-      one.optimizer.variables.map(({ value }) => [...value]),
-    );
+    expect(await stateOf(other.optimizer)).toEqual(await stateOf(one.optimizer));
   });
 });
 
@@ -741,9 +844,9 @@ describe("getConfig and fromConfig", () => {
   });
 
   test("camelCase is read too, our jitCompile included", () => {
-    const { jitCompile, ...settings } = Adamax.fromConfig({ ...EVERYTHING, jitCompile: false }).settings;
-    expect(jitCompile).toBe(false);
-    expect(settings).toEqual((({ jitCompile: _, ...rest }) => rest)(new Adamax(EVERYTHING).settings));
+    const { settings } = Adamax.fromConfig({ ...EVERYTHING, jitCompile: false });
+    expect(settings.jitCompile).toBe(false);
+    expect(settings).toEqual(new Adamax({ ...EVERYTHING, jitCompile: false }).settings);
   });
 
   test("a jit_compile that Python wrote is not taken over: what that machine had is not what this one has", () => {
@@ -780,21 +883,21 @@ describe("getConfig and fromConfig", () => {
     expect(Adamax.fromConfig(config, { learningRate: () => 0.25 }).learningRate).toBe(0.25);
   });
 
-  test("groups by variable are written as patterns that match exactly its name", () => {
+  test("groups by variable are written as patterns that match exactly its name", async () => {
     const [w, other] = [variable([1], "a.b/w+"), variable([1], "a.b/w+2")];
     const config = new Adamax({ groups: [{ variables: [w], learningRateMultiplier: 0 }] }).getConfig();
     using again = Adamax.fromConfig(JSON.parse(JSON.stringify(config)));
-    const [same, moved] = step(again, [f32(1), w], [f32(1), other]);
+    const [same, moved] = await step(again, [f32(1), w], [f32(1), other]);
     expect(same).toEqual([1]);
     expect(moved).not.toEqual([1]);
   });
 
-  test("a pattern with flags keeps them, or getConfig refuses to write it", () => {
+  test("a pattern with flags keeps them, or getConfig refuses to write it", async () => {
     const optimizer = new Adamax({ learningRate: 1, groups: [{ names: [/BIAS/i], learningRateMultiplier: 0 }] });
     const kept = () =>
       step(Adamax.fromConfig(JSON.parse(JSON.stringify(optimizer.getConfig()))), [f32(1), variable([1], "bias")]);
     try {
-      expect(kept()).toEqual([[1]]);
+      expect(await kept()).toEqual([[1]]);
     } catch (error) {
       expect((error as Error).message).toMatch(/flags/);
     }
@@ -802,23 +905,32 @@ describe("getConfig and fromConfig", () => {
 });
 
 describe("dispose", () => {
-  test("hands every value back in an ordinary array, and frees the variable for another optimizer", () => {
-    const [w, foreign] = [variable(START), Float32Array.from(START)];
+  test("hands every value back in an ordinary array, and frees the variable for another optimizer", async () => {
+    const w = variable(START);
     const optimizer = new Adamax();
-    const values = step(optimizer, [GRADIENTS[0]!, w], [GRADIENTS[0]!, foreign]);
-    const inside = w.value;
+    const values = await step(optimizer, [GRADIENTS[0]!, w]);
+    const inside = w.visible;
     optimizer.dispose();
-    expect([[...w.value], [...foreign]]).toEqual(values);
-    expect(w.value.buffer).not.toBe(inside.buffer);
+    expect([await read(w)]).toEqual(values);
+    expect(w.value.buffer).not.toBe(inside?.buffer);
     expect(w.value.buffer.byteLength).toBe(16);
     expect(w.owner).toBeNull();
   });
 
-  test("twice is harmless, and does not touch what another optimizer then owns", () => {
+  nearTest("leaves an array that stood as a variable as the last step did", async () => {
+    const array = Float32Array.from(START);
+    const optimizer = new Adamax();
+    const values = await step(optimizer, [GRADIENTS[0]!, array]);
+    optimizer.dispose();
+    expect([[...array]]).toEqual(values);
+  });
+
+  test("twice is harmless, and does not touch what another optimizer then owns", async () => {
     const w = variable([1]);
     const first = new Adamax();
     first.build([w]);
     first.dispose();
+    await w.read();
     using second = new Adamax({ name: "second" });
     second.build([w]);
     first.dispose();

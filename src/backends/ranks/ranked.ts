@@ -219,10 +219,11 @@ class RankedStep implements NearStep {
     });
   }
 
-  end(): void {
-    this.#inner.end();
+  end(): void | Promise<void> {
+    const done = this.#inner.end();
     for (const { inner } of this.#rows) inner.gradient = null;
     this.#rows = [];
+    return done;
   }
 }
 

@@ -61,7 +61,7 @@ export class TensorVariable extends Variable {
     this.#fresh.set(values, begin);
   }
 
-  /** @internal */
+  /** Whether its layer has a constraint. */
   override get isConstrained(): boolean {
     return this.tensorConstraint !== null;
   }

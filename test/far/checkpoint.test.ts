@@ -1,0 +1,132 @@
+/** Checkpoints of far memory: streamed out of it and into it, with the bytes of near memory. */
+
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import {
+  Adamax,
+  type AdamaxOptions,
+  type Backend,
+  BackendError,
+  CheckpointError,
+  InterpreterBackend,
+  type Variable,
+} from "adamax";
+import { checkpointBlob, loadCheckpoint, type OnProgress, saveCheckpoint } from "adamax/checkpoint";
+import { afterAll, describe, expect, onTestFinished, test } from "vitest";
+import { folder } from "../checkpoint/helpers.js";
+import { makeVariables, type Shapes, train } from "../checkpoint/steps.js";
+import { rejected, thrown, variablesOf, warnings } from "../semantics/helpers.js";
+import { FarBackend } from "./backend.js";
+
+const far = new FarBackend("wasm");
+afterAll(() => far.dispose());
+
+/** So large that a checkpoint has several pieces. */
+const SHAPES: Shapes = { kernel: { shape: [400, 1000] }, bias: { shape: [1000], dtype: "float64" } };
+const OPTIONS: AdamaxOptions = { useEma: true, gradientAccumulationSteps: 2, globalClipnorm: 1, emaOverwriteFrequency: 2 };
+
+const trained = (backend: Backend, steps: number) => {
+  warnings(); // of gradients that are missing now and then
+  const optimizer = new Adamax({ ...OPTIONS, backend });
+  onTestFinished(() => optimizer.dispose());
+  const variables = makeVariables(SHAPES);
+  optimizer.build(variables);
+  train(optimizer, variables, 0, steps);
+  return { optimizer, variables };
+};
+const everything = async (optimizer: Adamax, variables: readonly Variable[]) => {
+  const arrays = [
+    ...(await variablesOf(optimizer)).map(({ value }) => value),
+    ...(await Promise.all(variables.map((one) => one.read()))),
+  ];
+  return Buffer.concat(arrays.map(({ buffer, byteOffset, byteLength }) => new Uint8Array(buffer, byteOffset, byteLength)));
+};
+
+test("the file of far memory is that of near memory, byte for byte", async () => {
+  const [here, there] = [trained(new InterpreterBackend(), 3), trained(far, 3)];
+  const bytes = async ({ optimizer }: typeof here) => Buffer.from(await (await checkpointBlob({ optimizer })).arrayBuffer());
+  expect((await bytes(there)).equals(await bytes(here))).toBe(true);
+});
+
+test.each<[string, () => Backend, () => Backend]>([
+  ["far to far", () => far, () => far],
+  ["far to near", () => far, () => new InterpreterBackend()],
+  ["near to far", () => new InterpreterBackend(), () => far],
+])("a training goes on with the same bits from memory that is %s, in the middle of a window", async (_, from, to) => {
+  const { optimizer, variables } = trained(from(), 3);
+  const blob = await checkpointBlob({ optimizer });
+  const [into, made] = [trained(to(), 1), await loadCheckpoint(blob, { optimizer: Adamax, options: { backend: to() } })];
+  onTestFinished(() => made.optimizer.dispose());
+  await loadCheckpoint(blob, { optimizer: into.optimizer });
+  const others: [Adamax, readonly Variable[]][] = [
+    [into.optimizer, into.variables],
+    [made.optimizer, [...made.variables.values()]],
+  ];
+  train(optimizer, variables, 3, 6);
+  for (const [other, of] of others) {
+    train(other, of, 3, 6);
+    expect((await everything(other, of)).equals(await everything(optimizer, variables))).toBe(true);
+  }
+});
+
+describe("while a checkpoint is being saved", () => {
+  test.each<[string, (optimizer: Adamax, variables: readonly Variable[]) => unknown]>([
+    ["a step", (optimizer, variables) => train(optimizer, variables, 1, 2)],
+    ["finalizing", (optimizer) => optimizer.finalizeVariableValues()],
+    ["a value that is written", (_, [w]) => w!.write(new Float32Array(w!.length))],
+    [
+      "loading",
+      (optimizer) =>
+        optimizer.setWeights(optimizer.variables.map(({ shape }) => new Float32Array(shape.reduce((a, b) => a * b, 1)))),
+    ],
+  ])("%s, from onProgress or from outside, makes the saving fail, and the old file stays", async (_, change) => {
+    const file = join(folder(), "model.safetensors");
+    const { optimizer, variables } = trained(far, 1);
+    await saveCheckpoint(file, { optimizer });
+    const before = readFileSync(file);
+    let told = 0;
+    const onProgress = () => {
+      if (++told === 1) change(optimizer, variables);
+    };
+    const error = await rejected(saveCheckpoint(file, { optimizer, onProgress }));
+    expect(error).toBeInstanceOf(CheckpointError);
+    expect(error.message).toMatch(/changed while they were being saved/);
+    const saving = saveCheckpoint(file, { optimizer });
+    change(optimizer, variables);
+    expect((await rejected(saving)).message).toMatch(/changed while they were being saved/);
+    expect(readFileSync(file).equals(before)).toBe(true);
+  });
+});
+
+test("while one is being loaded, no step is made; what was downloaded before is not taken for what was loaded", async () => {
+  const blob = await checkpointBlob({ optimizer: trained(far, 3).optimizer });
+  const { optimizer, variables } = trained(far, 1);
+  await optimizer.download();
+  let isChecked = false; // it is read twice: first to be checked, then to be loaded
+  const refusals: string[] = [];
+  const onProgress: OnProgress = ({ bytes, total }) => {
+    if (isChecked) refusals.push(thrown(() => train(optimizer, variables, 1, 2)).message);
+    isChecked ||= bytes === total;
+  };
+  await loadCheckpoint(blob, { optimizer, onProgress });
+  expect(refusals.length).toBeGreaterThan(1);
+  for (const refusal of refusals) expect(refusal).toMatch(/being loaded into this optimizer.*Await loadCheckpoint/);
+  expect(optimizer.iterations).toBe(1);
+  expect(thrown(() => optimizer.variables[1]!.value).message).toMatch(/await optimizer.download\(\) first/);
+});
+
+test("where the other thread dies in the middle of loading, the error says so, and nothing is done with what it left", async () => {
+  const blob = await checkpointBlob({ optimizer: trained(far, 3).optimizer });
+  const own = new FarBackend("wasm");
+  const { optimizer, variables } = trained(own, 1);
+  let isChecked = false;
+  const onProgress: OnProgress = ({ bytes, total }) => {
+    if (isChecked && bytes < total) own.die();
+    isChecked ||= bytes === total;
+  };
+  const loading = loadCheckpoint(blob, { optimizer, onProgress });
+  expect((await rejected(loading)).message).toMatch(/Loading .* broke off.*Received: The thread that held the memory is gone/);
+  const error = thrown(() => train(optimizer, variables, 1, 2));
+  expect(error).toBeInstanceOf(BackendError);
+  expect(error.message).toMatch(/neither old nor new.*is gone/);
+});
