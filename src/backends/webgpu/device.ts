@@ -2,7 +2,7 @@
 
 import { BackendError, OptionError, show } from "../../errors.js";
 import type { Corrections } from "./arithmetic.js";
-import { compareArithmetic } from "./probe.js";
+import { neededCorrections } from "./probe.js";
 import { MAP_MODE_READ, USAGE } from "./usage.js";
 
 /** Where the device comes from. Without any of the two: from `navigator.gpu`. */
@@ -20,6 +20,8 @@ export type Limits = Readonly<Record<(typeof LIMITS)[number], number>>;
 export class Device {
   readonly gpu: GPUDevice;
   readonly limits: Limits;
+  /** Counts the arrays that have been moved from one buffer to another. */
+  moves = 0;
   readonly #adapter: string;
   readonly #isOwn: boolean;
   /** npm `webgpu` ends the process when the object that it created is collected. */
@@ -38,6 +40,11 @@ export class Device {
     this.#adapter = description || [vendor, architecture].filter(Boolean).join(" ") || "an adapter without a name";
     this.#isOwn = isOwn;
     this.#keptAlive = source;
+    // On a device of somebody else's, it need not be ours.
+    if (isOwn)
+      gpu.addEventListener("uncapturederror", ({ error }) => {
+        this.#fault ??= ownFault(`A command of adamax is refused by the GPU device`, `${this.why}\n${error.message}`);
+      });
     void gpu.lost.then(({ reason, message }) => {
       this.#fault ??= new BackendError(
         "The GPU device is lost, and everything in its memory with it",
@@ -47,9 +54,10 @@ export class Device {
     });
   }
 
-  /** @throws BackendError where there is no WebGPU or no adapter. */
-  static async open(source: DeviceSource = {}): Promise<Device> {
-    if (source.device) return Device.#on(source.device, false, undefined);
+  /** `corrections`: instead of those that a trial on the device shows to be needed.
+   *  @throws BackendError where there is no WebGPU or no adapter. */
+  static async open(source: DeviceSource = {}, corrections?: Corrections): Promise<Device> {
+    if (source.device) return Device.#on(source.device, false, undefined, corrections);
     const gpu = source.gpu ?? (globalThis as { navigator?: { gpu?: GPU } }).navigator?.gpu;
     if (typeof gpu?.requestAdapter !== "function") throw noWebGpu(source.gpu);
     const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
@@ -60,13 +68,12 @@ export class Device {
         "Try a software adapter (Chromium: --enable-unsafe-webgpu --use-webgpu-adapter=swiftshader), or use the backend wasm.",
       );
     const requiredLimits = Object.fromEntries(LIMITS.map((name) => [name, adapter.limits[name]]));
-    return Device.#on(await adapter.requestDevice({ label: "adamax", requiredLimits }), true, gpu);
+    return Device.#on(await adapter.requestDevice({ label: "adamax", requiredLimits }), true, gpu, corrections);
   }
 
-  static async #on(gpu: GPUDevice, isOwn: boolean, source: GPU | undefined): Promise<Device> {
+  static async #on(gpu: GPUDevice, isOwn: boolean, source: GPU | undefined, corrections?: Corrections): Promise<Device> {
     const device = new Device(gpu, isOwn, source);
-    const { quotient, root } = await compareArithmetic(device);
-    device.#corrections = { quotient: quotient > 0, root: root > 0 };
+    device.#corrections = corrections ?? (await neededCorrections(device));
     return device;
   }
 
@@ -139,7 +146,11 @@ export class Device {
     const pipeline = this.gpu.createComputePipeline({ label, layout: "auto", compute: { module, entryPoint: "main" } });
     this.#pipelines.set(text, pipeline);
     const compiling = this.gpu.popErrorScope().then((error) => {
-      if (error) this.#fault ??= shaderFault(label, text, error.message, this.why);
+      if (error)
+        this.#fault ??= ownFault(
+          "A shader of adamax does not compile on this GPU device",
+          `${this.why}\n${label}: ${error.message}\n${text}`,
+        );
       this.#compiling.delete(compiling);
     });
     this.#compiling.add(compiling);
@@ -200,9 +211,5 @@ const noWebGpu = (given: unknown): Error =>
         "In Node, pass create([]) of the package webgpu.",
       );
 
-/** Never the user's fault. */
-const shaderFault = (label: string, text: string, message: string, why: string): BackendError =>
-  new BackendError(
-    `A shader of adamax does not compile on this device. This is a bug of adamax, not of your program. Please report it with all that follows.\n` +
-      `shader: ${label}\n${why}\n${message.trim()}\n${text}`,
-  );
+const ownFault = (wrong: string, report: string): BackendError =>
+  new BackendError(`${wrong}. This is a bug of adamax, not of your program. Please report it, with what follows.\n${report}`);

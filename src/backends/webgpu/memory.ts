@@ -2,8 +2,8 @@
  *  the same place in each of them. No buffer is larger than what a shader can bind, so a large model takes several arenas, and a variable that no
  *  arena holds is cut into parts. */
 
-import { TILE } from "./compiler.js";
 import type { Device } from "./device.js";
+import { TILE } from "./layout.js";
 import { USAGE } from "./usage.js";
 
 /** Where an array begins: elements from the start of a buffer. */
@@ -61,9 +61,6 @@ export interface Part {
 
 /** The arrays of one variable. */
 export class DeviceArrays {
-  /** Counts how often value or gradient have been moved. */
-  moves = 0;
-
   constructor(
     readonly device: Device,
     readonly parts: readonly Part[],
@@ -73,7 +70,7 @@ export class DeviceArrays {
   move(part: Part, array: "w" | "g", place: Place): void {
     if (part[array].buffer === place.buffer && part[array].offset === place.offset) return;
     part[array] = place;
-    this.moves++;
+    this.device.moves++;
   }
 
   /** Elements from `begin` on become `values`, before what is enqueued next. */
@@ -118,10 +115,15 @@ export interface Allocation {
   free(): void;
 }
 
-/** Arrays of these names, all zeros, for variables of these lengths. All or nothing.
+/** Arrays of these names, all zeros, for variables of these lengths. All or nothing. `capacity`: elements in an array of an arena at most.
  *  @throws BackendError when the device has no memory for them. */
-export const allocate = async (device: Device, lengths: readonly number[], names: readonly string[]): Promise<Allocation> => {
-  const { variables, arenas } = layOut(lengths, arenaCapacity(device));
+export const allocate = async (
+  device: Device,
+  lengths: readonly number[],
+  names: readonly string[],
+  capacity = arenaCapacity(device),
+): Promise<Allocation> => {
+  const { variables, arenas } = layOut(lengths, capacity);
   const bytes = arenas.reduce((sum, elements) => sum + elements, 0) * 4 * names.length;
   const usage = USAGE.storage | USAGE.copySource | USAGE.copyTarget;
   const made: Arena[] = await device.allocate(bytes, () =>
@@ -140,6 +142,6 @@ export const allocate = async (device: Device, lengths: readonly number[], names
   };
 };
 
-/** Elements in an array of an arena at most: whole tiles. */
+/** What a shader can bind, in whole tiles. */
 const arenaCapacity = ({ limits }: Device): number =>
   Math.floor(Math.min(limits.maxStorageBufferBindingSize, limits.maxBufferSize) / 4 / TILE) * TILE;

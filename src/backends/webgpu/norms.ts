@@ -2,14 +2,11 @@
  *  device: squares as fixed-point numbers of 96 bits, relative to the largest of them. What is lost is below 2^-58 of the sum, where a
  *  float64 itself loses 2^-54; and it neither overflows nor underflows, at 1e30 as at 1e-25. */
 
-/** Threads in a workgroup, of all shaders here. */
-export const THREADS = 256;
+/** Threads in a workgroup, of all shaders here. A power of four: so few that a variable of a hundred elements wastes little. */
+export const THREADS = 64;
 
-/** Words of a sum in memory. */
-export const SUM_WORDS = 4;
-
-/** Adding and joining sums; it needs INTEGERS of wide.ts. */
-export const SUMS = /* wgsl */ `
+/** Adding and joining sums, of which a shader joins so many; it needs INTEGERS of wide.ts. */
+export const sumsOfSquares = (count: number): string => /* wgsl */ `
 // x: the exponent e; y, z and w: an integer i of 96 bits, the upper word first. Its value is i * 2^(2 e - 332).
 // A sum that is not finite has one of two exponents that no other has.
 alias Sum = vec4<u32>;
@@ -52,28 +49,30 @@ fn raised(a: Sum, exponent: u32) -> vec3<u32> {
 }
 
 fn join(a: Sum, b: Sum) -> Sum {
-  let top = max(a.x, b.x);
-  if (top >= SUM_INFINITE) { return Sum(top, 0u, 0u, 0u); }
-  let p = raised(a, top);
-  let q = raised(b, top);
-  let low = p.z + q.z;
-  let rest = plus(plus(p.xy, q.xy), vec2(0u, select(0u, 1u, low < p.z)));
-  let sum = Sum(top, rest.x, rest.y, low);
+  let isLarger = b.x > a.x;
+  let large = select(a, b, isLarger);
+  let small = raised(select(b, a, isLarger), large.x);
+  if (large.x >= SUM_INFINITE) { return Sum(large.x, 0u, 0u, 0u); }
+  let low = large.w + small.z;
+  let rest = plus(plus(large.yz, small.xy), vec2(0u, select(0u, 1u, low < large.w)));
   // The first bit stays free for the next carry.
-  return select(sum, Sum(top + 1u, raised(sum, top + 1u)), rest.x >= 0x80000000u);
+  if (rest.x < 0x80000000u) { return Sum(large.x, rest, low); }
+  return Sum(large.x + 1u, rest.x >> 2u, (rest.x << 30u) | (rest.y >> 2u), (rest.y << 30u) | (low >> 2u));
 }
 
-var<workgroup> sums: array<Sum, ${THREADS}>;
-// The sums of all threads, added. To be called by each of them.
-fn joined(own: Sum, thread: u32) -> Sum {
-  sums[thread] = own;
-  for (var half = ${THREADS / 2}u; half > 0u; half >>= 1u) {
+var<workgroup> ofThreads: array<Sum, ${count * THREADS}>;
+// The sum of this number of all threads, added: for thread 0. To be called by each of them, once for each number.
+fn joined(number: u32, own: Sum, thread: u32) -> Sum {
+  let at = number * ${THREADS}u + thread;
+  ofThreads[at] = own;
+  var total = own;
+  for (var left = ${THREADS / 4}u; left > 0u; left /= 4u) {
     workgroupBarrier();
-    if (thread < half) { sums[thread] = join(sums[thread], sums[thread + half]); }
+    if (thread < left) {
+      for (var i = 1u; i < 4u; i++) { total = join(total, ofThreads[at + i * left]); }
+      ofThreads[at] = total;
+    }
   }
-  workgroupBarrier();
-  let total = sums[0];
-  workgroupBarrier(); // before the next call writes there
   return total;
 }
 `;

@@ -1,6 +1,6 @@
 /** Asks a device whether its quotients and square roots are rounded correctly, which WGSL does not promise. */
 
-import { arithmetic, operate } from "./arithmetic.js";
+import { arithmetic, type Corrections, operate } from "./arithmetic.js";
 import { THREADS } from "./norms.js";
 import { USAGE } from "./usage.js";
 
@@ -28,9 +28,9 @@ fn main(@builtin(global_invocation_id) at: vec3<u32>) {
 }
 `;
 
-/** How far the device's own quotients and square roots are off at most, in ulps. Of 65,536 quotients, half lie as near to the middle between two
- *  numbers as quotients can: what rounds them correctly rounds all correctly. */
-export const compareArithmetic = async (device: Probed): Promise<{ quotient: number; root: number }> => {
+/** Which of the device's own operations are not rounded correctly. Of 65,536 quotients, half lie as near to the middle between two numbers as
+ *  quotients can: what rounds them correctly rounds all correctly. */
+export const neededCorrections = async (device: Probed): Promise<Corrections> => {
   const given = pairs();
   const { storage, uniform, copySource, copyTarget } = USAGE;
   const nothing = device.buffer("probe's zero", 16, uniform);
@@ -49,7 +49,7 @@ export const compareArithmetic = async (device: Probed): Promise<{ quotient: num
     pass.dispatchWorkgroups(COUNT / 4 / THREADS);
     pass.end();
     device.gpu.queue.submit([encoder.finish()]);
-    return worstUlps(given, new Float32Array(await device.read(buffer, 0, given.byteLength)));
+    return wrongAmong(given, new Float32Array(await device.read(buffer, 0, given.byteLength)));
   } finally {
     device.free(nothing);
     device.free(buffer);
@@ -83,20 +83,13 @@ const pairs = (): Float32Array<ArrayBuffer> => {
   return all;
 };
 
-const worstUlps = (given: Float32Array, results: Float32Array): { quotient: number; root: number } => {
-  const worst = { quotient: 0, root: 0 };
-  for (let i = 0; i < COUNT; i++) {
-    const at = (i >> 2) * 8 + (i & 3);
+const wrongAmong = (given: Float32Array, results: Float32Array): Corrections => {
+  let [quotient, root] = [false, false];
+  for (let at = 0; at < given.length; at++) {
+    if ((at & 4) !== 0) continue; // y, and roots
     const [x, y] = [given[at]!, given[at + 4]!];
-    worst.quotient = Math.max(worst.quotient, ulps(results[at]!, Math.fround(x / y)));
-    worst.root = Math.max(worst.root, ulps(results[at + 4]!, Math.fround(Math.sqrt(x))));
+    quotient ||= results[at] !== Math.fround(x / y);
+    root ||= results[at + 4] !== Math.fround(Math.sqrt(x));
   }
-  return worst;
+  return { quotient, root };
 };
-
-const view = new DataView(new ArrayBuffer(4));
-const bitsOf = (value: number): number => {
-  view.setFloat32(0, value);
-  return view.getInt32(0);
-};
-const ulps = (actual: number, expected: number): number => Math.abs(bitsOf(actual) - bitsOf(expected));

@@ -6,10 +6,12 @@ import type { Program } from "../../rule/program.js";
 import type { RowClass, StepParameters } from "../backend.js";
 import { evaluateScalars } from "../cpu/scalars.js";
 import type { Width } from "./arithmetic.js";
-import { compileJoin, compilePass, compileScalars, constants, DISPATCH, known, PART, type Shader } from "./compiler.js";
+import { compilePass } from "./compiler.js";
 import type { Device } from "./device.js";
+import { BINDING, constants, DISPATCH, type DispatchWords, known, PART, type Shader } from "./layout.js";
 import { type Part, placeOf } from "./memory.js";
 import { THREADS } from "./norms.js";
+import { compileJoin, compileScalars } from "./scalars.js";
 import { makeTable, type StepRow, type Table } from "./table.js";
 import { USAGE } from "./usage.js";
 
@@ -49,9 +51,9 @@ export class DeviceStep {
   readonly #scalars: Float32Array<ArrayBuffer>;
   readonly #parameters = { learningRate: 0, step: 0, weightDecay: 0 };
   readonly #buffers = new Map<string, GPUBuffer>();
-  /** The variables that the dispatches are made for, and how often each had been moved. */
+  /** The variables that the dispatches are made for, and the moves that had been made by then. */
   readonly #rows: StepRow[] = [];
-  readonly #moves: number[] = [];
+  #moves = 0;
   #dispatches: Dispatch[][] = [];
   #encoder: GPUCommandEncoder | undefined;
   #computePass: GPUComputePassEncoder | undefined;
@@ -134,8 +136,8 @@ export class DeviceStep {
   }
 
   #isPlanned(rows: readonly StepRow[], count: number): boolean {
-    if (count !== this.#rows.length || !this.#buffers.has("table")) return false;
-    for (let i = 0; i < count; i++) if (rows[i] !== this.#rows[i] || rows[i]!.arrays.moves !== this.#moves[i]) return false;
+    if (count !== this.#rows.length || this.#device.moves !== this.#moves || !this.#buffers.has("table")) return false;
+    for (let i = 0; i < count; i++) if (rows[i] !== this.#rows[i]) return false;
     return true;
   }
 
@@ -146,74 +148,64 @@ export class DeviceStep {
       this.#programOf,
       this.#classes.map(({ at }) => at),
     );
-    const slots = this.#writeTable(table);
-    this.#dispatches = Array.from({ length: this.#passes }, (_, pass) => this.#dispatchesOf(pass, table, slots));
-    this.#rows.length = this.#moves.length = 0;
-    this.#rows.push(...rows);
-    this.#moves.push(...rows.map(({ arrays }) => arrays.moves));
+    this.#writeTable(table);
+    this.#dispatches = Array.from({ length: this.#passes }, (_, pass) => this.#dispatchesOf(pass, table));
+    this.#rows.splice(0, Number.POSITIVE_INFINITY, ...rows);
+    this.#moves = this.#device.moves;
   }
 
-  /** Brings the table to the device, and what each dispatch is told. Returns the places of the latter: for groups, sections, and all. */
-  #writeTable({ words, parts, tiles, groups, sections }: Table): DispatchSlots {
+  /** Brings the table to the device, and what each dispatch is told: groups, sections, and the joining of sums, in this order. */
+  #writeTable({ words, parts, tiles, large, groups, sections }: Table): void {
     const { queue } = this.#device.gpu;
     const partsAt = this.#scalars.length;
+    const tilesAt = partsAt + parts * PART.length;
     const partSumsAt = tiles * this.#sums;
     const constantsAt = partSumsAt + parts * this.#sumsPerPart;
+    const told = (own: { first: number; count: number }, listAt = tilesAt): DispatchWords => ({
+      ...{ zero: 0, count: own.count, first: own.first, listAt, allParts: parts, partsAt, partSumsAt, constantsAt },
+      ...{ sumsPerPart: this.#sumsPerPart, constantsPerPart: this.#constantsPerPart },
+    });
+    const dispatches = [...[...groups, ...sections].map((own) => told(own)), told({ first: 0, count: large }, tilesAt + tiles)];
+    const slots = new Uint32Array((dispatches.length * SLOT_BYTES) / 4);
+    for (const [slot, one] of dispatches.entries())
+      slots.set(
+        DISPATCH.map((name) => one[name]),
+        (slot * SLOT_BYTES) / 4,
+      );
     const { storage, uniform, copyTarget } = USAGE;
     this.#reserve("table", (partsAt + words.length) * 4, storage | copyTarget);
     this.#reserve("totals", (constantsAt + parts * this.#constantsPerPart) * 16, storage);
-    queue.writeBuffer(this.#buffers.get("table")!, partsAt * 4, words);
-    const common = {
-      ...{
-        zero: 0,
-        tiles: 0,
-        firstTile: 0,
-        parts: 0,
-        firstPart: 0,
-        allParts: parts,
-        partsAt,
-        tilesAt: partsAt + parts * PART.length,
-      },
-      ...{ partSumsAt, constantsAt, sumsPerPart: this.#sumsPerPart, constantsPerPart: this.#constantsPerPart },
-    };
-    const told = [...groups, ...sections, {}].map((own) => ({ ...common, ...own }));
-    const slots = new Uint32Array((told.length * SLOT_BYTES) / 4);
-    told.forEach(
-      (one, slot) =>
-        void slots.set(
-          DISPATCH.map((name) => one[name]),
-          (slot * SLOT_BYTES) / 4,
-        ),
-    );
     this.#reserve("slots", slots.byteLength, uniform | copyTarget);
+    queue.writeBuffer(this.#buffers.get("table")!, partsAt * 4, words);
     queue.writeBuffer(this.#buffers.get("slots")!, 0, slots);
-    return { groups: 0, sections: groups.length, all: groups.length + sections.length };
   }
 
-  #dispatchesOf(pass: number, { groups, sections, parts }: Table, slots: DispatchSlots): Dispatch[] {
-    const dispatches = groups.flatMap(({ program, width, tiles, sample }, i) =>
-      pass < this.#programs[program]!.passes.length
-        ? [this.#dispatch(`pass ${pass}`, this.#passShader(program, pass, width), slots.groups + i, tiles, sample)]
-        : [],
-    );
+  #dispatchesOf(pass: number, { groups, sections, large }: Table): Dispatch[] {
+    const dispatches: Dispatch[] = [];
+    for (const [i, { program, width, count, sample }] of groups.entries())
+      dispatches.push(this.#dispatch(`pass ${pass}`, this.#passShader(program, pass, width), i, count, sample));
     if (pass + 1 === this.#passes) return dispatches;
-    dispatches.push(this.#dispatch(`sums of pass ${pass}`, compileJoin(pass, this.#sums), slots.all, parts));
-    for (const [i, { program, parts: own }] of sections.entries()) {
+    if (large > 0)
+      dispatches.push(
+        this.#dispatch(`sums of pass ${pass}`, compileJoin(pass, this.#sums), groups.length + sections.length, large),
+      );
+    for (const [i, { program, count }] of sections.entries()) {
       const shader = compileScalars(this.#programs[program]!, pass + 1, this.#sums);
-      if (shader)
-        dispatches.push(this.#dispatch(`scalars of pass ${pass + 1}`, shader, slots.sections + i, Math.ceil(own / THREADS)));
+      const workgroups = Math.ceil(count / THREADS);
+      if (shader) dispatches.push(this.#dispatch(`scalars of pass ${pass + 1}`, shader, groups.length + i, workgroups));
     }
     return dispatches;
   }
 
+  /** `sample`: a part that lies in the buffers of the shader's arrays. */
   #dispatch(label: string, { text, usesTotals, arrays }: Shader, slot: number, workgroups: number, sample?: Part): Dispatch {
     const pipeline = this.#device.pipeline(label, text);
     const own = (name: string) => this.#buffers.get(name)!;
     const entries: GPUBindGroupEntry[] = [
-      { binding: 0, resource: { buffer: own("slots"), offset: slot * SLOT_BYTES, size: SLOT_BYTES } },
-      { binding: 1, resource: { buffer: own("table") } },
-      ...(usesTotals ? [{ binding: 2, resource: { buffer: own("totals") } }] : []),
-      ...arrays.map((name, i) => ({ binding: 3 + i, resource: { buffer: placeOf(sample!, name).buffer } })),
+      { binding: BINDING.dispatch, resource: { buffer: own("slots"), offset: slot * SLOT_BYTES, size: SLOT_BYTES } },
+      { binding: BINDING.table, resource: { buffer: own("table") } },
+      ...(usesTotals ? [{ binding: BINDING.totals, resource: { buffer: own("totals") } }] : []),
+      ...arrays.map((name, i) => ({ binding: BINDING.arrays + i, resource: { buffer: placeOf(sample!, name).buffer } })),
     ];
     const bindGroup = this.#device.gpu.createBindGroup({ label, layout: pipeline.getBindGroupLayout(0), entries });
     const x = Math.min(workgroups, MOST_WORKGROUPS);
@@ -231,13 +223,6 @@ export class DeviceStep {
     if (held) this.#device.free(held);
     this.#buffers.set(name, this.#device.buffer(name, Math.max(16, bytes), usage));
   }
-}
-
-/** Where what dispatches are told begins, for each kind of dispatch. */
-interface DispatchSlots {
-  readonly groups: number;
-  readonly sections: number;
-  readonly all: number;
 }
 
 /** A program without the values of its constants: those are given to it. */

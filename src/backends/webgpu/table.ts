@@ -2,7 +2,7 @@
  *  part in a step, or one has moved. */
 
 import type { Width } from "./arithmetic.js";
-import { PART, TILE } from "./compiler.js";
+import { PART, type PartWords, TILE } from "./layout.js";
 import type { DeviceArrays, Part } from "./memory.js";
 
 /** A variable in a step. */
@@ -18,29 +18,30 @@ export interface Group {
   readonly width: Width;
   /** One of the parts, to ask for the buffers. */
   readonly sample: Part;
-  readonly firstTile: number;
-  readonly tiles: number;
+  readonly first: number;
+  readonly count: number;
 }
 
 /** What one dispatch works on that evaluates scalars: the parts that have the program in common. */
 export interface Section {
   readonly program: number;
-  readonly firstPart: number;
-  readonly parts: number;
+  readonly first: number;
+  readonly count: number;
 }
 
 export interface Table {
-  /** The words of each part, then for each tile the number of its part. */
+  /** The words of each part; then for each tile the number of its part; then the numbers of parts that have several tiles. */
   readonly words: Uint32Array<ArrayBuffer>;
   readonly parts: number;
   readonly tiles: number;
+  readonly large: number;
   readonly groups: readonly Group[];
   readonly sections: readonly Section[];
 }
 
 interface Entry {
   readonly part: Part;
-  readonly words: Record<(typeof PART)[number], number>;
+  readonly words: PartWords;
 }
 
 /** The table for a step over these variables. `programOf`, `scalarsOf`: the program of a class, and where in the table its scalars begin. */
@@ -53,26 +54,21 @@ export const makeTable = (rows: readonly StepRow[], programOf: readonly number[]
     const firstPart = entries.length;
     for (const row of rows) if (programOf[row.class] === program) entries.push(...entriesOf(row, entries.length, scalarsOf));
     if (entries.length === firstPart) continue;
-    sections.push({ program, firstPart, parts: entries.length - firstPart });
+    sections.push({ program, first: firstPart, count: entries.length - firstPart });
     for (const members of byBuffers(entries, firstPart)) {
-      const firstTile = tiles.length;
+      const first = tiles.length;
       for (const number of members) {
         const { part, words } = entries[number]!;
         words.firstTile = tiles.length;
         for (let begin = 0; begin < part.length; begin += TILE) tiles.push(number);
       }
       const sample = entries[members[0]!]!.part;
-      groups.push({ program, width: widthOf(sample), sample, firstTile, tiles: tiles.length - firstTile });
+      groups.push({ program, width: widthOf(sample), sample, first, count: tiles.length - first });
     }
   }
-  const words = new Uint32Array(entries.length * PART.length + tiles.length);
-  entries.forEach(({ words: own }, number) => {
-    PART.forEach((name, word) => {
-      words[number * PART.length + word] = own[name];
-    });
-  });
-  words.set(tiles, entries.length * PART.length);
-  return { words, parts: entries.length, tiles: tiles.length, groups, sections };
+  const large = [...entries.keys()].filter((number) => entries[number]!.part.length > TILE);
+  const words = entries.flatMap((entry) => PART.map((name) => entry.words[name])).concat(tiles, large);
+  return { words: Uint32Array.from(words), parts: entries.length, tiles: tiles.length, large: large.length, groups, sections };
 };
 
 /** The parts of a variable stand side by side, wherever they lie: its norms join them. */

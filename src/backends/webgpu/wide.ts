@@ -25,17 +25,6 @@ export const operateWide = (operation: ScalarOperation, [x, y, z]: readonly stri
   return OPERATIONS[operation].replace(/\b[xyz]\b/g, (name) => names[name]!);
 };
 
-/** A number in the text of a shader. */
-const wide = (value: number): string => {
-  const view = new DataView(new ArrayBuffer(8));
-  view.setFloat64(0, value);
-  return `Wide(${view.getUint32(0)}u, ${view.getUint32(4)}u)`;
-};
-
-/** The logarithm of 2 in two parts: products of the upper one with integers are exact. */
-const LN2_UPPER = Math.round(Math.LN2 * 2 ** 32) / 2 ** 32;
-const LN2_LOWER = -4.2009150726810846e-11;
-
 /** Integers of 64 bits: x is the upper half, y the lower. */
 export const INTEGERS = /* wgsl */ `
 fn plus(a: vec2<u32>, b: vec2<u32>) -> vec2<u32> {
@@ -62,42 +51,68 @@ fn rightSticky(a: vec2<u32>, by: u32) -> vec2<u32> {
   let isExact = by < 64u && all(left(result, by) == a);
   return select(vec2(result.x, result.y | 1u), result, isExact);
 }
-fn timesEachOther(a: u32, b: u32) -> vec2<u32> {
+fn product(a: u32, b: u32) -> vec2<u32> {
   let low = (a & 0xffffu) * (b & 0xffffu);
   let middle = (a >> 16u) * (b & 0xffffu) + (low >> 16u);
   let other = (a & 0xffffu) * (b >> 16u) + (middle & 0xffffu);
   return vec2((a >> 16u) * (b >> 16u) + (middle >> 16u) + (other >> 16u), a * b);
 }
+// The upper 64 of the 128 bits of the product, and 1 if the lower ones are not all 0.
+fn times(a: vec2<u32>, b: vec2<u32>) -> vec3<u32> {
+  let low = product(a.y, b.y);
+  let one = product(a.x, b.y);
+  let other = product(a.y, b.x);
+  let middle = plus(plus(vec2(0u, one.y), vec2(0u, other.y)), vec2(0u, low.x));
+  let high = plus(plus(product(a.x, b.x), vec2(0u, middle.x)), plus(vec2(0u, one.x), vec2(0u, other.x)));
+  return vec3(high, select(0u, 1u, (middle.y | low.y) != 0u));
+}
+fn dividedBy(a: vec2<u32>, small: u32) -> vec2<u32> {
+  let middle = ((a.x % small) << 16u) | (a.y >> 16u);
+  let low = ((middle % small) << 16u) | (a.y & 0xffffu);
+  return vec2(a.x / small, ((middle / small) << 16u) | (low / small));
+}
 `;
 
-/** Powers: rarely needed, and exact to 2e-13 (float64 itself: 1e-16), because the exponent multiplies a logarithm's error. Special values are
- *  those of JavaScript. */
+/** Powers are rarely needed, and are correct to 2e-13 for exponents up to 100 (a float64 itself: 1e-16): the exponent multiplies the error of a
+ *  logarithm. Special values are those of JavaScript. */
 const POWER = /* wgsl */ `
-const ONE = ${wide(1)};
-const ROUNDER = ${wide(1.5 * 2 ** 52)}; // a number to which this is added has no fraction any more
+const ONE = Wide(0x3ff00000u, 0u);
+const LN2 = vec2(0xb17217f7u, 0xd1cf79abu); // 64 bits after the point
 
-fn ofInteger(n: i32) -> Wide { return wideOf(bitcast<u32>(f32(n))); }
-fn logarithm(x: Wide) -> Wide {
+fn binaryLogarithm(x: Wide) -> Wide {
   let p = partsOf(x);
-  let halves = p.fraction.x > ${Math.floor(Math.SQRT2 * 2 ** 31)}u;
-  let m = rounded(0u, Parts(p.fraction, select(1023, 1022, halves))); // in [0.7, 1.42)
-  let s = wideQuotient(wideSum(m, wideNegative(ONE)), wideSum(m, ONE));
-  let square = wideProduct(s, s);
-  var series = Wide(0u, 0u); // of the area hyperbolic tangent
-  for (var k = 25; k > 0; k -= 2) { series = wideSum(wideProduct(series, square), wideQuotient(ONE, ofInteger(k))); }
-  let ofMantissa = wideProduct(wideSum(s, s), series);
-  return wideSum(wideProduct(ofInteger(p.exponent - select(1023, 1022, halves)), ${wide(Math.LN2)}), ofMantissa);
+  var m = p.fraction; // of a number in [1, 2): squared, it shows the next bit of its logarithm
+  var f = vec2(0u, 0u);
+  for (var i = 0; i < 64; i++) {
+    f = left(f, 1u);
+    m = times(m, m).xy;
+    if (m.x >= 0x80000000u) { f.y |= 1u; } else { m = left(m, 1u); }
+  }
+  let shift = leadingZeros(f);
+  let fraction = select(rounded(0u, Parts(left(f, shift), 1022 - i32(shift))), Wide(0u, 0u), isZero(f));
+  return wideSum(wideOf(bitcast<u32>(f32(p.exponent - 1023))), fraction);
 }
-fn exponential(z: Wide) -> Wide {
-  if (isLess(${wide(746)}, wideMagnitude(z))) { return select(Wide(0u, 0u), WIDE_INFINITE, signOf(z) == 0u); }
-  let n = wideSum(wideProduct(z, ${wide(Math.LOG2E)}), ROUNDER);
-  let whole = wideNegative(wideSum(n, wideNegative(ROUNDER)));
-  let r = wideSum(wideSum(z, wideProduct(whole, ${wide(LN2_UPPER)})), wideProduct(whole, ${wide(LN2_LOWER)}));
-  var series = ONE;
-  for (var k = 18; k > 0; k--) { series = wideSum(ONE, wideQuotient(wideProduct(series, r), ofInteger(k))); }
-  let p = partsOf(series);
-  return rounded(0u, Parts(p.fraction, p.exponent + bitcast<i32>(n.y)));
+
+fn binaryPower(z: Wide) -> Wide {
+  if (isLess(Wide(0x40913000u, 0u), wideMagnitude(z))) { return select(Wide(0u, 0u), WIDE_INFINITE, signOf(z) == 0u); } // 1100
+  let p = partsOf(z);
+  let e = p.exponent - 1023;
+  var whole = 0;
+  var f = right(p.fraction, u32(max(-1 - e, 0)));
+  if (e >= 0) {
+    whole = i32(right(p.fraction, u32(63 - e)).y);
+    f = left(p.fraction, u32(e) + 1u);
+  }
+  if (signOf(z) != 0u) {
+    whole = -whole - select(1, 0, isZero(f));
+    f = minus(vec2(0u, 0u), f);
+  }
+  let t = times(f, LN2).xy;
+  var r = vec2(0u, 0u); // e^t - 1 = t (1 + t / 2 (1 + t / 3 (1 + ...)))
+  for (var k = 20u; k > 0u; k--) { r = dividedBy(plus(t, times(t, r).xy), k); }
+  return rounded(0u, Parts(right(r, 1u) | vec2(0x80000000u, 0u), 1023 + whole));
 }
+
 fn widePower(x: Wide, y: Wide) -> Wide {
   if (isWideZero(y)) { return ONE; }
   if (isWideNaN(x) || isWideNaN(y)) { return WIDE_NAN; }
@@ -111,7 +126,7 @@ fn widePower(x: Wide, y: Wide) -> Wide {
   let sign = select(0u, signOf(x), isOdd);
   if (isWideZero(x) || isWideInfinite(x)) { return signed(sign, select(Wide(0u, 0u), WIDE_INFINITE, grows)); }
   if (signOf(x) != 0u && !isWhole) { return WIDE_NAN; }
-  return signed(sign, exponential(wideProduct(y, logarithm(base))));
+  return signed(sign, binaryPower(wideProduct(y, binaryLogarithm(base))));
 }
 `;
 
@@ -179,13 +194,8 @@ fn wideProduct(a: Wide, b: Wide) -> Wide {
   if (isWideZero(a) || isWideZero(b)) { return Wide(sign, 0u); }
   let p = partsOf(a);
   let q = partsOf(b);
-  let low = timesEachOther(p.fraction.y, q.fraction.y);
-  let one = timesEachOther(p.fraction.x, q.fraction.y);
-  let other = timesEachOther(p.fraction.y, q.fraction.x);
-  let middle = plus(plus(vec2(0u, one.y), vec2(0u, other.y)), vec2(0u, low.x));
-  var f = plus(timesEachOther(p.fraction.x, q.fraction.x), plus(vec2(0u, one.x), vec2(0u, other.x)));
-  f = plus(f, vec2(0u, middle.x));
-  f.y |= select(0u, 1u, (middle.y | low.y) != 0u);
+  let product = times(p.fraction, q.fraction);
+  let f = vec2(product.x, product.y | product.z);
   let shift = leadingZeros(f);
   return rounded(sign, Parts(left(f, shift), p.exponent + q.exponent - 1022 - i32(shift)));
 }
