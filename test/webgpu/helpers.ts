@@ -46,7 +46,8 @@ export const interpret = ({ classes, programs, parameters }: Steps, given: reado
     ...{ dtype: "float32" as const, length: arrays.w!.length, rowSize: 1, class: own, foreign: null, name: `${i}` },
     state: Object.keys(arrays).filter((name) => name !== "w" && name !== "g"),
   }));
-  const rows = backend.place(requests, programs[0]!, 0);
+  const fullest = programs.reduce((one, other) => (other[0]!.scalars.length > one[0]!.scalars.length ? other : one));
+  const rows = backend.place(requests, fullest, 0);
   for (const [i, row] of rows.entries())
     for (const [name, values] of Object.entries(given[i]!.arrays)) row.array(name).set(values);
   for (const [k, step] of programs.entries()) {

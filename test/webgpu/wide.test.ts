@@ -9,7 +9,7 @@ import { anyBits, openDevice, runShader, SPECIAL } from "./helpers.js";
 const special = [
   ...SPECIAL,
   ...[5e-324, -5e-324, 2 ** -1022, 2 ** -1023 * 1.5, 1.7976931348623157e308, -1.7976931348623157e308, 1 + 2 ** -52, 1 - 2 ** -53],
-  ...[2 ** 53, 2 ** 53 - 1, 4503599627370497.5, 0.1, 1e308, 1e-308, 1e-160, 1e160, 746, -746, 709.7, -744.4],
+  ...[2 ** 53, 2 ** 53 - 1, 2 ** 52 + 0.5, 0.1, 1e308, 1e-308, 1e-160, 1e160, 746, -746, 709.7, -744.4],
 ];
 
 /** Pairs of special numbers, random bits, numbers near each other (whose difference cancels), and numbers of about 1. */

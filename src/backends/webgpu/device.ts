@@ -9,13 +9,16 @@ import { MAP_MODE_READ, USAGE } from "./usage.js";
 export interface DeviceSource {
   /** A device of yours, to share buffers with; whoever made it destroys it. */
   readonly device?: GPUDevice;
-  /** What has `requestAdapter`: in Node, `create([])` of the npm package `webgpu`. It is kept alive with the device. */
+  /** What has `requestAdapter`: in Node, `create([])` of the npm package `webgpu`. */
   readonly gpu?: GPU;
 }
 
 /** What this backend asks an adapter for: as much as it has. What WebGPU guarantees is enough for most (8, 128 MiB, 256 MiB). */
 const LIMITS = ["maxStorageBuffersPerShaderStage", "maxStorageBufferBindingSize", "maxBufferSize"] as const;
 export type Limits = Readonly<Record<(typeof LIMITS)[number], number>>;
+
+/** npm `webgpu` ends the process when an object that it created is collected, also after all devices are gone. */
+const keptAlive = new Set<GPU>();
 
 export class Device {
   readonly gpu: GPUDevice;
@@ -24,8 +27,6 @@ export class Device {
   moves = 0;
   readonly #adapter: string;
   readonly #isOwn: boolean;
-  /** npm `webgpu` ends the process when the object that it created is collected. */
-  readonly #keptAlive: GPU | undefined;
   readonly #pipelines = new Map<string, GPUComputePipeline>();
   readonly #compiling = new Set<Promise<void>>();
   readonly #buffers = new Set<GPUBuffer>();
@@ -33,13 +34,12 @@ export class Device {
   #bytes = 0;
   #fault: BackendError | undefined;
 
-  private constructor(gpu: GPUDevice, isOwn: boolean, source: GPU | undefined) {
+  private constructor(gpu: GPUDevice, isOwn: boolean) {
     const { vendor, architecture, description } = gpu.adapterInfo ?? {};
     this.gpu = gpu;
     this.limits = Object.fromEntries(LIMITS.map((name) => [name, gpu.limits[name]])) as Limits;
     this.#adapter = description || [vendor, architecture].filter(Boolean).join(" ") || "an adapter without a name";
     this.#isOwn = isOwn;
-    this.#keptAlive = source;
     // On a device of somebody else's, it need not be ours.
     if (isOwn)
       gpu.addEventListener("uncapturederror", ({ error }) => {
@@ -57,7 +57,7 @@ export class Device {
   /** `corrections`: instead of those that a trial on the device shows to be needed.
    *  @throws BackendError where there is no WebGPU or no adapter. */
   static async open(source: DeviceSource = {}, corrections?: Corrections): Promise<Device> {
-    if (source.device) return Device.#on(source.device, false, undefined, corrections);
+    if (source.device) return Device.#on(source.device, false, corrections);
     const gpu = source.gpu ?? (globalThis as { navigator?: { gpu?: GPU } }).navigator?.gpu;
     if (typeof gpu?.requestAdapter !== "function") throw noWebGpu(source.gpu);
     const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
@@ -67,12 +67,13 @@ export class Device {
         "null from requestAdapter",
         "Try a software adapter (Chromium: --enable-unsafe-webgpu --use-webgpu-adapter=swiftshader), or use the backend wasm.",
       );
+    keptAlive.add(gpu);
     const requiredLimits = Object.fromEntries(LIMITS.map((name) => [name, adapter.limits[name]]));
-    return Device.#on(await adapter.requestDevice({ label: "adamax", requiredLimits }), true, gpu, corrections);
+    return Device.#on(await adapter.requestDevice({ label: "adamax", requiredLimits }), true, corrections);
   }
 
-  static async #on(gpu: GPUDevice, isOwn: boolean, source: GPU | undefined, corrections?: Corrections): Promise<Device> {
-    const device = new Device(gpu, isOwn, source);
+  static async #on(gpu: GPUDevice, isOwn: boolean, corrections?: Corrections): Promise<Device> {
+    const device = new Device(gpu, isOwn);
     device.#corrections = corrections ?? (await neededCorrections(device));
     return device;
   }
@@ -102,7 +103,7 @@ export class Device {
     if (this.#fault) throw this.#fault;
   }
 
-  /** Zeros. Whether there was memory for it shows where `assertMemory` is awaited. */
+  /** Zeros. Whether there was memory for it, `allocate` tells. */
   buffer(label: string, bytes: number, usage: number): GPUBuffer {
     const buffer = this.gpu.createBuffer({ label: `adamax ${label}`, size: bytes, usage });
     this.#buffers.add(buffer);
@@ -132,7 +133,7 @@ export class Device {
     for (const buffer of added) this.free(buffer);
     throw new BackendError(
       "The GPU has no memory for the variables, their gradients and their state",
-      `a request for ${bytes} bytes, beside ${this.#bytes} in use (${error.message})`,
+      `a request for ${bytes} bytes, beside ${this.#bytes} in use (${error.message.split("\n")[0]})`,
       "Train fewer variables, free other memory of the GPU, or use the backend wasm.",
     );
   }
@@ -145,14 +146,14 @@ export class Device {
     const module = this.gpu.createShaderModule({ label, code: text });
     const pipeline = this.gpu.createComputePipeline({ label, layout: "auto", compute: { module, entryPoint: "main" } });
     this.#pipelines.set(text, pipeline);
-    const compiling = this.gpu.popErrorScope().then((error) => {
-      if (error)
-        this.#fault ??= ownFault(
-          "A shader of adamax does not compile on this GPU device",
-          `${this.why}\n${label}: ${error.message}\n${text}`,
-        );
-      this.#compiling.delete(compiling);
-    });
+    const compiling = this.gpu
+      .popErrorScope()
+      .then((error) => {
+        const report = `${this.why}\n${label}: ${error?.message}\n${text}`;
+        if (error) this.#fault ??= ownFault("A shader of adamax does not compile on this GPU device", report);
+      })
+      .catch(() => {}) // the device is lost, which shows by itself
+      .finally(() => this.#compiling.delete(compiling));
     this.#compiling.add(compiling);
     return pipeline;
   }
@@ -161,6 +162,11 @@ export class Device {
   async settle(): Promise<void> {
     await Promise.all([...this.#compiling, this.gpu.queue.onSubmittedWorkDone()]);
     this.assertUsable();
+  }
+
+  /** Brings `data` to a buffer, before what is submitted next. */
+  write(buffer: GPUBuffer, offset: number, data: Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>): void {
+    if (data.length > 0) this.gpu.queue.writeBuffer(buffer, offset, data); // Deno (2.9) ends the process over an empty array
   }
 
   /** A copy of `bytes` bytes of a buffer, in the order of the queue. Multiples of 4. */
@@ -188,7 +194,6 @@ export class Device {
     this.#pipelines.clear();
     this.#fault ??= new BackendError("The backend is disposed", "a use after dispose", "Make a new one.");
     if (this.#isOwn) this.gpu.destroy();
-    void this.#keptAlive;
   }
 }
 

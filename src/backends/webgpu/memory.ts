@@ -77,7 +77,7 @@ export class DeviceArrays {
   write(name: string, begin: number, values: Float32Array<ArrayBuffer>): void {
     this.device.assertUsable();
     for (const { place, from, to } of this.#places(name, begin, begin + values.length))
-      this.device.gpu.queue.writeBuffer(place.buffer, place.offset * 4, values, from - begin, to - from);
+      this.device.write(place.buffer, place.offset * 4, values.subarray(from - begin, to - begin));
   }
 
   /** A copy of the elements [begin, end), after what has been enqueued. */

@@ -9,6 +9,7 @@ export interface Probed {
   readonly gpu: GPUDevice;
   pipeline(label: string, text: string): GPUComputePipeline;
   buffer(label: string, bytes: number, usage: number): GPUBuffer;
+  write(buffer: GPUBuffer, offset: number, data: Float32Array<ArrayBuffer>): void;
   read(buffer: GPUBuffer, offset: number, bytes: number): Promise<ArrayBuffer>;
   free(buffer: GPUBuffer): void;
 }
@@ -24,7 +25,8 @@ ${arithmetic(4, { quotient: false, root: false })}
 fn main(@builtin(global_invocation_id) at: vec3<u32>) {
   let x = pairs[at.x][0];
   let y = pairs[at.x][1];
-  pairs[at.x] = array(${operate("div", ["x", "y"])}, ${operate("sqrt", ["x"])});
+  pairs[at.x][0] = ${operate("div", ["x", "y"])};
+  pairs[at.x][1] = ${operate("sqrt", ["x"])};
 }
 `;
 
@@ -36,7 +38,7 @@ export const neededCorrections = async (device: Probed): Promise<Corrections> =>
   const nothing = device.buffer("probe's zero", 16, uniform);
   const buffer = device.buffer("probe", given.byteLength, storage | copySource | copyTarget);
   try {
-    device.gpu.queue.writeBuffer(buffer, 0, given);
+    device.write(buffer, 0, given);
     const pipeline = device.pipeline("probe", PROBE);
     const bindGroup = device.gpu.createBindGroup({
       layout: pipeline.getBindGroupLayout(0),

@@ -132,7 +132,7 @@ export class DeviceStep {
       evaluateScalars(program, 0, values, this.#parameters);
       for (let i = 0; i < places.length; i++) this.#scalars[at + i] = values[places[i]!]!;
     }
-    this.#device.gpu.queue.writeBuffer(this.#buffers.get("table")!, 0, this.#scalars);
+    this.#device.write(this.#buffers.get("table")!, 0, this.#scalars);
   }
 
   #isPlanned(rows: readonly StepRow[], count: number): boolean {
@@ -156,7 +156,6 @@ export class DeviceStep {
 
   /** Brings the table to the device, and what each dispatch is told: groups, sections, and the joining of sums, in this order. */
   #writeTable({ words, parts, tiles, large, groups, sections }: Table): void {
-    const { queue } = this.#device.gpu;
     const partsAt = this.#scalars.length;
     const tilesAt = partsAt + parts * PART.length;
     const partSumsAt = tiles * this.#sums;
@@ -176,8 +175,8 @@ export class DeviceStep {
     this.#reserve("table", (partsAt + words.length) * 4, storage | copyTarget);
     this.#reserve("totals", (constantsAt + parts * this.#constantsPerPart) * 16, storage);
     this.#reserve("slots", slots.byteLength, uniform | copyTarget);
-    queue.writeBuffer(this.#buffers.get("table")!, partsAt * 4, words);
-    queue.writeBuffer(this.#buffers.get("slots")!, 0, slots);
+    this.#device.write(this.#buffers.get("table")!, partsAt * 4, words);
+    this.#device.write(this.#buffers.get("slots")!, 0, slots);
   }
 
   #dispatchesOf(pass: number, { groups, sections, large }: Table): Dispatch[] {
