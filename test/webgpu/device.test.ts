@@ -50,6 +50,12 @@ test("without an adapter, the error says so", async () => {
   expect(await rejection(Device.open({ gpu: none }))).toMatch(/BackendError: There is WebGPU here, but no adapter/);
 });
 
+test("an adapter that gives no device: the error says why", async () => {
+  const requestDevice = () => Promise.reject(new Error("too many devices"));
+  const busy = { requestAdapter: async () => ({ limits: {}, requestDevice }) } as unknown as GPU;
+  expect(await rejection(Device.open({ gpu: busy }))).toMatch(/BackendError: The GPU adapter gives no device.*too many devices/);
+});
+
 test("why names the adapter and says how it rounds", async () => {
   expect((await openDevice()).why).toMatch(/^WebGPU on SwiftShader.*; it rounds quotients and square roots correctly$/);
 });

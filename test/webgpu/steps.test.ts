@@ -10,6 +10,8 @@ import { SGD } from "../../examples/rules/sgd-momentum.js";
 import type { RowClass } from "../../src/backends/backend.js";
 import { Device } from "../../src/backends/webgpu/device.js";
 import { TILE } from "../../src/backends/webgpu/layout.js";
+import { allocate } from "../../src/backends/webgpu/memory.js";
+import { DeviceStep } from "../../src/backends/webgpu/step.js";
 import { composeStep, type StepSettings, type StepVariant, stateNames } from "../../src/rule/step-program.js";
 import { bindRule, type UpdateRule } from "../../src/rule/update-rule.js";
 import { difference, random } from "../semantics/helpers.js";
@@ -164,6 +166,55 @@ test.each([["none"], ["norm"], ["globalNorm"]] as const)(
     expect(await disagreement(stepsOf(adamax, settings), given(adamax, settings), { capacity: 2 * TILE })).toBeNull();
   },
 );
+
+test.each([
+  ["none", 100, 1],
+  ["norm", 100, 3], // the gradients' sums, the factors, the update
+  ["globalNorm", 3 * TILE, 4], // and the joining of the sums of tiles
+] as const)(
+  "clipping %s, of variables of %i elements, takes %i dispatches for any number of them",
+  async (kind, length, wanted) => {
+    const settings: StepSettings = { ...PLAIN, clipping: kind === "none" ? { kind } : { kind, limit: 0.5 } };
+    const { programs, parameters } = stepsOf(adamax, settings, [UPDATE]);
+    for (const count of [1, 300]) {
+      const { variables, free } = await allocate(device, new Array(count).fill(length), ["w", "g", ...adamax.slots]);
+      const step = new DeviceStep(device, programs[0]!, ONE_CLASS);
+      const rows = variables.map((arrays) => ({ arrays, class: 0 }));
+      step.run(rows, count, parameters[0]!);
+      expect(step.dispatches).toBe(wanted);
+      step.dispose();
+      free();
+    }
+  },
+);
+
+test("a step over other variables than the last one, over fewer, and over the first again", async () => {
+  const settings: StepSettings = { ...PLAIN, clipping: { kind: "globalNorm", limit: 0.5 } };
+  const { programs, parameters } = stepsOf(adamax, settings, [UPDATE]);
+  const variables = given(adamax, settings);
+  const { variables: arrays, free } = await allocate(device, LENGTHS, ["w", "g", ...adamax.slots]);
+  const rows = arrays.map((own) => ({ arrays: own, class: 0 }));
+  for (const [i, { arrays: own }] of variables.entries())
+    for (const [name, values] of Object.entries(own)) arrays[i]!.write(name, 0, values);
+  const step = new DeviceStep(device, programs[0]!, ONE_CLASS);
+  const calls = [[0, 1, 2, 3, 4, 5], [5, 2], [3], [0, 1, 2, 3, 4, 5]];
+  let expected = variables.map(({ arrays: own }) => own as Record<string, Floats>);
+  for (const call of calls) {
+    step.run(
+      call.map((i) => rows[i]!),
+      call.length,
+      parameters[0]!,
+    );
+    const after = interpret(
+      stepsOf(adamax, settings, [UPDATE]),
+      call.map((i) => ({ class: 0, arrays: expected[i]! })),
+    );
+    expected = expected.map((own, i) => (call.includes(i) ? after[call.indexOf(i)]! : own));
+  }
+  for (const [i, { w }] of expected.entries()) expect(difference(await arrays[i]!.read("w", 0, LENGTHS[i]!), w!)).toBeNull();
+  step.dispose();
+  free();
+});
 
 test("a NaN and infinities show in their own elements and nowhere else", async () => {
   const variable = variableOf(adamax, PLAIN, 10_000, 1);

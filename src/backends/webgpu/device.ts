@@ -69,7 +69,14 @@ export class Device {
       );
     keptAlive.add(gpu);
     const requiredLimits = Object.fromEntries(LIMITS.map((name) => [name, adapter.limits[name]]));
-    return Device.#on(await adapter.requestDevice({ label: "adamax", requiredLimits }), true, corrections);
+    const device = await adapter.requestDevice({ label: "adamax", requiredLimits }).catch((error: Error) => {
+      throw new BackendError(
+        "The GPU adapter gives no device",
+        error.message,
+        "Close what else uses the GPU, or use the backend wasm.",
+      );
+    });
+    return Device.#on(device, true, corrections);
   }
 
   static async #on(gpu: GPUDevice, isOwn: boolean, corrections?: Corrections): Promise<Device> {

@@ -52,7 +52,7 @@ export class DeviceStep {
   readonly #parameters = { learningRate: 0, step: 0, weightDecay: 0 };
   readonly #buffers = new Map<string, GPUBuffer>();
   /** The variables that the dispatches are made for, and the moves that had been made by then. */
-  readonly #rows: StepRow[] = [];
+  #rows: readonly StepRow[] = [];
   #moves = 0;
   #dispatches: Dispatch[][] = [];
   #encoder: GPUCommandEncoder | undefined;
@@ -121,7 +121,7 @@ export class DeviceStep {
   dispose(): void {
     for (const buffer of this.#buffers.values()) this.#device.free(buffer);
     this.#buffers.clear();
-    this.#rows.length = 0;
+    this.#rows = [];
   }
 
   #upload({ learningRate, step }: StepParameters): void {
@@ -136,8 +136,9 @@ export class DeviceStep {
   }
 
   #isPlanned(rows: readonly StepRow[], count: number): boolean {
-    if (count !== this.#rows.length || this.#device.moves !== this.#moves || !this.#buffers.has("table")) return false;
-    for (let i = 0; i < count; i++) if (rows[i] !== this.#rows[i]) return false;
+    const planned = this.#rows;
+    if (count !== planned.length || this.#device.moves !== this.#moves || !this.#buffers.has("table")) return false;
+    for (let i = 0; i < count; i++) if (rows[i] !== planned[i]) return false;
     return true;
   }
 
@@ -150,7 +151,7 @@ export class DeviceStep {
     );
     this.#writeTable(table);
     this.#dispatches = Array.from({ length: this.#passes }, (_, pass) => this.#dispatchesOf(pass, table));
-    this.#rows.splice(0, Number.POSITIVE_INFINITY, ...rows);
+    this.#rows = rows;
     this.#moves = this.#device.moves;
   }
 
