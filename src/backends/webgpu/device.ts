@@ -1,0 +1,227 @@
+/** A WebGPU device: where it comes from, what it can hold, the shaders compiled on it, and its errors in words. */
+
+import { BackendError, OptionError, show } from "../../errors.js";
+import type { Corrections } from "./arithmetic.js";
+import { neededCorrections } from "./probe.js";
+import { MAP_MODE_READ, USAGE } from "./usage.js";
+
+/** Where the device comes from. Without any of the two: from `navigator.gpu`. */
+export interface DeviceSource {
+  /** A device of yours, to share buffers with; whoever made it destroys it. */
+  readonly device?: GPUDevice;
+  /** What has `requestAdapter`: in Node, `create([])` of the npm package `webgpu`. */
+  readonly gpu?: GPU;
+}
+
+/** What this backend asks an adapter for: as much as it has. What WebGPU guarantees is enough for most (8, 128 MiB, 256 MiB). */
+const LIMITS = ["maxStorageBuffersPerShaderStage", "maxStorageBufferBindingSize", "maxBufferSize"] as const;
+export type Limits = Readonly<Record<(typeof LIMITS)[number], number>>;
+
+/** npm `webgpu` ends the process when an object that it created is collected, also after all devices are gone. */
+const keptAlive = new Set<GPU>();
+
+export class Device {
+  readonly gpu: GPUDevice;
+  readonly limits: Limits;
+  /** Counts the arrays that have been moved from one buffer to another. */
+  moves = 0;
+  readonly #adapter: string;
+  readonly #isOwn: boolean;
+  readonly #pipelines = new Map<string, GPUComputePipeline>();
+  readonly #compiling = new Set<Promise<void>>();
+  readonly #buffers = new Set<GPUBuffer>();
+  #corrections: Corrections = { quotient: false, root: false };
+  #bytes = 0;
+  #fault: BackendError | undefined;
+
+  private constructor(gpu: GPUDevice, isOwn: boolean) {
+    const { vendor, architecture, description } = gpu.adapterInfo ?? {};
+    this.gpu = gpu;
+    this.limits = Object.fromEntries(LIMITS.map((name) => [name, gpu.limits[name]])) as Limits;
+    this.#adapter = description || [vendor, architecture].filter(Boolean).join(" ") || "an adapter without a name";
+    this.#isOwn = isOwn;
+    // On a device of somebody else's, it need not be ours.
+    if (isOwn)
+      gpu.addEventListener("uncapturederror", ({ error }) => {
+        this.#fault ??= ownFault(`A command of adamax is refused by the GPU device`, `${this.why}\n${error.message}`);
+      });
+    void gpu.lost.then(({ reason, message }) => {
+      this.#fault ??= new BackendError(
+        "The GPU device is lost, and everything in its memory with it",
+        `${reason || "an unknown reason"}${message ? `: ${message}` : ""}`,
+        "Make a new backend and a new optimizer, and load the last checkpoint.",
+      );
+    });
+  }
+
+  /** `corrections`: instead of those that a trial on the device shows to be needed.
+   *  @throws BackendError where there is no WebGPU or no adapter. */
+  static async open(source: DeviceSource = {}, corrections?: Corrections): Promise<Device> {
+    if (source.device) return Device.#on(source.device, false, corrections);
+    const gpu = source.gpu ?? (globalThis as { navigator?: { gpu?: GPU } }).navigator?.gpu;
+    if (typeof gpu?.requestAdapter !== "function") throw noWebGpu(source.gpu);
+    const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
+    if (!adapter)
+      throw new BackendError(
+        "There is WebGPU here, but no adapter: no GPU, or none with a driver that WebGPU takes",
+        "null from requestAdapter",
+        "Try a software adapter (Chromium: --enable-unsafe-webgpu --use-webgpu-adapter=swiftshader), or use the backend wasm.",
+      );
+    keptAlive.add(gpu);
+    const requiredLimits = Object.fromEntries(LIMITS.map((name) => [name, adapter.limits[name]]));
+    const device = await adapter.requestDevice({ label: "adamax", requiredLimits }).catch((error: Error) => {
+      throw new BackendError(
+        "The GPU adapter gives no device",
+        error.message,
+        "Close what else uses the GPU, or use the backend wasm.",
+      );
+    });
+    return Device.#on(device, true, corrections);
+  }
+
+  static async #on(gpu: GPUDevice, isOwn: boolean, corrections?: Corrections): Promise<Device> {
+    const device = new Device(gpu, isOwn);
+    device.#corrections = corrections ?? (await neededCorrections(device));
+    return device;
+  }
+
+  /** Which of the device's own operations integers must correct. */
+  get corrections(): Corrections {
+    return this.#corrections;
+  }
+
+  /** In words: which adapter this is, and how it computes. */
+  get why(): string {
+    return `WebGPU on ${this.#adapter}; ${describe(this.#corrections)}`;
+  }
+
+  /** The bytes of the buffers made here that are not destroyed. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Buffers made here that are not destroyed. */
+  get buffers(): number {
+    return this.#buffers.size;
+  }
+
+  /** @throws BackendError when the device is lost, or something failed on it since. */
+  assertUsable(): void {
+    if (this.#fault) throw this.#fault;
+  }
+
+  /** Zeros. Whether there was memory for it, `allocate` tells. */
+  buffer(label: string, bytes: number, usage: number): GPUBuffer {
+    const buffer = this.gpu.createBuffer({ label: `adamax ${label}`, size: bytes, usage });
+    this.#buffers.add(buffer);
+    this.#bytes += bytes;
+    return buffer;
+  }
+
+  free(buffer: GPUBuffer): void {
+    if (!this.#buffers.delete(buffer)) return;
+    this.#bytes -= buffer.size;
+    buffer.destroy();
+  }
+
+  /** Calls `make`, which makes buffers of `bytes` bytes together. Resolves when they are there.
+   *  Rejects with BackendError when there is no memory for them: then none of them is left. */
+  async allocate<Made>(bytes: number, make: () => Made): Promise<Made> {
+    this.assertUsable();
+    const before = this.#buffers.size;
+    this.gpu.pushErrorScope("validation");
+    this.gpu.pushErrorScope("out-of-memory");
+    const made = make();
+    const added = [...this.#buffers].slice(before);
+    const [noMemory, invalid] = await Promise.all([this.gpu.popErrorScope(), this.gpu.popErrorScope()]);
+    this.assertUsable();
+    const error = noMemory ?? invalid;
+    if (!error) return made;
+    for (const buffer of added) this.free(buffer);
+    throw new BackendError(
+      "The GPU has no memory for the variables, their gradients and their state",
+      `a request for ${bytes} bytes, beside ${this.#bytes} in use (${error.message.split("\n")[0]})`,
+      "Train fewer variables, free other memory of the GPU, or use the backend wasm.",
+    );
+  }
+
+  /** The pipeline of a shader; compiled once. If it does not compile, `assertUsable` says so from then on. */
+  pipeline(label: string, text: string): GPUComputePipeline {
+    const known = this.#pipelines.get(text);
+    if (known) return known;
+    this.gpu.pushErrorScope("validation");
+    const module = this.gpu.createShaderModule({ label, code: text });
+    const pipeline = this.gpu.createComputePipeline({ label, layout: "auto", compute: { module, entryPoint: "main" } });
+    this.#pipelines.set(text, pipeline);
+    const compiling = this.gpu
+      .popErrorScope()
+      .then((error) => {
+        const report = `${this.why}\n${label}: ${error?.message}\n${text}`;
+        if (error) this.#fault ??= ownFault("A shader of adamax does not compile on this GPU device", report);
+      })
+      .catch(() => {}) // the device is lost, which shows by itself
+      .finally(() => this.#compiling.delete(compiling));
+    this.#compiling.add(compiling);
+    return pipeline;
+  }
+
+  /** Until all that was asked of the device is done. @throws BackendError if something of it failed. */
+  async settle(): Promise<void> {
+    await Promise.all([...this.#compiling, this.gpu.queue.onSubmittedWorkDone()]);
+    this.assertUsable();
+  }
+
+  /** Brings `data` to a buffer, before what is submitted next. */
+  write(buffer: GPUBuffer, offset: number, data: Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>): void {
+    if (data.length > 0) this.gpu.queue.writeBuffer(buffer, offset, data); // Deno (2.9) ends the process over an empty array
+  }
+
+  /** A copy of `bytes` bytes of a buffer, in the order of the queue. Multiples of 4. */
+  async read(buffer: GPUBuffer, offset: number, bytes: number): Promise<ArrayBuffer> {
+    this.assertUsable();
+    if (bytes === 0) return new ArrayBuffer(0);
+    const staging = this.buffer("read", bytes, USAGE.mapRead | USAGE.copyTarget);
+    try {
+      const encoder = this.gpu.createCommandEncoder();
+      encoder.copyBufferToBuffer(buffer, offset, staging, 0, bytes);
+      this.gpu.queue.submit([encoder.finish()]);
+      await staging.mapAsync(MAP_MODE_READ);
+      return staging.getMappedRange().slice(0);
+    } catch (error) {
+      this.assertUsable(); // a lost device says more
+      throw error;
+    } finally {
+      this.free(staging);
+    }
+  }
+
+  /** Frees what was made here, and the device unless it was given. Twice is harmless. */
+  dispose(): void {
+    for (const buffer of [...this.#buffers]) this.free(buffer);
+    this.#pipelines.clear();
+    this.#fault ??= new BackendError("The backend is disposed", "a use after dispose", "Make a new one.");
+    if (this.#isOwn) this.gpu.destroy();
+  }
+}
+
+const describe = ({ quotient, root }: Corrections): string => {
+  if (!quotient && !root) return "it rounds quotients and square roots correctly";
+  const corrected = [quotient ? "quotients" : "", root ? "square roots" : ""].filter(Boolean).join(" and ");
+  return `its own ${corrected} are not correctly rounded, and are corrected by integers`;
+};
+
+const noWebGpu = (given: unknown): Error =>
+  given === undefined
+    ? new BackendError(
+        "There is no WebGPU here",
+        "no navigator.gpu",
+        "In Node, install the package webgpu and pass { gpu: create([]) }; a browser needs a secure page (https or localhost); or use the backend wasm.",
+      )
+    : new OptionError(
+        "gpu must have requestAdapter, as navigator.gpu has",
+        show(given),
+        "In Node, pass create([]) of the package webgpu.",
+      );
+
+const ownFault = (wrong: string, report: string): BackendError =>
+  new BackendError(`${wrong}. This is a bug of adamax, not of your program. Please report it, with what follows.\n${report}`);

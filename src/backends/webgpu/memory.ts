@@ -1,0 +1,147 @@
+/** Arrays of variables in the memory of a device. An arena has one buffer for each of the arrays (values, gradients, state), and a variable lies at
+ *  the same place in each of them. No buffer is larger than what a shader can bind, so a large model takes several arenas, and a variable that no
+ *  arena holds is cut into parts. */
+
+import type { Device } from "./device.js";
+import { TILE } from "./layout.js";
+import { USAGE } from "./usage.js";
+
+/** Where an array begins: elements from the start of a buffer. */
+export interface Place {
+  readonly buffer: GPUBuffer;
+  readonly offset: number;
+}
+
+/** Where a part of a variable goes. */
+interface Range {
+  readonly arena: number;
+  /** In elements from the start of the arena. */
+  readonly offset: number;
+  /** The elements of the variable from `begin` on. */
+  readonly begin: number;
+  readonly length: number;
+}
+
+/** Arrays begin on 256 bytes, so that a shader of the user's can bind them. */
+const ALIGNMENT = 64;
+
+/** Lays variables of these lengths into arenas of at most `capacity` elements (a multiple of TILE). What fits one arena is not cut. */
+export const layOut = (lengths: readonly number[], capacity: number): { variables: Range[][]; arenas: number[] } => {
+  const arenas: number[] = [];
+  const variables = lengths.map((length) => {
+    const ranges: Range[] = [];
+    for (let begin = 0; begin < length; begin += capacity) {
+      const taken = Math.min(capacity, length - begin);
+      const padded = Math.ceil(taken / ALIGNMENT) * ALIGNMENT;
+      if (arenas.length === 0 || arenas.at(-1)! + padded > capacity) arenas.push(0);
+      const arena = arenas.length - 1;
+      ranges.push({ arena, offset: arenas[arena]!, begin, length: taken });
+      arenas[arena]! += padded;
+    }
+    return ranges;
+  });
+  return { variables, arenas };
+};
+
+/** A buffer for each array, by name. */
+type Arena = ReadonlyMap<string, GPUBuffer>;
+
+/** Consecutive elements of a variable that lie in one arena. */
+export interface Part {
+  readonly arena: Arena;
+  /** In each array of the arena, in elements. */
+  readonly offset: number;
+  /** The first of them in the variable. */
+  readonly begin: number;
+  readonly length: number;
+  /** Where value and gradient are: in the arena, unless they have been moved to a buffer of somebody else's. */
+  w: Place;
+  g: Place;
+}
+
+/** The arrays of one variable. */
+export class DeviceArrays {
+  constructor(
+    readonly device: Device,
+    readonly parts: readonly Part[],
+  ) {}
+
+  /** From now on, the value or the gradient of a part is there. */
+  move(part: Part, array: "w" | "g", place: Place): void {
+    if (part[array].buffer === place.buffer && part[array].offset === place.offset) return;
+    part[array] = place;
+    this.device.moves++;
+  }
+
+  /** Elements from `begin` on become `values`, before what is enqueued next. */
+  write(name: string, begin: number, values: Float32Array<ArrayBuffer>): void {
+    this.device.assertUsable();
+    for (const { place, from, to } of this.#places(name, begin, begin + values.length))
+      this.device.write(place.buffer, place.offset * 4, values.subarray(from - begin, to - begin));
+  }
+
+  /** A copy of the elements [begin, end), after what has been enqueued. */
+  async read(name: string, begin: number, end: number): Promise<Float32Array<ArrayBuffer>> {
+    const values = new Float32Array(end - begin);
+    for (const { place, from, to } of this.#places(name, begin, end)) {
+      const bytes = await this.device.read(place.buffer, place.offset * 4, (to - from) * 4);
+      values.set(new Float32Array(bytes), from - begin);
+    }
+    return values;
+  }
+
+  /** Where the elements [begin, end) of an array are. */
+  *#places(name: string, begin: number, end: number): Generator<{ place: Place; from: number; to: number }> {
+    for (const part of this.parts) {
+      const from = Math.max(begin, part.begin);
+      const to = Math.min(end, part.begin + part.length);
+      if (from >= to) continue;
+      const { buffer, offset } = placeOf(part, name);
+      yield { place: { buffer, offset: offset + from - part.begin }, from, to };
+    }
+  }
+}
+
+/** Where an array of a part begins. */
+export const placeOf = (part: Part, name: string): Place => {
+  if (name === "w" || name === "g") return part[name];
+  return { buffer: part.arena.get(name)!, offset: part.offset };
+};
+
+/** What was allocated together, and is freed together. */
+export interface Allocation {
+  readonly variables: readonly DeviceArrays[];
+  /** Twice is harmless. */
+  free(): void;
+}
+
+/** Arrays of these names, all zeros, for variables of these lengths. All or nothing. `capacity`: elements in an array of an arena at most.
+ *  @throws BackendError when the device has no memory for them. */
+export const allocate = async (
+  device: Device,
+  lengths: readonly number[],
+  names: readonly string[],
+  capacity = arenaCapacity(device),
+): Promise<Allocation> => {
+  const { variables, arenas } = layOut(lengths, capacity);
+  const bytes = arenas.reduce((sum, elements) => sum + elements, 0) * 4 * names.length;
+  const usage = USAGE.storage | USAGE.copySource | USAGE.copyTarget;
+  const made: Arena[] = await device.allocate(bytes, () =>
+    arenas.map((elements) => new Map(names.map((name) => [name, device.buffer(`array ${name}`, elements * 4, usage)]))),
+  );
+  const partOf = ({ arena: place, offset, begin, length }: Range): Part => {
+    const arena = made[place]!;
+    const at = (name: string): Place => ({ buffer: arena.get(name)!, offset });
+    return { arena, offset, begin, length, w: at("w"), g: at("g") };
+  };
+  return {
+    variables: variables.map((ranges) => new DeviceArrays(device, ranges.map(partOf))),
+    free() {
+      for (const arena of made) for (const buffer of arena.values()) device.free(buffer);
+    },
+  };
+};
+
+/** What a shader can bind, in whole tiles. */
+const arenaCapacity = ({ limits }: Device): number =>
+  Math.floor(Math.min(limits.maxStorageBufferBindingSize, limits.maxBufferSize) / 4 / TILE) * TILE;

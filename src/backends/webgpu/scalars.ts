@@ -1,0 +1,100 @@
+/** What follows from norms, computed between two passes without reading anything back: one shader joins the sums of parts that have several
+ *  tiles, another evaluates the scalars of a program for each part. */
+
+import type { Program } from "../../rule/program.js";
+import { constantAt, constants, header, isKnown, knownAt, MAIN, partWord, type Shader, TILE } from "./layout.js";
+import { sumsOfSquares, THREADS, WIDE_SUMS } from "./norms.js";
+import { INTEGERS, operateWide, WIDE } from "./wide.js";
+
+/** After pass `pass`, of which a tile has `sums` sums: a workgroup for each of the parts that are listed. */
+export const compileJoin = (pass: number, sums: number): Shader => ({
+  text: `
+${header("read_write")}
+${INTEGERS}
+${sumsOfSquares(sums)}
+${MAIN}
+  if (workgroup >= dispatch.count) { return; }
+  let part = table[dispatch.listAt + dispatch.first + workgroup];
+  let place = placeOf(part);
+  let first = table[place + ${partWord("firstTile")}];
+  let tiles = (table[place + ${partWord("length")}] + ${TILE - 1}u) / ${TILE}u;
+  for (var sum = 0u; sum < ${sums}u; sum++) {
+    var own = Sum();
+    for (var tile = thread; tile < tiles; tile += ${THREADS}u) { own = join(own, totals[(first + tile) * ${sums}u + sum]); }
+    let total = joined(sum, own, thread);
+    if (thread == 0u) { totals[partSumsOf(part) + ${pass * sums}u + sum] = total; }
+  }
+}
+`,
+  usesTotals: true,
+  arrays: [],
+});
+
+/** Before pass `stage`: a thread for each part, which evaluates the scalars that have become known. Null when no element meets any of them. */
+export const compileScalars = (program: Program, stage: number, sums: number): Shader | null => {
+  const { scalars } = program;
+  const wanted = constants(program).filter((place) => scalars[place]!.stage === stage);
+  if (wanted.length === 0) return null;
+  const needed = neededFor(program, wanted);
+  const sumAt = (part: string, place: number): string => {
+    const { pass, sum } = scalars[place] as { pass: number; sum: number };
+    return `totals[partSumsOf(${part}) + ${pass * sums + sum}u]`;
+  };
+  const ofModel = needed.filter((place) => {
+    const scalar = scalars[place]!;
+    return scalar.kind === "norm" && scalar.scope === "model";
+  });
+  const evaluated = needed.flatMap((place) => {
+    const scalar = scalars[place]!;
+    const value = `let s${place} =`;
+    if (isKnown(program, place)) return [`${value} wideOf(${knownAt(program, place)});`];
+    if (scalar.kind === "operation") return [`${value} ${operateWide(scalar.operation, scalar.inputs.map(nameOf))};`];
+    if (ofModel.includes(place)) return [`${value} wideRoot(wideOfSum(ofThreads[${ofModel.indexOf(place) * THREADS}]));`];
+    return [
+      `var sum${place} = Sum();`,
+      `for (var i = 0u; i < table[place + ${partWord("siblings")}]; i++) {`,
+      `  sum${place} = join(sum${place}, ${sumAt(`table[place + ${partWord("firstSibling")}] + i`, place)});`,
+      "}",
+      `${value} wideRoot(wideOfSum(sum${place}));`,
+    ];
+  });
+  const text = `
+${header("read_write")}
+${INTEGERS}
+${sumsOfSquares(Math.max(1, ofModel.length))}
+${WIDE}
+${WIDE_SUMS}
+${MAIN}
+  ${ofModel.flatMap((place, number) => joinModel(number, sumAt("i", place))).join("\n  ")}
+  ${ofModel.length > 0 ? "workgroupBarrier();" : ""}
+  let index = workgroup * ${THREADS}u + thread;
+  if (index >= dispatch.count) { return; }
+  let part = dispatch.first + index;
+  let place = placeOf(part);
+  ${evaluated.join("\n  ")}
+  ${wanted.map((place) => `${constantAt(program, place)} = narrow(s${place});`).join("\n  ")}
+}
+`;
+  return { text, usesTotals: true, arrays: [] };
+};
+
+const nameOf = (place: number): string => `s${place}`;
+
+/** Every workgroup adds the sums of all parts: fewer dispatches, and far less than a pass reads. */
+const joinModel = (number: number, sum: string): string[] => [
+  `var own${number} = Sum();`,
+  `for (var i = thread; i < dispatch.allParts; i += ${THREADS}u) { own${number} = join(own${number}, ${sum}); }`,
+  `_ = joined(${number}u, own${number}, thread);`,
+];
+
+/** The scalars that are needed to evaluate the `wanted` ones, in an order in which each can be evaluated. */
+const neededFor = ({ scalars }: Program, wanted: readonly number[]): number[] => {
+  const needed = new Set<number>();
+  const need = (place: number): void => {
+    const scalar = scalars[place]!;
+    if (scalar.kind === "operation" && scalar.stage > 0) scalar.inputs.forEach(need);
+    needed.add(place);
+  };
+  wanted.forEach(need);
+  return [...needed];
+};

@@ -1,0 +1,239 @@
+/** A step on a device: its scalars go there in one piece, then come a few dispatches for each pass, as many for one variable as for a thousand.
+ *  Nothing comes back. What the dispatches are bound to is kept until other variables take part in a step. */
+
+import { BackendError } from "../../errors.js";
+import type { Program } from "../../rule/program.js";
+import type { RowClass, StepParameters } from "../backend.js";
+import { evaluateScalars } from "../cpu/scalars.js";
+import type { Width } from "./arithmetic.js";
+import { compilePass } from "./compiler.js";
+import type { Device } from "./device.js";
+import { BINDING, constants, DISPATCH, type DispatchWords, known, PART, type Shader } from "./layout.js";
+import { type Part, placeOf } from "./memory.js";
+import { THREADS } from "./norms.js";
+import { compileJoin, compileScalars } from "./scalars.js";
+import { makeTable, type StepRow, type Table } from "./table.js";
+import { USAGE } from "./usage.js";
+
+/** One dispatch, ready to be encoded. */
+interface Dispatch {
+  readonly pipeline: GPUComputePipeline;
+  readonly bindGroup: GPUBindGroup;
+  readonly x: number;
+  readonly y: number;
+}
+
+/** A class, and where in the table its scalars begin: those that are known before a step. */
+interface ClassPlan {
+  readonly program: Program;
+  readonly class: RowClass;
+  readonly values: Float64Array;
+  readonly known: readonly number[];
+  readonly at: number;
+}
+
+/** What WebGPU guarantees: uniforms may begin on so many bytes, and a dispatch may have so many workgroups along an axis. */
+const SLOT_BYTES = 256;
+const MOST_WORKGROUPS = 65535;
+
+export class DeviceStep {
+  readonly #device: Device;
+  readonly #classes: readonly ClassPlan[];
+  /** Those that are not alike, mostly one or two; and which of them is that of a class. */
+  readonly #programs: readonly Program[];
+  readonly #programOf: readonly number[];
+  readonly #passes: number;
+  /** The most sums that a pass writes for a tile. */
+  readonly #sums: number;
+  /** What one part needs in the totals, in units of four words. */
+  readonly #constantsPerPart: number;
+  readonly #sumsPerPart: number;
+  readonly #scalars: Float32Array<ArrayBuffer>;
+  readonly #parameters = { learningRate: 0, step: 0, weightDecay: 0 };
+  readonly #buffers = new Map<string, GPUBuffer>();
+  /** The variables that the dispatches are made for, and the moves that had been made by then. */
+  #rows: readonly StepRow[] = [];
+  #moves = 0;
+  #dispatches: Dispatch[][] = [];
+  #encoder: GPUCommandEncoder | undefined;
+  #computePass: GPUComputePassEncoder | undefined;
+
+  /** `programs`: one for each class. They have the same passes and sums, as those of one optimizer do.
+   *  @throws BackendError when a pass needs more arrays than the device binds at once. */
+  constructor(device: Device, programs: readonly Program[], classes: readonly RowClass[]) {
+    this.#device = device;
+    let at = 0;
+    this.#classes = programs.map((program, i) => {
+      const plan = { program, class: classes[i]!, values: new Float64Array(program.scalars.length), known: known(program), at };
+      at += plan.known.length;
+      return plan;
+    });
+    this.#scalars = new Float32Array(at);
+    const texts = programs.map(textOf);
+    const distinct = [...new Set(texts)];
+    this.#programs = distinct.map((text) => programs[texts.indexOf(text)]!);
+    this.#programOf = texts.map((text) => distinct.indexOf(text));
+    this.#passes = Math.max(...programs.map(({ passes }) => passes.length));
+    this.#sums = Math.max(...programs.flatMap(({ passes }) => passes.map(({ sums }) => sums.length)));
+    this.#sumsPerPart = this.#sums * (this.#passes - 1);
+    this.#constantsPerPart = Math.max(...programs.map((program) => Math.ceil(constants(program).length / 4)));
+    for (const [i, { passes }] of this.#programs.entries())
+      for (const pass of passes.keys()) assertBindable(device, this.#passShader(i, pass, 4));
+  }
+
+  /** Runs every pass over `rows[0..count)`: enqueues it and returns. */
+  run(rows: readonly StepRow[], count: number, parameters: StepParameters): void {
+    this.begin(rows, count, parameters);
+    for (let pass = 0; pass < this.#passes; pass++) this.runPass(pass);
+    this.end();
+  }
+
+  begin(rows: readonly StepRow[], count: number, parameters: StepParameters): void {
+    this.#device.assertUsable();
+    if (!this.#isPlanned(rows, count)) this.#plan(rows.slice(0, count));
+    this.#upload(parameters);
+    this.#encoder = this.#device.gpu.createCommandEncoder();
+    this.#computePass = this.#encoder.beginComputePass();
+  }
+
+  /** The pass, and the scalars that become known by it. */
+  runPass(pass: number): void {
+    const encoder = this.#computePass!;
+    for (const { pipeline, bindGroup, x, y } of this.#dispatches[pass]!) {
+      encoder.setPipeline(pipeline);
+      encoder.setBindGroup(0, bindGroup);
+      encoder.dispatchWorkgroups(x, y);
+    }
+  }
+
+  end(): void {
+    this.#computePass!.end();
+    this.#device.gpu.queue.submit([this.#encoder!.finish()]);
+    this.#computePass = this.#encoder = undefined;
+  }
+
+  /** Dispatches of a step as it was run last. */
+  get dispatches(): number {
+    return this.#dispatches.flat().length;
+  }
+
+  /** Twice is harmless. */
+  dispose(): void {
+    for (const buffer of this.#buffers.values()) this.#device.free(buffer);
+    this.#buffers.clear();
+    this.#rows = [];
+  }
+
+  #upload({ learningRate, step }: StepParameters): void {
+    for (const { program, class: own, values, known: places, at } of this.#classes) {
+      this.#parameters.learningRate = learningRate * own.learningRateMultiplier;
+      this.#parameters.weightDecay = own.weightDecay;
+      this.#parameters.step = step;
+      evaluateScalars(program, 0, values, this.#parameters);
+      for (let i = 0; i < places.length; i++) this.#scalars[at + i] = values[places[i]!]!;
+    }
+    this.#device.write(this.#buffers.get("table")!, 0, this.#scalars);
+  }
+
+  #isPlanned(rows: readonly StepRow[], count: number): boolean {
+    const planned = this.#rows;
+    if (count !== planned.length || this.#device.moves !== this.#moves || !this.#buffers.has("table")) return false;
+    for (let i = 0; i < count; i++) if (rows[i] !== planned[i]) return false;
+    return true;
+  }
+
+  /** Makes the table and the dispatches for a step over these variables. */
+  #plan(rows: readonly StepRow[]): void {
+    const table = makeTable(
+      rows,
+      this.#programOf,
+      this.#classes.map(({ at }) => at),
+    );
+    this.#writeTable(table);
+    this.#dispatches = Array.from({ length: this.#passes }, (_, pass) => this.#dispatchesOf(pass, table));
+    this.#rows = rows;
+    this.#moves = this.#device.moves;
+  }
+
+  /** Brings the table to the device, and what each dispatch is told: groups, sections, and the joining of sums, in this order. */
+  #writeTable({ words, parts, tiles, large, groups, sections }: Table): void {
+    const partsAt = this.#scalars.length;
+    const tilesAt = partsAt + parts * PART.length;
+    const partSumsAt = tiles * this.#sums;
+    const constantsAt = partSumsAt + parts * this.#sumsPerPart;
+    const told = (own: { first: number; count: number }, listAt = tilesAt): DispatchWords => ({
+      ...{ zero: 0, count: own.count, first: own.first, listAt, allParts: parts, partsAt, partSumsAt, constantsAt },
+      ...{ sumsPerPart: this.#sumsPerPart, constantsPerPart: this.#constantsPerPart },
+    });
+    const dispatches = [...[...groups, ...sections].map((own) => told(own)), told({ first: 0, count: large }, tilesAt + tiles)];
+    const slots = new Uint32Array((dispatches.length * SLOT_BYTES) / 4);
+    for (const [slot, one] of dispatches.entries())
+      slots.set(
+        DISPATCH.map((name) => one[name]),
+        (slot * SLOT_BYTES) / 4,
+      );
+    const { storage, uniform, copyTarget } = USAGE;
+    this.#reserve("table", (partsAt + words.length) * 4, storage | copyTarget);
+    this.#reserve("totals", (constantsAt + parts * this.#constantsPerPart) * 16, storage);
+    this.#reserve("slots", slots.byteLength, uniform | copyTarget);
+    this.#device.write(this.#buffers.get("table")!, partsAt * 4, words);
+    this.#device.write(this.#buffers.get("slots")!, 0, slots);
+  }
+
+  #dispatchesOf(pass: number, { groups, sections, large }: Table): Dispatch[] {
+    const dispatches: Dispatch[] = [];
+    for (const [i, { program, width, count, sample }] of groups.entries())
+      dispatches.push(this.#dispatch(`pass ${pass}`, this.#passShader(program, pass, width), i, count, sample));
+    if (pass + 1 === this.#passes) return dispatches;
+    if (large > 0)
+      dispatches.push(
+        this.#dispatch(`sums of pass ${pass}`, compileJoin(pass, this.#sums), groups.length + sections.length, large),
+      );
+    for (const [i, { program, count }] of sections.entries()) {
+      const shader = compileScalars(this.#programs[program]!, pass + 1, this.#sums);
+      const workgroups = Math.ceil(count / THREADS);
+      if (shader) dispatches.push(this.#dispatch(`scalars of pass ${pass + 1}`, shader, groups.length + i, workgroups));
+    }
+    return dispatches;
+  }
+
+  /** `sample`: a part that lies in the buffers of the shader's arrays. */
+  #dispatch(label: string, { text, usesTotals, arrays }: Shader, slot: number, workgroups: number, sample?: Part): Dispatch {
+    const pipeline = this.#device.pipeline(label, text);
+    const own = (name: string) => this.#buffers.get(name)!;
+    const entries: GPUBindGroupEntry[] = [
+      { binding: BINDING.dispatch, resource: { buffer: own("slots"), offset: slot * SLOT_BYTES, size: SLOT_BYTES } },
+      { binding: BINDING.table, resource: { buffer: own("table") } },
+      ...(usesTotals ? [{ binding: BINDING.totals, resource: { buffer: own("totals") } }] : []),
+      ...arrays.map((name, i) => ({ binding: BINDING.arrays + i, resource: { buffer: placeOf(sample!, name).buffer } })),
+    ];
+    const bindGroup = this.#device.gpu.createBindGroup({ label, layout: pipeline.getBindGroupLayout(0), entries });
+    const x = Math.min(workgroups, MOST_WORKGROUPS);
+    return { pipeline, bindGroup, x, y: Math.ceil(workgroups / MOST_WORKGROUPS) };
+  }
+
+  #passShader(program: number, pass: number, width: Width): Shader {
+    return compilePass(this.#programs[program]!, pass, width, this.#sums, this.#device.corrections);
+  }
+
+  /** A buffer that holds so many bytes: the one that is there, or a new one. */
+  #reserve(name: "table" | "totals" | "slots", bytes: number, usage: number): void {
+    const held = this.#buffers.get(name);
+    if (held && held.size >= bytes) return;
+    if (held) this.#device.free(held);
+    this.#buffers.set(name, this.#device.buffer(name, Math.max(16, bytes), usage));
+  }
+}
+
+/** A program without the values of its constants: those are given to it. */
+const textOf = (program: Program): string => JSON.stringify(program, (key, value) => (key === "value" ? undefined : value));
+
+const assertBindable = ({ limits }: Device, { arrays, usesTotals }: Shader): void => {
+  const needed = arrays.length + (usesTotals ? 2 : 1);
+  if (needed <= limits.maxStorageBuffersPerShaderStage) return;
+  throw new BackendError(
+    "This step reads and writes more arrays at once than the GPU device binds to a shader",
+    `${arrays.join(", ")}, with ${needed} buffers; maxStorageBuffersPerShaderStage is ${limits.maxStorageBuffersPerShaderStage}`,
+    "Leave out the average or the accumulation, ask your device for a higher limit, or use the backend wasm.",
+  );
+};

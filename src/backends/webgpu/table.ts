@@ -1,0 +1,113 @@
+/** The table that drives a step: the parts of its variables, and the tiles that workgroups take. It stays as it is until other variables take
+ *  part in a step, or one has moved. */
+
+import type { Width } from "./arithmetic.js";
+import { PART, type PartWords, TILE } from "./layout.js";
+import type { DeviceArrays, Part } from "./memory.js";
+
+/** A variable in a step. */
+export interface StepRow {
+  readonly arrays: DeviceArrays;
+  /** Place in the list of classes. */
+  readonly class: number;
+}
+
+/** What one dispatch of a pass works on: tiles of parts that have the program and the buffers in common. */
+export interface Group {
+  readonly program: number;
+  readonly width: Width;
+  /** One of the parts, to ask for the buffers. */
+  readonly sample: Part;
+  readonly first: number;
+  readonly count: number;
+}
+
+/** What one dispatch works on that evaluates scalars: the parts that have the program in common. */
+export interface Section {
+  readonly program: number;
+  readonly first: number;
+  readonly count: number;
+}
+
+export interface Table {
+  /** The words of each part; then for each tile the number of its part; then the numbers of parts that have several tiles. */
+  readonly words: Uint32Array<ArrayBuffer>;
+  readonly parts: number;
+  readonly tiles: number;
+  readonly large: number;
+  readonly groups: readonly Group[];
+  readonly sections: readonly Section[];
+}
+
+interface Entry {
+  readonly part: Part;
+  readonly words: PartWords;
+}
+
+/** The table for a step over these variables. `programOf`, `scalarsOf`: the program of a class, and where in the table its scalars begin. */
+export const makeTable = (rows: readonly StepRow[], programOf: readonly number[], scalarsOf: readonly number[]): Table => {
+  const entries: Entry[] = [];
+  const sections: Section[] = [];
+  const groups: Group[] = [];
+  const tiles: number[] = [];
+  for (const program of new Set(programOf)) {
+    const firstPart = entries.length;
+    for (const row of rows) if (programOf[row.class] === program) entries.push(...entriesOf(row, entries.length, scalarsOf));
+    if (entries.length === firstPart) continue;
+    sections.push({ program, first: firstPart, count: entries.length - firstPart });
+    for (const members of byBuffers(entries, firstPart)) {
+      const first = tiles.length;
+      for (const number of members) {
+        const { part, words } = entries[number]!;
+        words.firstTile = tiles.length;
+        for (let begin = 0; begin < part.length; begin += TILE) tiles.push(number);
+      }
+      const sample = entries[members[0]!]!.part;
+      groups.push({ program, width: widthOf(sample), sample, first, count: tiles.length - first });
+    }
+  }
+  const large = [...entries.keys()].filter((number) => entries[number]!.part.length > TILE);
+  const words = entries.flatMap((entry) => PART.map((name) => entry.words[name])).concat(tiles, large);
+  return { words: Uint32Array.from(words), parts: entries.length, tiles: tiles.length, large: large.length, groups, sections };
+};
+
+/** The parts of a variable stand side by side, wherever they lie: its norms join them. */
+const entriesOf = ({ arrays, class: rowClass }: StepRow, firstSibling: number, scalarsOf: readonly number[]): Entry[] =>
+  arrays.parts.map((part) => ({
+    part,
+    words: {
+      length: part.length,
+      scalars: scalarsOf[rowClass]!,
+      firstTile: 0, // when its group is known
+      firstSibling,
+      siblings: arrays.parts.length,
+      state: part.offset,
+      w: part.w.offset,
+      g: part.g.offset,
+    },
+  }));
+
+/** The numbers of the parts from `first` on, those together that lie in the same buffers. */
+const byBuffers = (entries: readonly Entry[], first: number): number[][] => {
+  const numbers = new Map<object, number>();
+  const numberOf = (object: object): number => {
+    if (!numbers.has(object)) numbers.set(object, numbers.size);
+    return numbers.get(object)!;
+  };
+  const groups = new Map<string, number[]>();
+  for (let number = first; number < entries.length; number++) {
+    const { part } = entries[number]!;
+    const key = [widthOf(part), ...[part.arena, part.w.buffer, part.g.buffer].map(numberOf)].join();
+    const group = groups.get(key);
+    if (group) group.push(number);
+    else groups.set(key, [number]);
+  }
+  return [...groups.values()];
+};
+
+/** Four elements at a time, where every array allows it. Those of an arena do: what lies behind the end of a variable belongs to nobody. */
+const widthOf = ({ arena, w, g, length }: Part): Width => {
+  const isFit = ({ buffer, offset }: Part["w"], own: string) =>
+    buffer === arena.get(own) || (offset % 4 === 0 && length % 4 === 0);
+  return isFit(w, "w") && isFit(g, "g") ? 4 : 1;
+};

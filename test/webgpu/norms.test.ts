@@ -1,0 +1,99 @@
+/** Sums of squares on the device against exact ones. */
+
+import { expect, test } from "vitest";
+import { sumsOfSquares, THREADS, WIDE_SUMS } from "../../src/backends/webgpu/norms.js";
+import { INTEGERS, WIDE } from "../../src/backends/webgpu/wide.js";
+import { random } from "../semantics/helpers.js";
+import { anyBits, around, type Floats, openDevice, runShader } from "./helpers.js";
+
+const BLOCK = 4096;
+
+const gaussian = (length: number, seed: number): Floats => {
+  const next = random(seed);
+  return Float32Array.from({ length }, () => Math.sqrt(-2 * Math.log(1 - next())) * Math.cos(2 * Math.PI * next()));
+};
+const finite = (values: Floats): Floats => values.map((value) => (Number.isFinite(value) ? value : 1));
+/** What the blocks of each kind hold. */
+const kinds: Record<string, Floats> = {
+  gaussian: gaussian(64 * BLOCK, 1),
+  uniform: Float32Array.from({ length: 16 * BLOCK }, random(2)),
+  "of one size": around(1, 16 * BLOCK, 3),
+  "near 1e30": around(1e30, 16 * BLOCK, 4),
+  "near 1e-25": around(1e-25, 16 * BLOCK, 5),
+  "of any exponent": finite(anyBits(16 * BLOCK, 6)),
+  "the largest there are": new Float32Array(BLOCK).fill(3.4028234663852886e38),
+  "the smallest there are": new Float32Array(BLOCK).fill(-1e-45),
+  "subnormal and normal": Float32Array.from({ length: BLOCK }, (_, i) => (i % 2 ? 2 ** -126 : 2 ** -140) * (1 + (i % 7))),
+  "one in front of many small ones": Float32Array.from({ length: BLOCK }, (_, i) =>
+    i === 4000 ? 1 : 2 ** -20 * (1 + i / BLOCK),
+  ),
+  "one behind the end of 64 bits": Float32Array.from({ length: BLOCK }, (_, i) => (i === 7 ? 1 : 2 ** -29)),
+  "zeros and one number": Float32Array.from({ length: BLOCK }, (_, i) => (i === 99 ? Math.PI : 0)),
+};
+
+/** The sum of each block, as a float64, by a workgroup as a pass has it. */
+const onDevice = async (values: Floats): Promise<number[]> => {
+  const body = `
+${INTEGERS}
+${sumsOfSquares(1)}
+${WIDE}
+${WIDE_SUMS}
+@compute @workgroup_size(${THREADS})
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+  if (group.x >= arrayLength(&given) / ${BLOCK}u) { return; }
+  var own = Sum();
+  for (var k = thread; k < ${BLOCK / 4}u; k += ${THREADS}u) {
+    let at = group.x * ${BLOCK}u + 4u * k;
+    own = join(own, squares(vec4(given[at], given[at + 1u], given[at + 2u], given[at + 3u])));
+  }
+  let total = wideOfSum(joined(0u, own, thread));
+  if (thread == 0u) {
+    results[2u * group.x] = total.y;
+    results[2u * group.x + 1u] = total.x;
+  }
+}`;
+  const results = await runShader(await openDevice(), body, new Uint32Array(values.buffer));
+  return [...new Float64Array(results.buffer, 0, values.length / BLOCK)];
+};
+
+/** A float64 as an integer, in units of 2^-1074. */
+const integerOf = (value: number): bigint => {
+  const bits = new BigUint64Array(Float64Array.of(value).buffer)[0]!;
+  const [exponent, fraction] = [(bits >> 52n) & 0x7ffn, bits & 0xfffffffffffffn];
+  return exponent === 0n ? fraction : (fraction | 0x10000000000000n) << (exponent - 1n);
+};
+const exactly = (block: Floats): bigint => block.reduce((sum, value) => sum + integerOf(value * value), 0n); // a float64 holds a square
+
+test.each(Object.entries(kinds))("sums of squares, %s, are right to 2^-58 before they are rounded", async (_, values) => {
+  for (const [i, sum] of (await onDevice(values)).entries()) {
+    const exact = exactly(values.subarray(i * BLOCK, (i + 1) * BLOCK));
+    const error = integerOf(sum) - exact;
+    // Half a unit in the last place of a float64, and 2^-58 of the sum.
+    const allowed = (exact >> 53n) + (exact >> 58n) + 1n;
+    expect(error < 0n ? -error : error).toBeLessThanOrEqual(allowed);
+  }
+});
+
+test("and are mostly the float64 nearest to the sum", async () => {
+  const sums = await onDevice(kinds.gaussian!);
+  const nearest = sums.filter((sum, i) => {
+    const exact = exactly(kinds.gaussian!.subarray(i * BLOCK, (i + 1) * BLOCK));
+    const distance = (value: number): bigint => {
+      const error = integerOf(value) - exact;
+      return error < 0n ? -error : error;
+    };
+    return [1 + 2 ** -52, 1 - 2 ** -53].every((factor) => distance(sum) <= distance(sum * factor));
+  });
+  expect(nearest.length).toBeGreaterThanOrEqual(0.9 * sums.length);
+});
+
+test("a NaN outweighs an infinity, and an infinity every number", async () => {
+  const values = around(1e30, 4 * BLOCK, 1);
+  values[5] = Number.NEGATIVE_INFINITY;
+  values[BLOCK + 4095] = Number.POSITIVE_INFINITY;
+  values[2 * BLOCK] = Number.NaN;
+  values[2 * BLOCK + 1] = Number.POSITIVE_INFINITY;
+  const sums = await onDevice(values);
+  expect(sums.slice(0, 3)).toEqual([Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY, Number.NaN]);
+  expect(Number.isFinite(sums[3])).toBe(true);
+});
