@@ -161,6 +161,9 @@ const REPLACED: Readonly<Record<string, string>> = {
   mesh: "Sharded training over a mesh is not built yet. Leave it out to train on one machine.",
 };
 
+/** Whether every optimizer has, had or will have an option of this name, so that a rule's number cannot have it. */
+export const isOption = (name: string): boolean => name in OPTIONS || name in REPLACED || name === "lr";
+
 /** A typed array with one element stands for its number. */
 export const plainNumber = (value: unknown): unknown =>
   ArrayBuffer.isView(value) && (value as Float32Array).length === 1 ? Number((value as Float32Array)[0]) : value;
