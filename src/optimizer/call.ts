@@ -3,7 +3,7 @@
 import type { Row, Values } from "../backends/backend.js";
 import { OptionError, ShapeError, show } from "../errors.js";
 import type { Variable } from "../variable.js";
-import { checkGradient, type GradientAndVariable, nameOf } from "./gradients.js";
+import { assertPair, checkGradient, type GradientAndVariable, nameOf, variableOf } from "./gradients.js";
 import type { Trained } from "./state.js";
 
 export class Call {
@@ -21,16 +21,19 @@ export class Call {
     let count = 0;
     let missing: Trained[] | undefined;
     for (let i = 0; i < pairs.length; i++) {
-      const pair = pairs[i]!;
-      const gradient = pair[0];
-      const variable = pair[1];
+      const pair = pairs[i];
+      const gradient = pair?.[0];
+      const variable = pair?.[1] as Variable | Values;
       const trained = known.get(variable);
-      if (trained === undefined)
+      if (trained === undefined) {
+        assertPair(pair);
+        variableOf(variable, "");
         throw new ShapeError(
           `This optimizer was built for ${known.size} other variables`,
           `${nameOf(variable)}, which is not one of them`,
           "Call optimizer.extend([variable]) first.",
         );
+      }
       if (trained.call === number)
         throw new ShapeError(
           "Each variable can stand only once in a call of applyGradients",

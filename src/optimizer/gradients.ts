@@ -28,6 +28,12 @@ export const checkLoss = <Result extends { readonly loss: number; readonly gradi
   );
 };
 
+/** @throws ShapeError unless this is [gradient, variable], in this order. */
+export const assertPair = (pair: unknown): void => {
+  if (!Array.isArray(pair) || pair[0] instanceof Variable)
+    throw new ShapeError("Each pair is [gradient, variable]", show(pair), "Pass pairs of [gradient, variable].");
+};
+
 /** @throws ShapeError unless `gradient` has the variable's dtype and length, or names rows of it. */
 export const checkGradient = (gradient: Exclude<Gradient, null>, variable: Variable): void => {
   const Wanted = ARRAYS[variable.dtype];

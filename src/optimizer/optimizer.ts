@@ -3,7 +3,7 @@
 import type { Backend, RowRequest, StepParameters, Values } from "../backends/backend.js";
 import { chooseBackend } from "../backends/choose.js";
 import { OptionError, ShapeError, show } from "../errors.js";
-import { check } from "../kinds.js";
+import { check, listOf, numbers, object } from "../kinds.js";
 import { ARRAYS, type DType } from "../rule/program.js";
 import type { UpdateRule } from "../rule/update-rule.js";
 import type { deserialize } from "../schedules/index.js";
@@ -11,7 +11,15 @@ import { LearningRateSchedule } from "../schedules/schedule.js";
 import { Variable } from "../variable.js";
 import { Call } from "./call.js";
 import { type Config, type Dialect, dialects, optionsFromConfig, toConfig } from "./configuration.js";
-import { checkGradient, checkLoss, type GradientAndVariable, type LossAndGradients, nameOf, variableOf } from "./gradients.js";
+import {
+  assertPair,
+  checkGradient,
+  checkLoss,
+  type GradientAndVariable,
+  type LossAndGradients,
+  nameOf,
+  variableOf,
+} from "./gradients.js";
 import { Lifecycle } from "./lifecycle.js";
 import {
   type BuildOptions,
@@ -137,7 +145,7 @@ export class Optimizer<Hyper extends string = never> {
     this.#life.assertUsable();
     const { onProgress } = checkBuildOptions(options);
     const added = new Map<Variable | Values, Variable>();
-    for (const given of variables) {
+    for (const given of check("build", "variables", variables, listOf("variables"))) {
       if (this.#byVariable.has(given) || added.has(given))
         throw new ShapeError("A variable can be trained only once", `${nameOf(given)} twice`, "Remove one.");
       const variable = variableOf(given, `variable_${this.#trained.length + added.size}`);
@@ -183,7 +191,7 @@ export class Optimizer<Hyper extends string = never> {
     const learningRate = this.#currentLearningRate();
     const pairs = Array.isArray(gradientsAndVariables)
       ? (gradientsAndVariables as readonly GradientAndVariable[])
-      : [...gradientsAndVariables];
+      : [...check("applyGradients", "gradientsAndVariables", gradientsAndVariables, listOf("pairs [gradient, variable]"))];
     if (pairs.length === 0) return this.iterations;
     if (this.#trained.length === 0) this.#buildFrom(pairs);
     const call = this.#call;
@@ -234,7 +242,9 @@ export class Optimizer<Hyper extends string = never> {
 
   /** Builds for every variable named in the first call, also those without a gradient: they may get one later. */
   #buildFrom(pairs: readonly GradientAndVariable[]): void {
-    for (const [gradient, variable] of pairs) {
+    for (const pair of pairs) {
+      assertPair(pair);
+      const [gradient, variable] = pair;
       const checked = variableOf(variable, "variable");
       if (gradient) checkGradient(gradient, checked);
     }
@@ -311,6 +321,8 @@ export class Optimizer<Hyper extends string = never> {
    *  @throws CheckpointError that lists what is missing or does not fit; nothing is changed then. */
   loadOwnVariables(store: Readonly<SavedState>): void {
     this.#life.assertNotSwapped();
+    for (const [key, array] of Object.entries(check("loadOwnVariables", "store", store, object)))
+      check("loadOwnVariables", `array ${key}`, array, numbers);
     loadState(this.#state, store);
     this.#life.invalid = false;
   }
@@ -332,7 +344,7 @@ export class Optimizer<Hyper extends string = never> {
 
   /** Like loadOwnVariables, from a list. */
   setWeights(weights: readonly SavedState[string][]): void {
-    this.loadOwnVariables({ ...weights } as unknown as SavedState);
+    this.loadOwnVariables({ ...check("setWeights", "weights", weights, listOf("arrays")) } as unknown as SavedState);
   }
 
   #assertNotBuilt(method: string, remedy: string): void {

@@ -35,8 +35,8 @@ export type Operand = Expression | number;
 
 /** What a rule can be written in, for errors. */
 export const LANGUAGE =
-  "Write it with the methods add, sub, mul, div, sqrt, square, neg and pow, and the functions abs, max, min, sign, ifPositive, norm, " +
-  "globalNorm and constant, on the slots and hyperparameters that the rule declares.";
+  "Use the methods add, sub, mul, div, sqrt, square, neg and pow, the functions abs, max, min, sign, ifPositive, norm, globalNorm and " +
+  "constant, and declared names only.";
 
 /** A value per element, or a scalar that all elements share. Immutable. */
 export class Expression {
@@ -87,8 +87,8 @@ export class Expression {
   /** @throws OptionError: `g > 0`, `2 * g`, `Math.sqrt(g)` and the text of an expression would need a value, and there is none yet. */
   [Symbol.toPrimitive](): never {
     throw new OptionError(
-      "An expression has no value yet: a rule is recorded, not computed",
-      "an operation of JavaScript, such as g > 0, 2 * g or Math.sqrt(g)",
+      "An expression has no value: rules are recorded, not computed",
+      "something like g > 0, 2 * g or Math.sqrt(g)",
       LANGUAGE,
     );
   }
@@ -126,7 +126,7 @@ export const flush = (x: Expression, limit: number): Expression => operation("fl
 const normOver = (scope: NormScope, of: Operand): Expression => {
   const recorded = expression(of);
   if (recorded.perElement) return new Expression({ kind: "norm", of: recorded, scope });
-  throw new OptionError("A norm is taken over elements", "a scalar", "Write abs(x) for the norm of a scalar.");
+  throw new OptionError("A norm is taken over elements", "a scalar", "Write abs(x).");
 };
 
 /** L2 norm over the elements of one variable, summed in float64; what is computed from it stays float64 until it meets an element. */
