@@ -180,8 +180,9 @@ const ALIASES: Aliases = {
   groups: "params mask",
 };
 
-/** Whether every optimizer has, had or will have an option of this name, so that a rule's number cannot have it. */
-export const isOption = (name: string): boolean => name in OPTIONS || name in REPLACED || name === "lr";
+/** Whether every optimizer has, had or will have an option of this name, here or in an adapter, so that a rule's number cannot have it. */
+export const isOption = (name: string): boolean =>
+  name in OPTIONS || name in REPLACED || ["lr", "mask", "scheduleSteps"].includes(name);
 
 /** A typed array with one element stands for its number. */
 export const plainNumber = (value: unknown): unknown =>
