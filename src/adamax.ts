@@ -4,11 +4,12 @@ import type { Values } from "./backends/backend.js";
 import { Optimizer } from "./optimizer/optimizer.js";
 import type { OptimizerOptions } from "./optimizer/options.js";
 import { abs, constant, max } from "./rule/expression.js";
-import { decayRate, defineRule, fraction, nonNegative } from "./rule/update-rule.js";
+import { decayRate, fraction, nonNegative, type UpdateRule } from "./rule/update-rule.js";
 
 /** Every operation rounds once, in Keras' order. 1 - beta1 is taken in float64 and then rounded; 1 - beta1^t is rounded at each
- *  of its operations. In float32 the two differ by about 3 ulps at t = 1, as they do in Keras. */
-export const adamax = defineRule({
+ *  of its operations. In float32 the two differ by about 3 ulps at t = 1, as they do in Keras. (A rule of your own goes through
+ *  `defineRule`, which checks it; this one is tested, and a page that needs no other should not load the checks.) */
+export const adamax: UpdateRule<"momentum" | "norm", "beta1" | "beta2" | "epsilon"> = {
   name: "Adamax",
   slots: ["momentum", "norm"],
   hyperparameters: { beta1: decayRate(0.9), beta2: fraction(0.999), epsilon: nonNegative(1e-7) },
@@ -20,7 +21,7 @@ export const adamax = defineRule({
     w = w.sub(learningRate.mul(m).div(biasCorrection.mul(u.add(epsilon)))); // every backend is compiled from these lines
     return { w, momentum: m, norm: u };
   },
-});
+};
 
 export interface AdamaxOptions extends OptimizerOptions {
   /** Decay of the first moment. A number (or a typed array with one element) in [0, 1), default 0.9. */

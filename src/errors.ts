@@ -38,18 +38,21 @@ export const printable = (text: string): string =>
 /** What arrived, as it should stand in an error message: short, and with its type where the text alone would mislead. */
 export const show = (value: unknown): string => {
   if (typeof value === "string") return printable(JSON.stringify(value));
+  if (typeof value === "bigint") return `${value}n`;
   if (typeof value === "function") return `a function${value.name ? ` (${value.name})` : ""}`;
   if (ArrayBuffer.isView(value)) return `${value.constructor.name} of length ${(value as Float32Array).length}`;
   if (Array.isArray(value)) return value.length > 4 ? `an array of length ${value.length}` : `[${value.map(show).join(", ")}]`;
-  if (typeof value === "object" && value !== null) return `an object (${value.constructor?.name ?? "no class"})`;
+  if (typeof value === "object" && value !== null) return `an object (${value.constructor?.name || "no class"})`;
   return String(value);
 };
 
-/** Of `known`, the name nearest to `name` (up to three letters more, fewer or other, ignoring case and underscores), or undefined. */
+/** A name without what spellings differ in: case and underscores. */
+export const plainName = (name: string): string => name.toLowerCase().replaceAll("_", "");
+
+/** Of `known`, the name nearest to `name`: up to three letters more, fewer or other, and at most half of them. */
 export const nearest = (name: string, known: readonly string[]): string | undefined => {
-  const plain = (text: string) => text.toLowerCase().replaceAll("_", "");
-  for (const edits of [0, 1, 2, 3]) {
-    const near = known.find((candidate) => isWithin(edits, plain(name), plain(candidate)));
+  for (let edits = 0; edits <= 3 && 2 * edits <= name.length; edits++) {
+    const near = known.find((candidate) => isWithin(edits, plainName(name), plainName(candidate)));
     if (near) return near;
   }
   return undefined;

@@ -24,6 +24,7 @@ export { WasmBackend } from "./backends/wasm/wasm.js";
 export * as constraints from "./constraints.js";
 export { BackendError, CheckpointError, OptionError, ShapeError } from "./errors.js";
 export type { Config, Dialect } from "./optimizer/configuration.js";
+export { defineRule } from "./optimizer/define-rule.js";
 export type { GradientAndVariable, LossAndGradients } from "./optimizer/gradients.js";
 export { Optimizer } from "./optimizer/optimizer.js";
 export type { BuildOptions, Group, LearningRate, OptimizerOptions, Selection, Settings } from "./optimizer/options.js";
@@ -33,7 +34,6 @@ export { abs, constant, Expression, globalNorm, ifPositive, max, min, norm, type
 export type { DType, Node, Pass, Program, Scalar } from "./rule/program.js";
 export {
   decayRate,
-  defineRule,
   fraction,
   type Hyperparameter,
   nonNegative,

@@ -1,6 +1,6 @@
 /** What an option may be, and the one way in which options are checked. */
 
-import { nearest, OptionError, show } from "./errors.js";
+import { nearest, OptionError, plainName, show } from "./errors.js";
 
 /** One option: what it must be, in words and as a test, and its default unless it must be given. */
 export interface Kind<Value> {
@@ -12,9 +12,17 @@ export interface Kind<Value> {
 export type Kinds<Options> = { readonly [Name in keyof Options]-?: Kind<Exclude<Options[Name], undefined>> };
 export type Checked<Options> = { readonly [Name in keyof Options]-?: Exclude<Options[Name], undefined> };
 
+/** For an option, what others call it: words in lower case without underscores. */
+export type Aliases = Readonly<Record<string, string>>;
+
 /** `options` with every default filled in; arrays are copied. `owner` is whose they are, for the errors.
  *  @throws OptionError for an option that is unknown, missing, or not of its kind. */
-export const checkKinds = <Options extends object>(owner: string, options: Options, kinds: Kinds<Options>): Checked<Options> => {
+export const checkKinds = <Options extends object>(
+  owner: string,
+  options: Options,
+  kinds: Kinds<Options>,
+  aliases: Aliases = {},
+): Checked<Options> => {
   const names = Object.keys(kinds) as (keyof Options & string)[];
   if (typeof options !== "object" || options === null)
     throw new OptionError(
@@ -24,7 +32,7 @@ export const checkKinds = <Options extends object>(owner: string, options: Optio
     );
   for (const [name, value] of Object.entries(options)) {
     if (Object.hasOwn(kinds, name)) continue;
-    const near = nearest(name, names);
+    const near = names.find((one) => aliases[one]?.split(" ").includes(plainName(name))) ?? nearest(name, names);
     throw new OptionError(
       `${owner} has no such option`,
       `${name}=${show(value)}`,
@@ -99,6 +107,17 @@ export const threadCount: Kind<number | "auto"> = {
 export const either = <A, B>(a: Kind<A>, b: Kind<B>): Kind<A | B> => ({
   wanted: `${a.wanted} or ${b.wanted}`,
   holds: (value) => a.holds(value) || b.holds(value),
+});
+export const object: Kind<object> = { wanted: "an object", holds: (value) => typeof value === "object" && value !== null };
+/** Numbers in a typed array or a plain one. */
+export const numbers: Kind<ArrayLike<number | bigint>> = {
+  wanted: "an array of numbers",
+  holds: (value) => ArrayBuffer.isView(value) || (Array.isArray(value) && value.every((one) => typeof one === "number")),
+};
+/** What `for ... of` goes through, of `items`; texts are not. */
+export const listOf = (items: string): Kind<Iterable<never>> => ({
+  wanted: `a list of ${items}`,
+  holds: (value) => typeof value === "object" && typeof (value as Iterable<never> | null)?.[Symbol.iterator] === "function",
 });
 /** An array with elements of one kind. */
 export const arrayOf = <Item>({ wanted, holds }: Kind<Item>, least = 0): Kind<readonly Item[]> => ({

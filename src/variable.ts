@@ -297,7 +297,7 @@ export class IndexedSlices implements SparseGradient {
     for (let i = 0; i < indices.length; i++) {
       const row = indices[i]!;
       if (!Number.isInteger(row) || row < 0 || row >= rows)
-        refuse("names a row that is not there", `indices[${i}] = ${row}`, `Rows go from 0 to ${rows - 1}.`);
+        refuse("names a row that is not there", `indices[${i}] = ${show(row)}`, `Rows are integers from 0 to ${rows - 1}.`);
     }
   }
 }

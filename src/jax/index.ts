@@ -2,19 +2,30 @@
 
 import type { numpy as np } from "@jax-js/jax";
 import { Adamax, type AdamaxOptions as CoreOptions } from "../adamax.js";
-import type { TransformationOptions, Tree } from "./options.js";
+import { OptionError, show } from "../errors.js";
+import type { UpdateRule } from "../rule/update-rule.js";
+import type { TransformationOptions } from "./options.js";
 import { type OptimizerClass, Transformation } from "./transformation.js";
-import { leavesOf, treeOf } from "./tree.js";
+import { arraysLike, dtypesOf, leavesOf, type Tree, treeOf } from "./tree.js";
 
-export type { LearningRate, Mask, TransformationOptions, Tree } from "./options.js";
+export type { LearningRate, Mask, TransformationOptions } from "./options.js";
 export { type OptimizerClass, type State, Transformation } from "./transformation.js";
+export type { Tree } from "./tree.js";
 
-/** The function that makes transformations from a class of the core: `const lion = transformation(Lion)`. The rule is not written again. */
-export const transformation =
-  <Core extends OptimizerClass>(core: Core) =>
+/** The function that makes transformations from a class of the core: `const lion = transformation(Lion)`. The rule is not written again.
+ *  @throws OptionError for a class without a rule. */
+export const transformation = <Core extends OptimizerClass>(core: Core) => {
+  const rule: UpdateRule | undefined = Object(core).rule;
+  if (!rule)
+    throw new OptionError(
+      "transformation takes a class of optimizers that has a rule",
+      show(core),
+      "Pass Adamax, or a subclass of Optimizer with `static rule = defineRule({ ... })`.",
+    );
   /** @throws OptionError for an unknown option, a value out of range, or options that exclude each other. */
-  (options: TransformationOptions<NonNullable<ConstructorParameters<Core>[0]>> = {} as never): Transformation =>
-    new Transformation(core.rule, options);
+  return (options: TransformationOptions<NonNullable<ConstructorParameters<Core>[0]>> = {} as never): Transformation =>
+    new Transformation(rule, options);
+};
 
 /** Options of `adamax`. */
 export type AdamaxOptions = TransformationOptions<CoreOptions>;
@@ -22,9 +33,11 @@ export type AdamaxOptions = TransformationOptions<CoreOptions>;
 /** The optimizer that `tf.keras.optimizers.Adamax` documents, for jax-js. */
 export const adamax: (options?: AdamaxOptions) => Transformation = transformation(Adamax);
 
-/** The parameters with updates added. Takes both. */
+/** The parameters with updates added. Takes both.
+ *  @throws ShapeError unless they are of one structure, with the same shapes and dtypes. */
 export const applyUpdates = <Params extends Tree>(params: Params, updates: Params): Params => {
-  const added = leavesOf<np.Array>(updates);
+  dtypesOf(params);
+  const added = arraysLike(params, updates, "Updates");
   return treeOf(
     params,
     leavesOf<np.Array>(params).map((leaf, i) => leaf.add(added[i]!)),

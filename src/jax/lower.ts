@@ -1,11 +1,11 @@
 /** A step's programs as operations of jax-js: recorded into its graph under `jit`, computed at once without.
  *
- *  jax-js counts references: an operation takes one from each array that it is given. Here every use of an array but its last
- *  takes a reference of its own, and what was made and not returned is disposed of. */
+ *  jax-js counts references: an operation takes one from each array that it is given. Here every use of an array takes a reference of its
+ *  own, and what was made and not returned is disposed of. */
 
 import { numpy as np } from "@jax-js/jax";
 import type { NormScope, ScalarOperation } from "../rule/expression.js";
-import type { Node, Pass, Program } from "../rule/program.js";
+import type { Node, Program, Scalar } from "../rule/program.js";
 
 type Apply = (x: np.Array, y: np.Array, z: np.Array) => np.Array;
 
@@ -20,7 +20,7 @@ const OPERATIONS: Readonly<Record<ScalarOperation, Apply>> = {
   neg: np.negative,
   sqrt: np.sqrt,
   pow: np.power,
-  flush: (x, limit) => np.where(np.less(np.abs(x.ref), limit), np.zerosLike(x.ref), x),
+  flush: (x, limit) => np.where(np.less(np.abs(x.ref), limit), 0, x),
   ifPositive: (x, a, b) => np.where(np.greater(x, 0), a, b),
 };
 
@@ -41,93 +41,149 @@ const wholePower = (base: number, exponent: np.Array, dtype: np.DType): np.Array
   return np.sum(power.reshape([1])); // a reduction, so that jit computes it once and not again for each element
 };
 
-/** One variable in a step. */
-export interface Job {
+/** Variables that share a program and its scalars. */
+export interface JobClass {
   readonly program: Program;
-  /** "w", "g" and the state, of the program's dtype. */
-  readonly arrays: Readonly<Record<string, np.Array>>;
   /** Scalars; `step` is an int32. */
   readonly parameters: Readonly<Record<string, np.Array>>;
+}
+
+/** One variable in a step. */
+export interface Job {
+  readonly class: JobClass;
+  /** "w", "g" and the state, of the program's dtype. */
+  readonly arrays: Readonly<Record<string, np.Array>>;
 }
 
 /** The new arrays of each variable. Takes no reference from what it is given.
  *  @param wide what norms are summed in, and what is computed from them until it meets an element. */
 export const runStep = (jobs: readonly Job[], wide: np.DType): Record<string, np.Array>[] => {
-  const steps = jobs.map((job) => new JobStep(job, wide));
-  const stages = Math.max(...jobs.map(({ program }) => program.passes.length));
-  let sums: np.Array[][] = jobs.map(() => []);
+  const classes = new Map(jobs.map((job) => [job.class, new Scalars(job.class, wide)]));
+  const steps = jobs.map((job) => new JobStep(job, classes.get(job.class)!, wide));
+  const stages = Math.max(0, ...jobs.map((job) => job.class.program.passes.length));
+  let sums: np.Array[][] = [];
   for (let stage = 0; stage < stages; stage++) {
-    steps.forEach((step, i) => {
-      const joined = (scope: NormScope, place: number): np.Array =>
-        (scope === "variable" ? [sums[i]!] : sums).map((own) => own[place]!.ref).reduce(np.add);
-      step.evaluateScalars(stage, joined);
-    });
+    const ofModel = (place: number) => sums.map((own) => own[place]!.ref).reduce(np.add);
+    for (const scalars of classes.values()) scalars.evaluate(stage, "model", ofModel);
+    steps.forEach((step, i) => void step.scalars.evaluate(stage, "variable", (place) => sums[i]![place]!.ref));
     for (const sum of sums.flat()) sum.dispose();
     sums = steps.map((step) => step.runPass(stage));
   }
-  for (const step of steps) step.dispose();
+  for (const { scalars } of steps) scalars.dispose();
+  for (const scalars of classes.values()) scalars.dispose();
   return steps.map(({ results }) => results);
 };
 
-class JobStep {
-  readonly results: Record<string, np.Array> = {};
-  readonly #job: Job;
+/** The scalars of a class, computed once for all its variables; and, around them, those of one variable that come from its own norms. */
+class Scalars {
+  readonly #values: np.Array[] = [];
   readonly #dtype: np.DType;
-  readonly #wide: np.DType;
-  readonly #scalars: np.Array[] = [];
+  readonly #scopes: readonly NormScope[];
 
-  constructor(job: Job, wide: np.DType) {
-    this.#job = job;
-    this.#dtype = np[job.program.dtype];
-    this.#wide = wide;
+  constructor(
+    readonly of: JobClass,
+    readonly wide: np.DType,
+    readonly shared?: Scalars,
+  ) {
+    this.#dtype = np[of.program.dtype];
+    this.#scopes = shared ? shared.#scopes : scopesOf(of.program);
   }
 
-  /** Every scalar known after `stage` passes and not before. */
-  evaluateScalars(stage: number, joined: (scope: NormScope, sum: number) => np.Array): void {
-    const { program, parameters } = this.#job;
-    program.scalars.forEach((scalar, place) => {
-      if (scalar.stage !== stage) return;
-      if (scalar.kind === "constant") this.#scalars[place] = np.array(scalar.value, { dtype: this.#dtype });
-      else if (scalar.kind === "parameter") this.#scalars[place] = parameters[scalar.name]!.ref.astype(this.#dtype);
-      else if (scalar.kind === "norm") this.#scalars[place] = np.sqrt(joined(scalar.scope, scalar.sum));
-      else this.#scalars[place] = this.#operate(scalar.operation, scalar.inputs);
+  at(place: number): np.Array {
+    return this.#values[place] ?? this.shared!.at(place);
+  }
+
+  /** Every scalar of this scope that is known after `stage` passes and not before. */
+  evaluate(stage: number, scope: NormScope, sum: (place: number) => np.Array): void {
+    this.of.program.scalars.forEach((scalar, place) => {
+      if (scalar.stage === stage && this.#scopes[place] === scope) this.#values[place] = this.#evaluate(scalar, sum);
     });
   }
 
-  #operate(operation: ScalarOperation, inputs: readonly number[]): np.Array {
-    const { scalars } = this.#job.program;
-    const [base, exponent] = inputs.map((input) => scalars[input]!);
+  #evaluate(scalar: Scalar, sum: (place: number) => np.Array): np.Array {
+    if (scalar.kind === "constant") return np.array(scalar.value, { dtype: this.#dtype });
+    if (scalar.kind === "parameter") return this.of.parameters[scalar.name]!.ref.astype(this.#dtype);
+    if (scalar.kind === "norm") return np.sqrt(sum(scalar.sum));
+    const { operation, inputs } = scalar;
+    const [base, exponent] = inputs.map((input) => this.of.program.scalars[input]!);
     if (operation === "pow" && base?.kind === "constant" && exponent?.kind === "parameter" && exponent.name === "step")
       return this.#powerOfStep(base.value);
-    const [x, y, z] = inputs.map((input) => this.#scalars[input]!.ref);
+    const [x, y, z] = inputs.map((input) => this.at(input).ref);
     return OPERATIONS[operation](x!, y!, z!);
   }
 
   #powerOfStep(base: number): np.Array {
-    const { program, parameters } = this.#job;
+    const { program, parameters } = this.of;
     const round = program.dtype === "float32" ? Math.fround : Number;
     const step = knownNumber(parameters.step!);
     if (step !== null) return np.array(round(round(base) ** step), { dtype: this.#dtype });
-    return wholePower(round(base), parameters.step!, this.#wide).astype(this.#dtype);
+    return wholePower(round(base), parameters.step!, this.wide).astype(this.#dtype);
   }
 
-  /** Stores results; returns the sums of squares that norms are made of. */
+  dispose(): void {
+    for (const value of this.#values) value?.dispose();
+  }
+}
+
+/** Of each scalar, whether it depends on a variable's own norm ("variable"), or is the same for all of its class ("model"). */
+const scopesOf = ({ scalars }: Program): NormScope[] => {
+  const scopes: NormScope[] = [];
+  for (const scalar of scalars) {
+    const isOwn =
+      scalar.kind === "norm"
+        ? scalar.scope === "variable"
+        : scalar.kind === "operation" && scalar.inputs.some((input) => scopes[input] === "variable");
+    scopes.push(isOwn ? "variable" : "model");
+  }
+  return scopes;
+};
+
+class JobStep {
+  readonly results: Record<string, np.Array> = {};
+  readonly scalars: Scalars;
+  readonly #job: Job;
+  readonly #wide: np.DType;
+
+  constructor(job: Job, shared: Scalars, wide: np.DType) {
+    this.#job = job;
+    this.scalars = new Scalars(job.class, wide, shared);
+    this.#wide = wide;
+  }
+
+  /** Stores results; returns the sums of squares that norms are made of. Each is computed anew from what is in memory, which already are the
+   *  results before it: what two of them shared would be an array of its own in a graph, written by one kernel and read by two. */
   runPass(stage: number): np.Array[] {
-    const pass = this.#job.program.passes[stage];
+    const pass = this.#job.class.program.passes[stage];
     if (!pass) return [];
-    const values: np.Array[] = [];
-    const left = usesOf(pass);
-    const use = (node: number): np.Array => (--left[node]! > 0 ? values[node]!.ref : values[node]!);
-    for (const node of pass.nodes) values.push(this.#evaluate(node, use));
-    const sums = pass.sums.map((node) => np.sum(np.square(use(node).astype(this.#wide))));
-    for (const { buffer, node } of pass.stores) this.results[this.#job.program.buffers[buffer]!] = this.#shaped(use(node));
+    const stored = new Map<number, np.Array>();
+    const compute = (root: number): np.Array => {
+      const made = new Map<number, np.Array>();
+      const value = (node: number): np.Array => {
+        const known = stored.get(node) ?? made.get(node);
+        if (known) return known.ref;
+        const fresh = this.#evaluate(pass.nodes[node]!, value);
+        made.set(node, fresh);
+        return fresh.ref;
+      };
+      const result = value(root);
+      for (const array of made.values()) array.dispose();
+      return result;
+    };
+    const sums = pass.sums.map((node) => np.sum(np.square(compute(node).astype(this.#wide))));
+    for (const { buffer, node } of [...pass.stores].sort((a, b) => a.node - b.node)) {
+      const result = compute(node);
+      stored.set(node, result);
+      this.results[this.#job.class.program.buffers[buffer]!] = this.#shaped(result.ref);
+    }
+    for (const array of stored.values()) array.dispose();
     return sums;
   }
 
   #evaluate(node: Node, use: (node: number) => np.Array): np.Array {
-    const { program, arrays } = this.#job;
+    const { class: own, arrays } = this.#job;
+    const { program } = own;
     if (node.kind === "load") return arrays[program.buffers[node.buffer]!]!.ref;
-    if (node.kind === "uniform") return this.#scalars[program.uniforms[node.uniform]!]!.ref.astype(this.#dtype);
+    if (node.kind === "uniform") return this.scalars.at(program.uniforms[node.uniform]!).ref.astype(np[program.dtype]);
     const [x, y, z] = node.inputs.map(use);
     return OPERATIONS[node.operation](x!, y!, z!);
   }
@@ -137,16 +193,4 @@ class JobStep {
     const { shape } = this.#job.arrays.w!;
     return value.shape.length === shape.length ? value : np.broadcastTo(value, shape);
   }
-
-  dispose(): void {
-    for (const scalar of this.#scalars) scalar.dispose();
-  }
 }
-
-/** How often each node of a pass is used. */
-const usesOf = ({ nodes, sums, stores }: Pass): number[] => {
-  const uses = nodes.map(() => 0);
-  const inputs = nodes.flatMap((node) => (node.kind === "operation" ? node.inputs : []));
-  for (const node of [...inputs, ...sums, ...stores.map((store) => store.node)]) uses[node]!++;
-  return uses;
-};

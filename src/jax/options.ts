@@ -1,14 +1,12 @@
 /** Options as jax-js users write them. */
 
 import type { JsTree, numpy as np } from "@jax-js/jax";
-import { OptionError, show } from "../errors.js";
+import { nearest, OptionError, show } from "../errors.js";
 import { check, integerFrom, type Kind, optional } from "../kinds.js";
-import { checkOptions, type Group, type Settings } from "../optimizer/options.js";
+import { checkOptions, type Group, isOption, type Settings } from "../optimizer/options.js";
 import type { UpdateRule } from "../rule/update-rule.js";
-import type { LearningRateSchedule } from "../schedules/schedule.js";
-
-/** Arrays in nested objects and arrays. */
-export type Tree = JsTree<np.Array>;
+import { LearningRateSchedule } from "../schedules/schedule.js";
+import { describe, isArray, type Tree } from "./tree.js";
 
 /** A number; a schedule; or a function that computes the rate from the number of earlier steps, an int32 scalar, in jax-js' operations. */
 export type LearningRate = number | LearningRateSchedule | ((count: np.Array) => np.Array);
@@ -43,8 +41,21 @@ const mask: Kind<Mask> = {
   holds: (value) => ["object", "function", "boolean"].includes(typeof value),
 };
 
+/** What optax' functions take in the place of options.
+ *  @throws OptionError with the line that it becomes. */
+const assertOptions = (owner: string, options: unknown): void => {
+  const isRate = ["number", "function"].includes(typeof options) || options instanceof LearningRateSchedule || isArray(options);
+  if (typeof options === "object" && options !== null && !Array.isArray(options) && !isRate) return;
+  throw new OptionError(
+    `${owner} takes one object of options`,
+    describe(options),
+    isRate ? `Write { learningRate: ${typeof options === "number" ? options : "..."} }.` : "Write {} for the defaults.",
+  );
+};
+
 /** @throws OptionError for an unknown option, a value out of range, or options that exclude each other. */
 export const checkJaxOptions = (rule: UpdateRule, options: Readonly<Record<string, unknown>>): JaxSettings => {
+  assertOptions(rule.name, options);
   const { learningRate, mask: givenMask, scheduleSteps, ...plain } = options;
   for (const name of ["backend", "threads", "jitCompile"])
     if (name in plain)
@@ -53,7 +64,13 @@ export const checkJaxOptions = (rule: UpdateRule, options: Readonly<Record<strin
         `${name}=${show(plain[name])}`,
         "Choose the device with jax-js' defaultDevice, and compile with its jit.",
       );
+  for (const name of Object.keys(plain)) {
+    const near = isOption(name) || name in rule.hyperparameters ? undefined : nearest(name, ["mask", "scheduleSteps"]);
+    if (near) throw new OptionError(`${rule.name} has no such option`, `${name}=${show(plain[name])}`, `Did you mean ${near}?`);
+  }
   const { settings, hyper } = checkOptions(rule, { ...plain, ...(learningRate === undefined ? {} : { learningRate }) });
+  if (settings.groups.some(({ variables }) => variables?.length))
+    throw new OptionError("Groups find parameters by their paths", "variables", 'Give names, such as ["^dense/kernel$"].');
   return {
     settings,
     hyper,

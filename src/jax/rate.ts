@@ -1,14 +1,32 @@
 /** The learning rate of a step, in or outside of a graph. */
 
 import { numpy as np } from "@jax-js/jax";
-import { OptionError, show } from "../errors.js";
+import { OptionError } from "../errors.js";
+import { nonNegative } from "../kinds.js";
 import { LearningRateSchedule } from "../schedules/schedule.js";
 import { knownNumber } from "./lower.js";
 import type { JaxSettings } from "./options.js";
+import { describe, isArray } from "./tree.js";
+
+/** What a step can be given: a number, or a scalar array. */
+export type Rate = np.Array | number;
+
+const isScalar = (value: unknown): value is np.Array => isArray(value) && value.shape.length === 0;
+
+/** The rate that stands in for the option in one step.
+ *  @throws OptionError unless it is a number of 0 or more, or a scalar. */
+export const checkRate = (rate: unknown): Rate => {
+  if (isScalar(rate) || nonNegative.holds(rate)) return rate as Rate;
+  throw new OptionError(
+    `The learning rate of one step must be ${nonNegative.wanted}, or a scalar array`,
+    describe(rate),
+    "Pass that of this step, such as schedule.at(i); schedules and functions are the option learningRate.",
+  );
+};
 
 /** A float32 scalar, or a number. `count` is the number of earlier steps; its reference stays the caller's.
  *  @throws OptionError for a schedule under `jit` without `scheduleSteps`, and for a function that does not return a scalar. */
-export const rateOf = ({ learningRate, scheduleSteps }: JaxSettings, count: np.Array): np.Array | number => {
+export const rateOf = ({ learningRate, scheduleSteps }: JaxSettings, count: np.Array): Rate => {
   if (typeof learningRate === "number") return learningRate;
   if (!(learningRate instanceof LearningRateSchedule)) return scalarOf(learningRate(count.ref));
   const known = knownNumber(count);
@@ -24,11 +42,10 @@ export const rateOf = ({ learningRate, scheduleSteps }: JaxSettings, count: np.A
 };
 
 const scalarOf = (rate: unknown): np.Array => {
-  if (typeof rate === "object" && rate !== null && "shape" in rate && (rate as np.Array).shape.length === 0)
-    return rate as np.Array;
+  if (isScalar(rate)) return rate;
   throw new OptionError(
     "A learning rate that is a function must return a scalar array",
-    show(rate),
+    describe(rate),
     "Compute it from the step count that it is given; a number would be the same in every step of a jitted function.",
   );
 };

@@ -1,18 +1,19 @@
 /** An optimizer of the core as a pair of pure functions, in the style of Optax. Nothing is kept between calls: the state is an argument. */
 
 import { defaultDevice, numpy as np, tree } from "@jax-js/jax";
-import { OptionError, ShapeError, show } from "../errors.js";
+import { OptionError, ShapeError } from "../errors.js";
 import type { Optimizer } from "../optimizer/optimizer.js";
 import { stepSettingsOf } from "../optimizer/options.js";
 import { type ClassSettings, RowClasses } from "../optimizer/row-classes.js";
-import { ARRAYS, type Program } from "../rule/program.js";
-import { composeStep, type KeptArray, keptArrays, type StepSettings, type StepVariant } from "../rule/step-program.js";
+import { type Expression, element, ifPositive, parameter } from "../rule/expression.js";
+import { ARRAYS, compile, type Program } from "../rule/program.js";
+import { type KeptArray, keptArrays, recordStep, type StepSettings, type StepVariant } from "../rule/step-program.js";
 import { bindRule, type UpdateRule } from "../rule/update-rule.js";
 import { Variable } from "../variable.js";
-import { type Job, runStep } from "./lower.js";
-import { checkJaxOptions, type JaxSettings, type Tree } from "./options.js";
-import { rateOf } from "./rate.js";
-import { checkLike, dtypesOf, leavesOf, pathsOf, treeOf } from "./tree.js";
+import { type JobClass, runStep } from "./lower.js";
+import { checkJaxOptions, type JaxSettings } from "./options.js";
+import { checkRate, type Rate, rateOf } from "./rate.js";
+import { arraysLike, describe, dtypesOf, leavesLike, leavesOf, pathsOf, type Tree, treeOf } from "./tree.js";
 
 /** A class of the core's optimizers. */
 export interface OptimizerClass {
@@ -28,8 +29,6 @@ export type State = {
   arrays: { [name: string]: Tree };
 };
 
-type Rate = np.Array | number;
-type Arrays = Record<string, np.Array>;
 type Variant = Omit<StepVariant, "dtype" | "decays">;
 
 /** Cleared of tiny numbers in every step: in a graph that costs nothing to speak of. */
@@ -41,7 +40,9 @@ export class Transformation {
   readonly #options: JaxSettings;
   readonly #rule: UpdateRule;
   readonly #stepSettings: StepSettings;
+  /** The arrays of the state. */
   readonly #kept: readonly KeptArray[];
+  readonly #names: readonly string[];
   readonly #programs = new Map<string, Program>();
 
   constructor(rule: UpdateRule, options: Readonly<Record<string, unknown>>) {
@@ -49,6 +50,7 @@ export class Transformation {
     this.#options = checkJaxOptions(rule, options);
     this.#stepSettings = stepSettingsOf(this.#options.settings);
     this.#kept = keptArrays(rule.slots, this.#stepSettings);
+    this.#names = this.#kept.map(({ name }) => name);
   }
 
   /** The state before the first step.
@@ -76,7 +78,7 @@ export class Transformation {
     params?: Params,
     learningRate?: Rate,
   ): [updates: Params, state: State] {
-    if (params === undefined)
+    if (!params)
       throw new ShapeError(
         `${this.#rule.name} computes updates from the parameters too`,
         "no parameters",
@@ -99,24 +101,14 @@ export class Transformation {
 
   /** Takes the learning rate alone. */
   #advance(params: Tree, grads: Tree, state: State, learningRate: Rate | undefined): [values: np.Array[], state: State] {
-    const missing = this.#kept.map(({ name }) => name).filter((name) => !(name in state.arrays));
-    if (missing.length > 0)
-      throw new ShapeError(
-        `The state must also have ${missing.join(", ")}`,
-        Object.keys(state.arrays).join(", ") || "no arrays",
-        "Pass what init or the step before returned, of an optimizer with the same options.",
-      );
-    checkLike(params, grads, "Gradients");
-    for (const [name, array] of Object.entries(state.arrays)) checkLike(params, array, `State ${show(name)}`);
     const classes = this.#classesOf(params);
-    const kept = this.#kept.map(({ array, name }) => [array, state.arrays[name]!] as const);
-    const leaves = [["w", params] as const, ["g", grads] as const, ...kept].map(
-      ([name, one]) => [name, leavesOf<np.Array>(one)] as const,
-    );
-    const arrays = classes.map((_, i) => Object.fromEntries(leaves.map(([name, own]) => [name, own[i]!])));
-
-    const rate = learningRate ?? rateOf(this.#options, state.count);
-    const results = this.#results({ classes, arrays, rate, count: state.count });
+    const arrays = this.#arraysOf(params, grads, state);
+    const programs = new Map(classes.map((own) => [own, this.#program(own)]));
+    const rate = (learningRate ?? null) === null ? rateOf(this.#options, state.count) : checkRate(learningRate);
+    const jobClasses = this.#jobClasses(programs, rate, state.count);
+    const jobs = classes.map((own, i) => ({ class: jobClasses.get(own)!, arrays: arrays[i]! }));
+    const results = runStep(jobs, widest());
+    for (const { parameters } of jobClasses.values()) tree.dispose(parameters);
     if (typeof rate !== "number") rate.dispose();
 
     const after = this.#kept.map(({ array, name }) => [
@@ -127,15 +119,42 @@ export class Transformation {
       ),
     ]);
     const next = { count: state.count.ref.add(int(1)), arrays: Object.fromEntries(after) as State["arrays"] };
-    return [results.map(({ w }) => w!), next];
+    return [results.map(({ w }, i) => w ?? arrays[i]!.w!.ref), next];
+  }
+
+  /** The arrays of each parameter: its value, its gradient and its state.
+   *  @throws ShapeError for a tree that is not like that of the parameters, or a state that is none. */
+  #arraysOf(params: Tree, grads: Tree, state: State): Readonly<Record<string, np.Array>>[] {
+    this.#assertState(state);
+    const leaves = [
+      ["w", leavesOf<np.Array>(params)] as const,
+      ["g", arraysLike(params, grads, "Gradients")] as const,
+      ...this.#kept.map(({ array, name }) => [array, arraysLike(params, state.arrays[name], `State "${name}"`)] as const),
+    ];
+    return leaves[0]![1].map((_, i) => Object.fromEntries(leaves.map(([name, own]) => [name, own[i]!])));
+  }
+
+  #assertState(state: State): void {
+    const { count, arrays } = Object(state) as Partial<State>;
+    const given = Object.keys(Object(arrays));
+    if (describe(count) === "int32[]" && given.length === this.#names.length && this.#names.every((name) => given.includes(name)))
+      return;
+    throw new ShapeError(
+      `The state must be { count: int32[], arrays: { ${this.#names.join(", ")} } }`,
+      count === undefined && arrays === undefined
+        ? describe(state)
+        : `{ count: ${describe(count)}, arrays: ${describe(arrays)} }`,
+      "Pass what init or the step before returned, of an optimizer with the same options.",
+    );
   }
 
   /** The moving averages, a tree like the parameters: the weights to use after training. The state stays yours.
    *  @throws OptionError unless useEma is on. */
   averages<Params extends Tree>(state: State): Params {
-    const { average } = state.arrays;
-    if (average) return tree.ref(average) as Params;
-    throw new OptionError("There are no averages", "useEma=false", "Make the optimizer with useEma: true.");
+    if (this.#stepSettings.emaMomentum === null)
+      throw new OptionError("There are no averages", "useEma=false", "Make the optimizer with useEma: true.");
+    this.#assertState(state);
+    return tree.ref(state.arrays.average!) as Params;
   }
 
   /** The settings of each parameter. */
@@ -144,89 +163,79 @@ export class Transformation {
     const paths = pathsOf(params);
     // They stand for the parameters where the core looks for names.
     const variables = dtypesOf(params).map((dtype, i) => new Variable(new ARRAYS[dtype](0), { name: paths[i]! }));
-    const decays = mask === null ? null : leavesOf(typeof mask === "function" ? mask(params) : mask);
-    if (decays && (decays.length !== variables.length || decays.some((decay) => typeof decay !== "boolean")))
+    const decays = mask === null ? [] : leavesLike(params, typeof mask === "function" ? mask(params) : mask, "The mask");
+    const wrong = decays.findIndex((decay) => typeof decay !== "boolean");
+    if (wrong >= 0)
       throw new OptionError(
-        `The mask must be a tree of ${variables.length} booleans, one for each parameter`,
-        show(decays),
-        "Make it like the parameters.",
+        `The mask for ${paths[wrong]} must be true or false`,
+        describe(decays[wrong]),
+        "Make it one of the two.",
       );
     const classes = new RowClasses(settings);
-    classes.exclude({ variables: variables.filter((_, i) => decays?.[i] === false), names: [] });
+    classes.exclude({ variables: variables.filter((_, i) => decays[i] === false), names: [] });
     return variables.map((variable) => classes.list[classes.placeOf(variable)]!);
   }
 
-  /** The new arrays of each parameter. Which variant of the step is due depends on the count, which a graph does not know: it
-   *  computes those that may be, and selects. */
-  #results(step: Step): Arrays[] {
-    const { useEma, emaStart, emaOverwriteFrequency } = this.#options.settings;
+  /** The program of each class with its scalars in this step. */
+  #jobClasses(programs: ReadonlyMap<ClassSettings, Program>, rate: Rate, count: np.Array): Map<ClassSettings, JobClass> {
+    const { emaOverwriteFrequency } = this.#options.settings;
     const { accumulationSteps } = this.#stepSettings;
-    const { count, arrays } = step;
     const updates = accumulationSteps === 1 ? count.ref : np.floorDivide(count.ref, int(accumulationSteps));
-    const number = updates.add(int(1));
-    const run = (variant: Partial<Variant>) => this.#run(step, number, { ...PLAIN, ...variant });
+    const step = updates.add(int(1));
     const isMultiple = (of: np.Array, factor: number) => np.equal(np.remainder(of, int(factor)), 0);
-
-    let results = run({});
-    if (useEma && emaOverwriteFrequency !== null)
-      results = select(isMultiple(number.ref, emaOverwriteFrequency), run({ overwrites: true }), results, arrays);
-    if (useEma && emaStart === "firstStep")
-      results = select(np.equal(number.ref, int(1)), run({ startsAverage: true }), results, arrays); // there the average is w
-    if (accumulationSteps > 1)
-      results = select(isMultiple(count.ref.add(int(1)), accumulationSteps), results, run({ accumulatesOnly: true }), arrays);
-    number.dispose();
-    return results;
-  }
-
-  #run({ classes, arrays, rate }: Step, number: np.Array, variant: Variant): Arrays[] {
-    const jobs = classes.map((own, i): Job => {
+    const common = {
+      step,
+      [UPDATES]: isMultiple(count.ref.add(int(1)), accumulationSteps),
+      [OVERWRITES]: isMultiple(step.ref, emaOverwriteFrequency ?? 1),
+      [STARTS_AVERAGE]: np.equal(step.ref, int(1)),
+    };
+    const made = [...programs].map(([own, program]) => {
       const scalar = (value: number) => np.array(value, { dtype: np[own.dtype] });
       const { learningRateMultiplier: multiplier } = own;
       const learningRate =
         typeof rate === "number" ? scalar(rate * multiplier) : rate.ref.astype(np[own.dtype]).mul(scalar(multiplier));
-      return {
-        program: this.#program(own, variant),
-        arrays: arrays[i]!,
-        parameters: { learningRate, weightDecay: scalar(own.weightDecay), step: number.ref },
-      };
+      const parameters = { ...tree.ref(common), learningRate, weightDecay: scalar(own.weightDecay) };
+      return [own, { program, parameters }] as const;
     });
-    const results = runStep(jobs, widest());
-    for (const { parameters } of jobs) tree.dispose(parameters);
-    return results;
+    tree.dispose(common);
+    return new Map(made);
   }
 
-  #program({ dtype, decays }: ClassSettings, variant: Variant): Program {
-    const key = JSON.stringify([dtype, decays, variant]);
+  /** One program for every step. Which variant of it is due depends on the count, which a graph does not know: it computes those that may be,
+   *  and selects. */
+  #program({ dtype, decays }: ClassSettings): Program {
+    const key = `${dtype} ${decays}`;
     let program = this.#programs.get(key);
     if (!program) {
-      const rule = bindRule(this.#rule, this.#options.hyper);
-      program = composeStep(this.#rule.slots, rule, this.#stepSettings, { dtype, decays, ...variant });
+      program = compile(dtype, this.#record(decays));
       this.#programs.set(key, program);
     }
     return program;
   }
+
+  #record(decays: boolean): Record<string, Expression> {
+    const { useEma, emaStart, emaOverwriteFrequency } = this.#options.settings;
+    const rule = bindRule(this.#rule, this.#options.hyper);
+    const record = (variant: Partial<Variant>) =>
+      recordStep(this.#rule.slots, rule, this.#stepSettings, { ...PLAIN, ...variant, decays });
+    const where = (condition: string, yes: Expression, no: Expression) => ifPositive(parameter(condition), yes, no);
+
+    const outputs: Record<string, Expression> = { ...record({}) };
+    if (useEma && emaStart === "firstStep")
+      outputs.average = where(STARTS_AVERAGE, record({ startsAverage: true }).average!, outputs.average!);
+    if (useEma && emaOverwriteFrequency !== null) outputs.w = where(OVERWRITES, outputs.average!, outputs.w!);
+    if (this.#stepSettings.accumulationSteps === 1) return outputs;
+    const waiting = record({ accumulatesOnly: true });
+    return Object.fromEntries(
+      Object.entries(outputs).map(([name, value]) => [name, where(UPDATES, value, waiting[name] ?? element(name))]),
+    );
+  }
 }
 
-/** What one step is made of; an entry for each parameter. */
-interface Step {
-  readonly classes: readonly ClassSettings[];
-  readonly arrays: readonly Arrays[];
-  readonly rate: Rate;
-  readonly count: np.Array;
-}
+/** Scalars that select a variant: above 0 in a step that makes an update, whose average replaces the value, or begins. */
+const [UPDATES, OVERWRITES, STARTS_AVERAGE] = ["updates", "overwrites", "startsAverage"] as const;
 
 const int = (value: number): np.Array => np.array(value, { dtype: np.int32 });
-
-/** `yes` where the condition holds, else `no`; what one of them does not name stays as it was. */
-const select = (condition: np.Array, yes: readonly Arrays[], no: readonly Arrays[], before: readonly Arrays[]): Arrays[] => {
-  const selected = before.map((old, i) => {
-    const names = Object.keys({ ...yes[i], ...no[i] });
-    const of = (results: readonly Arrays[], name: string) => results[i]![name] ?? old[name]!.ref;
-    return Object.fromEntries(names.map((name) => [name, np.where(condition.ref, of(yes, name), of(no, name))]));
-  });
-  condition.dispose();
-  return selected;
-};
 
 /** Norms are summed in float64 where the device has it. */
 const widest = (): np.DType => (["wasm", "cpu"].includes(defaultDevice()) ? np.float64 : np.float32);

@@ -3,7 +3,7 @@
 import type { Backend, Row, Values } from "../backends/backend.js";
 import { OptionError, ShapeError, show } from "../errors.js";
 import type { Variable } from "../variable.js";
-import { type GradientAndVariable, nameOf } from "./gradients.js";
+import { assertPair, type GradientAndVariable, nameOf, variableOf } from "./gradients.js";
 import type { Trained } from "./state.js";
 
 export class Call {
@@ -21,10 +21,10 @@ export class Call {
     let count = 0;
     let missing: Trained[] | undefined;
     for (let i = 0; i < pairs.length; i++) {
-      const pair = pairs[i]!;
-      const gradient = pair[0];
-      const variable = pair[1];
-      const trained = known.get(variable) ?? trainedOf(variable, known);
+      const pair = pairs[i];
+      const gradient = pair?.[0];
+      const variable = pair?.[1] as Variable | Values;
+      const trained = known.get(variable) ?? trainedOf(variable, known, pair);
       if (trained.call === number)
         throw new ShapeError(
           "Each variable can stand only once in a call of applyGradients",
@@ -77,9 +77,15 @@ export class Call {
 }
 
 /** @throws ShapeError for a variable that is not in training. */
-export const trainedOf = (variable: Variable | Values, known: ReadonlyMap<Variable | Values, Trained>): Trained => {
+export const trainedOf = (
+  variable: Variable | Values,
+  known: ReadonlyMap<Variable | Values, Trained>,
+  pair: unknown = [null, variable],
+): Trained => {
   const trained = known.get(variable);
   if (trained) return trained;
+  assertPair(pair);
+  variableOf(variable, "");
   throw new ShapeError(
     `This optimizer was built for ${known.size} other variables`,
     `${nameOf(variable)}, which is not one of them`,

@@ -27,6 +27,12 @@ export const checkLoss = <Result extends { readonly loss: number; readonly gradi
   );
 };
 
+/** @throws ShapeError unless this is [gradient, variable], in this order. */
+export const assertPair = (pair: unknown): void => {
+  if (!Array.isArray(pair) || pair[0] instanceof Variable)
+    throw new ShapeError("Each pair is [gradient, variable]", show(pair), "Pass pairs of [gradient, variable].");
+};
+
 /** @throws ShapeError unless `variable` can be trained. A plain array becomes a variable that stays where it lies. */
 export const variableOf = (variable: Variable | Values, name: string): Variable => {
   if (variable instanceof Variable) return variable;

@@ -3,7 +3,7 @@
 import type { Backend, CompiledStep, Row, RowRequest, StepParameters, Values } from "../backends/backend.js";
 import { chooseBackend } from "../backends/choose.js";
 import { OptionError, ShapeError, show } from "../errors.js";
-import { check, integerFrom } from "../kinds.js";
+import { check, integerFrom, listOf, numbers, object } from "../kinds.js";
 import { ARRAYS, type DType } from "../rule/program.js";
 import type { Move } from "../rule/step-program.js";
 import type { UpdateRule } from "../rule/update-rule.js";
@@ -12,7 +12,7 @@ import { LearningRateSchedule } from "../schedules/schedule.js";
 import { Variable } from "../variable.js";
 import { Call, trainedOf } from "./call.js";
 import { type Config, type Dialect, dialects, optionsFromConfig, toConfig } from "./configuration.js";
-import { checkLoss, type GradientAndVariable, type LossAndGradients, nameOf, variableOf } from "./gradients.js";
+import { assertPair, checkLoss, type GradientAndVariable, type LossAndGradients, nameOf, variableOf } from "./gradients.js";
 import { Lifecycle } from "./lifecycle.js";
 import {
   type BuildOptions,
@@ -196,7 +196,7 @@ export class Optimizer<Hyper extends string = never> {
     this.#life.assert("build");
     const { onProgress } = checkBuildOptions(options);
     const added = new Map<Variable | Values, Variable>();
-    for (const given of variables) {
+    for (const given of check("build", "variables", variables, listOf("variables"))) {
       if (this.#byVariable.has(given) || added.has(given))
         throw new ShapeError("A variable can be trained only once", `${nameOf(given)} twice`, "Remove one.");
       const variable = variableOf(given, `variable_${this.#trained.length + added.size}`);
@@ -282,7 +282,7 @@ export class Optimizer<Hyper extends string = never> {
     const learningRate = this.#currentLearningRate();
     const pairs = Array.isArray(gradientsAndVariables)
       ? (gradientsAndVariables as readonly GradientAndVariable[])
-      : [...gradientsAndVariables];
+      : [...check("applyGradients", "gradientsAndVariables", gradientsAndVariables, listOf("pairs [gradient, variable]"))];
     if (pairs.length === 0) return this.iterations;
     if (this.#trained.length === 0) this.#buildFrom(pairs);
     if (this.#state.calls === 0) this.#classes.warnOfUnmatched(this.#trained);
@@ -340,7 +340,9 @@ export class Optimizer<Hyper extends string = never> {
 
   /** Builds for every variable named in the first call, also those without a gradient: they may get one later. */
   #buildFrom(pairs: readonly GradientAndVariable[]): void {
-    for (const [gradient, variable] of pairs) {
+    for (const pair of pairs) {
+      assertPair(pair);
+      const [gradient, variable] = pair;
       const checked = variableOf(variable, "variable");
       if (gradient) this.backend.checkGradient(gradient, checked);
     }
@@ -429,6 +431,8 @@ export class Optimizer<Hyper extends string = never> {
    *  @throws CheckpointError that lists what is missing or does not fit; nothing is changed then. */
   loadOwnVariables(store: Readonly<SavedState>, order?: StateOrder): void {
     this.#life.assert("load");
+    for (const [key, array] of Object.entries(check("loadOwnVariables", "store", store, object)))
+      check("loadOwnVariables", `array ${key}`, array, numbers);
     const known = order && check("loadOwnVariables", "order", order, dialects);
     this.#restore(restorationOf(this.#state, store, known));
   }
@@ -439,7 +443,7 @@ export class Optimizer<Hyper extends string = never> {
 
   /** Like loadOwnVariables, from a list. */
   setWeights(weights: readonly SavedState[string][], order?: StateOrder): void {
-    this.loadOwnVariables({ ...weights } as unknown as SavedState, order);
+    this.loadOwnVariables({ ...check("setWeights", "weights", weights, listOf("arrays")) } as unknown as SavedState, order);
   }
 
   #assertNotBuilt(method: string, remedy: string): void {

@@ -3,6 +3,7 @@
 import type { Backend, OnProgress, Ranks, Values } from "../backends/backend.js";
 import { OptionError, show } from "../errors.js";
 import {
+  type Aliases,
   arrayOf,
   type Checked,
   callable,
@@ -13,6 +14,7 @@ import {
   type Kind,
   type Kinds,
   nonNegative,
+  object,
   oneOf,
   optional,
   positive,
@@ -112,7 +114,7 @@ export const learningRate: Kind<Settings["learningRate"]> = {
     typeof value === "number" ? plainRate.holds(value) : value instanceof LearningRateSchedule || callable.holds(value),
 };
 
-const isObject = (value: unknown): value is object => typeof value === "object" && value !== null;
+const isObject = object.holds as (value: unknown) => value is object;
 
 const backend: Kind<Backend> = {
   wanted: "a backend",
@@ -174,6 +176,27 @@ const REPLACED: Readonly<Record<string, string>> = {
   gradientTransformers: "Keras removed it. Transform gradients before you pass them to applyGradients.",
 };
 
+/** What other libraries call options, in lower case without underscores. */
+const ALIASES: Aliases = {
+  learningRate: "eta alpha rate stepsize schedule scheduler",
+  learningRateMultiplier: "lr learningrate", // of a group
+  beta1: "b1 betas momentum",
+  beta2: "b2",
+  epsilon: "eps",
+  weightDecay: "wd l2",
+  globalClipnorm: "maxnorm maxgradnorm clipgradnorm",
+  useEma: "ema average",
+  emaMomentum: "emadecay",
+  lossScaleFactor: "lossscale",
+  gradientAccumulationSteps: "accumulationsteps",
+  jitCompile: "jit",
+  groups: "params mask",
+};
+
+/** Whether every optimizer has, had or will have an option of this name, here or in an adapter, so that a rule's number cannot have it. */
+export const isOption = (name: string): boolean =>
+  name in OPTIONS || name in REPLACED || ["lr", "mask", "scheduleSteps"].includes(name);
+
 /** A typed array with one element stands for its number. */
 export const plainNumber = (value: unknown): unknown =>
   ArrayBuffer.isView(value) && (value as Float32Array).length === 1 ? Number((value as Float32Array)[0]) : value;
@@ -186,7 +209,7 @@ export const checkOptions = (
 ): { settings: Settings; hyper: Readonly<Record<string, number>> } => {
   const numbers = Object.entries(hyperparameters).map(([name, kind]) => [name, finite(kind)]);
   const kinds: Kinds<Record<string, unknown>> = { ...OPTIONS, name: optional(text, owner), ...Object.fromEntries(numbers) };
-  const checked = checkKinds(owner, currentOptions(owner, options), kinds);
+  const checked = checkKinds(owner, currentOptions(owner, options), kinds, ALIASES);
   const hyper = pick(checked, hyperparameters) as Record<string, number>;
   const settings = pick(checked, OPTIONS) as unknown as Settings;
   const groups = settings.groups.map((group, i) => checkGroup(`groups[${i}]`, group));
@@ -257,7 +280,7 @@ const checkGroup = (owner: string, group: Group): Checked<Group> => {
       Object.keys(group).join(", ") || "no keys",
       "Give `variables`, `names`, or both.",
     );
-  return checkKinds<Group>(owner, group, GROUP);
+  return checkKinds<Group>(owner, group, GROUP, ALIASES);
 };
 
 export const checkSelection = (owner: string, selection: Selection): Checked<Selection> =>

@@ -33,6 +33,11 @@ export type Recorded =
 /** What an operation takes. */
 export type Operand = Expression | number;
 
+/** What a rule can be written in, for errors. */
+export const LANGUAGE =
+  "Use the methods add, sub, mul, div, sqrt, square, neg and pow, the functions abs, max, min, sign, ifPositive, norm, globalNorm and " +
+  "constant, and declared names only.";
+
 /** A value per element, or a scalar that all elements share. Immutable. */
 export class Expression {
   /** Whether this has a value per element (true) or is one scalar per variable and step (false). */
@@ -78,23 +83,28 @@ export class Expression {
   pow(exponent: Operand): Expression {
     return operation("pow", this, exponent);
   }
+
+  /** @throws OptionError: `g > 0`, `2 * g`, `Math.sqrt(g)` and the text of an expression would need a value, and there is none yet. */
+  [Symbol.toPrimitive](): never {
+    throw new OptionError(
+      "An expression has no value: rules are recorded, not computed",
+      "something like g > 0, 2 * g or Math.sqrt(g)",
+      LANGUAGE,
+    );
+  }
 }
 
 const expression = (operand: Operand): Expression => {
   if (operand instanceof Expression) return operand;
-  if (typeof operand === "number") return constant(operand);
-  throw new OptionError(
-    "A rule computes with expressions and numbers",
-    show(operand),
-    "Check that it reads only slots that it declares.",
-  );
+  if (typeof operand === "number" && !Number.isNaN(operand)) return new Expression({ kind: "constant", value: operand });
+  throw new OptionError("A rule computes with expressions and numbers", show(operand), LANGUAGE);
 };
 
 const operation = (name: ScalarOperation, ...inputs: Operand[]): Expression =>
   new Expression({ kind: "operation", operation: name, inputs: inputs.map(expression) });
 
 /** A number known when the rule is written; rounded once to the variable's dtype. */
-export const constant = (value: number): Expression => new Expression({ kind: "constant", value });
+export const constant = (value: number): Expression => expression(value);
 /** A scalar that the optimizer gives anew in every step, such as "learningRate" or "step". */
 export const parameter = (name: string): Expression => new Expression({ kind: "parameter", name });
 /** The elements of one of a variable's arrays: "w", "g" or a slot. */
@@ -113,7 +123,13 @@ export const sign = (x: Expression): Expression => ifPositive(x, 1, ifPositive(x
 /** Zero where |x| < limit: numbers so small that arithmetic on them is slow and changes nothing. */
 export const flush = (x: Expression, limit: number): Expression => operation("flush", x, limit);
 
+const normOver = (scope: NormScope, of: Operand): Expression => {
+  const recorded = expression(of);
+  if (recorded.perElement) return new Expression({ kind: "norm", of: recorded, scope });
+  throw new OptionError("A norm is taken over elements", "a scalar", "Write abs(x).");
+};
+
 /** L2 norm over the elements of one variable, summed in float64; what is computed from it stays float64 until it meets an element. */
-export const norm = (of: Expression): Expression => new Expression({ kind: "norm", of, scope: "variable" });
+export const norm = (of: Expression): Expression => normOver("variable", of);
 /** L2 norm over the elements of all variables in the step. */
-export const globalNorm = (of: Expression): Expression => new Expression({ kind: "norm", of, scope: "model" });
+export const globalNorm = (of: Expression): Expression => normOver("model", of);

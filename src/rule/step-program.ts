@@ -86,7 +86,17 @@ const clip = (g: Expression, clipping: Clipping): Expression => {
   }
 };
 
-export const composeStep = (slots: readonly string[], rule: BoundRule, settings: StepSettings, variant: StepVariant): Program => {
+/** A step as backends compile it. */
+export const composeStep = (slots: readonly string[], rule: BoundRule, settings: StepSettings, variant: StepVariant): Program =>
+  compile(variant.dtype, recordStep(slots, rule, settings, variant));
+
+/** The new value of every array that the step may change. */
+export const recordStep = (
+  slots: readonly string[],
+  rule: BoundRule,
+  settings: StepSettings,
+  variant: Omit<StepVariant, "dtype">,
+): Readonly<Record<string, Expression>> => {
   const learningRate = parameter("learningRate");
   const { lossScale, accumulationSteps, emaMomentum } = settings;
   const outputs: Record<string, Expression> = {};
@@ -94,7 +104,7 @@ export const composeStep = (slots: readonly string[], rule: BoundRule, settings:
   let g = divide(flush(element("g"), TINY * lossScale), lossScale);
   if (accumulationSteps > 1) {
     g = element("accumulator").add(g);
-    if (variant.accumulatesOnly) return compile(variant.dtype, { accumulator: g });
+    if (variant.accumulatesOnly) return { accumulator: g };
     g = divide(g, accumulationSteps);
     outputs.accumulator = constant(0);
   }
@@ -114,7 +124,7 @@ export const composeStep = (slots: readonly string[], rule: BoundRule, settings:
     outputs.average = variant.startsAverage ? updated.w! : average.mul(emaMomentum).add(updated.w!.mul(1 - emaMomentum));
     if (variant.overwrites) outputs.w = outputs.average;
   }
-  return compile(variant.dtype, outputs);
+  return outputs;
 };
 
 /** What can be done with averages beside steps. A program each, so that every backend can do it where the arrays are. */

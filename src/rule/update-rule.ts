@@ -19,7 +19,7 @@ export interface Scalars {
   readonly step: Expression;
 }
 
-/** An update rule. Make one with `defineRule`, which knows the names of its slots and hyperparameters. */
+/** An update rule. Make one with `defineRule`, which knows the names of its slots and hyperparameters, and checks it. */
 export interface UpdateRule<Slot extends string = string, Hyper extends string = string> {
   /** The name of the optimizer, as in a configuration's class_name. */
   readonly name: string;
@@ -37,11 +37,6 @@ export interface UpdateRule<Slot extends string = string, Hyper extends string =
     hyperparameters: Readonly<Record<Hyper, number>>,
   ): Readonly<Record<Slot | "w", Expression>>;
 }
-
-/** Types a rule from its own words: the names of its slots and hyperparameters. */
-export const defineRule = <const Slot extends string = never, Hyper extends string = never>(
-  rule: UpdateRule<Slot, Hyper>,
-): UpdateRule<Slot, Hyper> => rule;
 
 /** A rule with its hyperparameters filled in: from the arrays of a variable to their new values. */
 export type BoundRule = (inputs: Readonly<Record<string, Expression>>, scalars: Scalars) => Readonly<Record<string, Expression>>;

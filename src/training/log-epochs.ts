@@ -98,9 +98,11 @@ class LogFile {
   }
 }
 
-/** By a name that bundlers for browsers do not follow. */
+/** Not imported: a bundler for browsers would look for it. */
 const nodeFiles = async (): Promise<typeof import("node:fs/promises")> => {
-  if ((globalThis as { process?: { versions?: { node?: string } } }).process?.versions?.node)
-    return import(/* @vite-ignore */ /* webpackIgnore: true */ `node:${"fs/promises"}`);
+  const files = (globalThis as { process?: Partial<typeof import("node:process")> }).process?.getBuiltinModule?.(
+    "node:fs/promises",
+  );
+  if (files) return files;
   throw new OptionError("logEpochs writes to a path in Node", "a path in a browser", "Pass a function that takes a line.");
 };

@@ -14,21 +14,21 @@ import {
   Variable,
 } from "adamax";
 import { describe, expect, test } from "vitest";
-import { f32, isFar, nearTest, read, rejected, replaceWebAssembly, save, stateOf, step, thrown, variable } from "./helpers.js";
-
-/** What went wrong, what arrived, and what to do: three parts of a message, in this order. */
-type Parts = [wrong: string, arrived: string, advice: string];
-
-const expectError = (act: () => unknown, kind: new (message: string) => Error, [wrong, arrived, advice]: Parts) => {
-  const error = thrown(act);
-  expect(error).toBeInstanceOf(kind);
-  const places = [wrong, `Received: ${arrived}`, advice].map((part) => error.message.indexOf(part));
-  expect([error.message, places.every((place) => place >= 0), places]).toEqual([
-    error.message,
-    true,
-    places.toSorted((a, b) => a - b),
-  ]);
-};
+import {
+  expectError,
+  f32,
+  isFar,
+  nearTest,
+  type Parts,
+  read,
+  rejected,
+  replaceWebAssembly,
+  save,
+  stateOf,
+  step,
+  thrown,
+  variable,
+} from "./helpers.js";
 
 const NAN = Number.NaN;
 const INFINITE = Number.POSITIVE_INFINITY;

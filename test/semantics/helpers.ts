@@ -149,6 +149,20 @@ export const rejected = (promise: Promise<unknown>): Promise<Error> =>
     },
     (error) => error,
   );
+/** What went wrong, what arrived, and what to do: three parts of a message, in this order. */
+export type Parts = [wrong: string, arrived: string, advice: string];
+
+/** That `act` throws an error of this kind, which has these parts. */
+export const expectError = (act: () => unknown, kind: new (message: string) => Error, [wrong, arrived, advice]: Parts) => {
+  const error = thrown(act);
+  expect(error).toBeInstanceOf(kind);
+  const places = [wrong, `Received: ${arrived}`, advice].map((part) => error.message.indexOf(part));
+  expect([error.message, places.every((place) => place >= 0), places]).toEqual([
+    error.message,
+    true,
+    places.toSorted((a, b) => a - b),
+  ]);
+};
 
 /** Reproducible numbers (mulberry32), uniform in [0, 1). */
 export const random = (seed: number) => () => {

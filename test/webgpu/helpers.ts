@@ -10,6 +10,7 @@ import { allocate, type DeviceArrays } from "../../src/backends/webgpu/memory.js
 import { DeviceStep } from "../../src/backends/webgpu/step.js";
 import { USAGE } from "../../src/backends/webgpu/usage.js";
 import type { Program } from "../../src/rule/program.js";
+import { Variable } from "../../src/variable.js";
 import { random } from "../semantics/helpers.js";
 
 process.env.VK_ICD_FILENAMES ??= "/usr/lib/chromium/vk_swiftshader_icd.json"; // read when an adapter is asked for
@@ -43,19 +44,28 @@ export const ONE_CLASS: readonly RowClass[] = [{ learningRateMultiplier: 1, weig
 export const interpret = ({ classes, programs, parameters }: Steps, given: readonly Given[]): Record<string, Floats>[] => {
   const backend = new InterpreterBackend();
   const requests = given.map(({ class: own, arrays }, i) => ({
-    ...{ dtype: "float32" as const, length: arrays.w!.length, rowSize: 1, class: own, foreign: null, name: `${i}` },
+    variable: new Variable(arrays.w!, { name: `${i}` }),
+    range: { begin: 0, end: arrays.w!.length },
+    class: own,
+    foreign: null,
     state: Object.keys(arrays).filter((name) => name !== "w" && name !== "g"),
   }));
   const fullest = programs.reduce((one, other) => (other[0]!.scalars.length > one[0]!.scalars.length ? other : one));
   const rows = backend.place(requests, fullest, 0);
   for (const [i, row] of rows.entries())
-    for (const [name, values] of Object.entries(given[i]!.arrays)) row.array(name).set(values);
+    for (const [name, values] of Object.entries(given[i]!.arrays)) row.view(name).set(values);
   for (const [k, step] of programs.entries()) {
-    for (const row of rows) row.gradient = row.array("g");
-    backend.compile(step, classes).run(rows, rows.length, parameters[k]!);
+    for (const row of rows) row.gradient = row.view("g");
+    const compiled = backend.compile(step, classes);
+    compiled.begin(rows, rows.length, parameters[k]!);
+    for (let pass = 0; pass < compiled.passes; pass++) {
+      if (pass > 0) compiled.joinSums(pass - 1);
+      compiled.runPass(pass);
+    }
+    void compiled.end();
   }
   return rows.map((row, i) =>
-    Object.fromEntries(Object.keys(given[i]!.arrays).map((name) => [name, Float32Array.from(row.array(name))])),
+    Object.fromEntries(Object.keys(given[i]!.arrays).map((name) => [name, Float32Array.from(row.view(name))])),
   );
 };
 

@@ -12,7 +12,7 @@ import { Device } from "../../src/backends/webgpu/device.js";
 import { TILE } from "../../src/backends/webgpu/layout.js";
 import { allocate } from "../../src/backends/webgpu/memory.js";
 import { DeviceStep } from "../../src/backends/webgpu/step.js";
-import { composeStep, type StepSettings, type StepVariant, stateNames } from "../../src/rule/step-program.js";
+import { composeStep, keptArrays, type StepSettings, type StepVariant } from "../../src/rule/step-program.js";
 import { bindRule, type UpdateRule } from "../../src/rule/update-rule.js";
 import { difference, random } from "../semantics/helpers.js";
 import {
@@ -55,13 +55,13 @@ const stepsOf = (
 /** A variable of this length in the middle of a training; now and then with a gradient of 0, a tiny one, or a slot about to vanish. */
 const variableOf = (rule: UpdateRule, settings: StepSettings, length: number, seed: number, ownClass = 0): Given => {
   const next = random(seed);
-  const names = ["w", "g", ...stateNames(rule.slots, settings)];
+  const names = ["w", "g", ...keptArrays(rule.slots, settings).map(({ array }) => array)];
   const arrays = Object.fromEntries(names.map((name, i) => [name, around(name === "g" ? 0.01 : 1, length, 100 * seed + i)]));
   const { w, g, ...state } = arrays as Record<string, Floats>;
   for (const name of ["norm", "velocity"]) if (state[name]) state[name] = state[name].map(Math.abs);
   for (let i = 0; i < length; i += 1 + Math.floor(100 * next())) {
     g![i] = [0, -0, 1e-30, 2 ** -90][i % 4]!;
-    for (const slot of rule.slots) state[slot]![i]! *= [0, 1e-28, 1, 2 ** -91][i % 4]!;
+    for (const slot of rule.slots) state[`slot:${slot}`]![i]! *= [0, 1e-28, 1, 2 ** -91][i % 4]!;
   }
   return { class: ownClass, arrays: { w: w!, g: g!, ...state } };
 };
@@ -177,7 +177,11 @@ test.each([
     const settings: StepSettings = { ...PLAIN, clipping: kind === "none" ? { kind } : { kind, limit: 0.5 } };
     const { programs, parameters } = stepsOf(adamax, settings, [UPDATE]);
     for (const count of [1, 300]) {
-      const { variables, free } = await allocate(device, new Array(count).fill(length), ["w", "g", ...adamax.slots]);
+      const { variables, free } = await allocate(device, new Array(count).fill(length), [
+        "w",
+        "g",
+        ...adamax.slots.map((slot) => `slot:${slot}`),
+      ]);
       const step = new DeviceStep(device, programs[0]!, ONE_CLASS);
       const rows = variables.map((arrays) => ({ arrays, class: 0 }));
       step.run(rows, count, parameters[0]!);
@@ -192,7 +196,7 @@ test("a step over other variables than the last one, over fewer, and over the fi
   const settings: StepSettings = { ...PLAIN, clipping: { kind: "globalNorm", limit: 0.5 } };
   const { programs, parameters } = stepsOf(adamax, settings, [UPDATE]);
   const variables = given(adamax, settings);
-  const { variables: arrays, free } = await allocate(device, LENGTHS, ["w", "g", ...adamax.slots]);
+  const { variables: arrays, free } = await allocate(device, LENGTHS, ["w", "g", ...adamax.slots.map((slot) => `slot:${slot}`)]);
   const rows = arrays.map((own) => ({ arrays: own, class: 0 }));
   for (const [i, { arrays: own }] of variables.entries())
     for (const [name, values] of Object.entries(own)) arrays[i]!.write(name, 0, values);
