@@ -131,7 +131,7 @@ class WasmEngine implements Engine {
     };
     const starting = import("./threads.js").then(
       ({ ThreadPool }) => {
-        if (this.#starting === starting) this.#pool = new ThreadPool(this.#planned, workerUrl || undefined, lost);
+        if (this.#starting === starting) this.#pool = new ThreadPool(this.#planned, workerUrl || undefined, lost, BackendError);
       },
       (error) => {
         console.warn(`adamax: worker threads could not be loaded (${error}); training goes on with one.`);
