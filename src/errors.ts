@@ -45,6 +45,9 @@ export const show = (value: unknown): string => {
   return String(value);
 };
 
+/** The first of many names. */
+export const some = (names: readonly string[]): string => `${names.slice(0, 8).join(", ")}${names.length > 8 ? ", ..." : ""}`;
+
 /** Of `known`, the name nearest to `name` (up to three letters more, fewer or other, ignoring case and underscores), or undefined. */
 export const nearest = (name: string, known: readonly string[]): string | undefined => {
   const plain = (text: string) => text.toLowerCase().replaceAll("_", "");
@@ -61,10 +64,6 @@ const isWithin = (edits: number, a: string, b: string): boolean => {
   if (a[0] === b[0]) return isWithin(edits, a.slice(1), b.slice(1));
   return (
     edits > 0 &&
-    [
-      [a.slice(1), b],
-      [a, b.slice(1)],
-      [a.slice(1), b.slice(1)],
-    ].some(([x, y]) => isWithin(edits - 1, x!, y!))
+    (isWithin(edits - 1, a.slice(1), b) || isWithin(edits - 1, a, b.slice(1)) || isWithin(edits - 1, a.slice(1), b.slice(1)))
   );
 };

@@ -63,7 +63,7 @@ const groupConfig = ({ variables, names, ...numbers }: Settings["groups"][number
       throw new OptionError(
         "A group's variables are written by their names",
         show(variable),
-        "Pass a Variable with a name of its own instead of an array.",
+        "Pass a Variable with a name instead.",
       );
     }),
   ],
@@ -89,7 +89,7 @@ export const optionsFromConfig = (
   customObjects?: Parameters<typeof deserialize>[1],
 ): Record<string, unknown> => {
   if (typeof json !== "object" || json === null)
-    throw new OptionError("A configuration is an object", show(json), "Pass what getConfig or Keras' serialize returned.");
+    throw new OptionError("A configuration is an object", show(json), "Pass what getConfig returned.");
   // What that machine could compile is not what this one can: only our own spelling is taken over.
   const { jit_compile: _, ...config } = unwrap(rule, json);
   const { isLegacyOptimizer, ...options } = optionsFrom(config);
@@ -97,7 +97,7 @@ export const optionsFromConfig = (
     throw new OptionError(
       "The configuration is that of a legacy optimizer",
       "is_legacy_optimizer=true",
-      "Write it again from the current class.",
+      "Write it from the current class.",
     );
   if (Array.isArray(options.groups)) options.groups = options.groups.map(groupFrom);
   Object.assign(options, overrides);
@@ -145,16 +145,12 @@ const unwrapLossScale = (rule: UpdateRule, config: Config): Config => {
   if (Object.keys(unknown).length > 0)
     throw new OptionError("A LossScaleOptimizer has no such keys", Object.keys(unknown).join(", "), "Remove them.");
   if (typeof inner !== "object" || inner === null)
-    throw new OptionError(
-      "A LossScaleOptimizer wraps an optimizer",
-      `inner_optimizer=${show(inner)}`,
-      "Pass the whole configuration.",
-    );
+    throw new OptionError("A LossScaleOptimizer wraps an optimizer", `inner_optimizer=${show(inner)}`, "Pass all of it.");
   if (dynamic !== false)
     throw new OptionError(
       "A LossScaleOptimizer with a dynamic scale has no counterpart here",
       `dynamic=${show(dynamic)}, initial_scale=${show(initialScale)}, dynamic_growth_steps=${show(growthSteps)}`,
-      "Pass its inner_optimizer's configuration, and lossScaleFactor for a fixed scale.",
+      "Pass its inner_optimizer, and lossScaleFactor for a fixed scale.",
     );
   return { ...unwrap(rule, inner as Config), loss_scale_factor: initialScale };
 };

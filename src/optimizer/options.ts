@@ -6,6 +6,7 @@ import {
   arrayOf,
   type Checked,
   callable,
+  check,
   checkKinds,
   either,
   flag,
@@ -122,7 +123,7 @@ const variable: Kind<Variable | Values> = {
 };
 
 const pattern: Kind<string | RegExp> = {
-  wanted: "a regular expression or the text of one",
+  wanted: "a regular expression or its text",
   holds: (value) => {
     try {
       return value instanceof RegExp || (typeof value === "string" && Boolean(new RegExp(value)));
@@ -161,11 +162,10 @@ const OPTIONS: Kinds<Settings> = {
 
 /** Options that are refused by name, and what to do instead. */
 const REPLACED: Readonly<Record<string, string>> = {
-  decay:
-    "Keras removed it. Pass schedules.InverseTimeDecay as learningRate, which decays as it did, or weightDecay for decoupled decay.",
-  gradientAggregator: "Keras removed it. Aggregate gradients before you pass them to applyGradients.",
-  gradientTransformers: "Keras removed it. Transform gradients before you pass them to applyGradients.",
-  mesh: "Sharded training over a mesh is not built yet. Leave it out to train on one machine.",
+  decay: "Keras removed it. Pass schedules.InverseTimeDecay as learningRate, or weightDecay for decoupled decay.",
+  gradientAggregator: "Keras removed it. Aggregate gradients before applyGradients.",
+  gradientTransformers: "Keras removed it. Transform gradients before applyGradients.",
+  mesh: "It is not built yet. Leave it out to train on one machine.",
 };
 
 /** A typed array with one element stands for its number. */
@@ -211,12 +211,10 @@ export const checkRounded = (
   const assert = (kinds: object, values: object) => {
     for (const [name, value] of Object.entries(values)) {
       const kind = (kinds as Kinds<Record<string, unknown>>)[name];
-      if (typeof value !== "number" || !kind || kind.holds(Math.fround(value))) continue;
-      throw new OptionError(
-        `${name} of ${owner} must be ${kind.wanted}, as float32 too, which a variable is`,
-        `${name}=${value}, which rounds to ${Math.fround(value)}`,
-        "Give a number that float32 holds.",
-      );
+      if (typeof value === "number" && kind) {
+        const rounded = Math.fround(value);
+        check(owner, name, rounded, kind, `${name}=${value}, which rounds to ${rounded} in float32`);
+      }
     }
   };
   assert({ ...OPTIONS, ...hyperparameters }, { ...settings, ...hyper });
@@ -240,7 +238,7 @@ const currentOptions = (owner: string, options: Readonly<Record<string, unknown>
   }
   if ((lr ?? null) === null) return given;
   if ((given.learningRate ?? null) !== null) throw new OptionError("lr is the old name of learningRate", "both", "Remove lr.");
-  console.warn("adamax: the option lr is deprecated; it was taken as learningRate. Write learningRate.");
+  console.warn("adamax: lr is the old name of learningRate. Write learningRate.");
   return { ...given, learningRate: lr };
 };
 

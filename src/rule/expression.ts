@@ -83,11 +83,7 @@ export class Expression {
 const expression = (operand: Operand): Expression => {
   if (operand instanceof Expression) return operand;
   if (typeof operand === "number") return constant(operand);
-  throw new OptionError(
-    "A rule computes with expressions and numbers",
-    show(operand),
-    "Check that it reads only slots that it declares.",
-  );
+  throw new OptionError("A rule computes with expressions and numbers", show(operand), "Declare the slots that it reads.");
 };
 
 const operation = (name: ScalarOperation, ...inputs: Operand[]): Expression =>

@@ -55,7 +55,7 @@ export const deserialize = (
   const { module: _, className, registeredName, config, ...unknown } = serialized;
   if (typeof className !== "string" || typeof config !== "object" || config === null || Object.keys(unknown).length > 0)
     throw new OptionError(
-      "A serialized learning rate schedule has class_name, config, and perhaps module and registered_name",
+      "A serialized schedule has class_name, config, and perhaps module and registered_name",
       `${show(json)} with ${Object.keys(json ?? {}).join(", ") || "no keys"}`,
       "Pass what serialize returned.",
     );
@@ -64,9 +64,9 @@ export const deserialize = (
   if (!scheduleClass) {
     const meant = nearest(className, [...known.keys()]);
     throw new OptionError(
-      "No learning rate schedule has this name",
+      "No schedule has this name",
       `class_name=${show(className)}`,
-      `${meant ? `Did you mean ${meant}? ` : ""}If it is one of your own, pass its class: deserialize(json, { ${className} }).`,
+      `${meant ? `Did you mean ${meant}? ` : ""}For one of your own, pass its class: deserialize(json, { ${className} }).`,
     );
   }
   return scheduleClass.fromConfig(config as Record<string, unknown>);

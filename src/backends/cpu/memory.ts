@@ -1,7 +1,7 @@
 /** Memory of the CPU backends: segments, each one block of memory in which some variables lie with all their arrays,
  *  together with the tables that drive a step over them. */
 
-import { BackendError, show } from "../../errors.js";
+import { BackendError } from "../../errors.js";
 import { ARRAYS, BLOCK, type Program } from "../../rule/program.js";
 import type { Gradient, NearRow, RowRequest, Values } from "../backend.js";
 import {
@@ -229,7 +229,7 @@ export const placeRows = (
     if (bytes + TABLES_BYTES > engine.maxBytes)
       throw new BackendError(
         `A variable's arrays must fit one memory, which in the ${engine.name} backend holds ${engine.maxBytes} bytes`,
-        `${show(request.variable.name)} (${request.variable.length} ${request.variable.dtype} elements), which needs ${bytes} bytes with its gradient and state`,
+        `${request.variable}, which needs ${bytes} bytes with its gradient and state`,
         "Split the variable.",
       );
     if (bytes > room) {
