@@ -12,11 +12,13 @@ export interface Kind<Value> {
 export type Kinds<Options> = { readonly [Name in keyof Options]-?: Kind<Exclude<Options[Name], undefined>> };
 export type Checked<Options> = { readonly [Name in keyof Options]-?: Exclude<Options[Name], undefined> };
 
+export const isObject = (value: unknown): value is object => typeof value === "object" && value !== null;
+
 /** `options` with every default filled in; arrays are copied. `owner` is whose they are, for the errors.
  *  @throws OptionError for an option that is unknown, missing, or not of its kind. */
 export const checkKinds = <Options extends object>(owner: string, options: Options, kinds: Kinds<Options>): Checked<Options> => {
   const names = Object.keys(kinds) as (keyof Options & string)[];
-  if (typeof options !== "object" || options === null)
+  if (!isObject(options))
     throw new OptionError(
       `${owner} takes one object of options`,
       show(options),

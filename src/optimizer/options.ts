@@ -11,6 +11,7 @@ import {
   either,
   flag,
   integerFrom,
+  isObject,
   type Kind,
   type Kinds,
   nonNegative,
@@ -110,8 +111,6 @@ export const learningRate: Kind<Settings["learningRate"]> = {
     typeof value === "number" ? plainRate.holds(value) : value instanceof LearningRateSchedule || callable.holds(value),
 };
 
-const isObject = (value: unknown): value is object => typeof value === "object" && value !== null;
-
 const backend: Kind<Backend> = {
   wanted: "a backend",
   holds: (value) => isObject(value) && "place" in value && "compile" in value,
@@ -185,7 +184,7 @@ export const checkOptions = (
   const settings = pick(checked, OPTIONS) as unknown as Settings;
   const groups = settings.groups.map((group, i) => checkGroup(`groups[${i}]`, group));
 
-  const clips = (["clipnorm", "clipvalue", "globalClipnorm"] as const).filter((name) => settings[name] !== null);
+  const clips = clipsOf(settings);
   if (clips.length > 1)
     throw new OptionError(
       "Only one of clipnorm, clipvalue and globalClipnorm can be set",
@@ -263,11 +262,15 @@ export const stepSettingsOf = (settings: Settings): StepSettings => ({
   emaMomentum: settings.useEma ? settings.emaMomentum : null,
 });
 
-const clippingOf = ({ clipnorm, clipvalue, globalClipnorm }: Settings): Clipping => {
-  if (clipnorm !== null) return { kind: "norm", limit: clipnorm };
-  if (clipvalue !== null) return { kind: "value", limit: clipvalue };
-  if (globalClipnorm !== null) return { kind: "globalNorm", limit: globalClipnorm };
-  return { kind: "none" };
+const CLIPPING = { clipnorm: "norm", clipvalue: "value", globalClipnorm: "globalNorm" } as const;
+
+/** The clip options that are set: one at most, once they are checked. */
+const clipsOf = (settings: Settings) =>
+  (Object.keys(CLIPPING) as (keyof typeof CLIPPING)[]).filter((name) => settings[name] !== null);
+
+const clippingOf = (settings: Settings): Clipping => {
+  const [clip] = clipsOf(settings);
+  return clip ? { kind: CLIPPING[clip], limit: settings[clip]! } : { kind: "none" };
 };
 
 /** Selections in their order. By identity, a variable is found in one look-up, however many there are; patterns are tried one after the other. */

@@ -213,6 +213,10 @@ const refuse = (name: string, shape: readonly number[], wanted: string, received
   );
 };
 
+const assertLength = (name: string, shape: readonly number[], values: SavedState[string] | undefined, length: number): void => {
+  if (values?.length !== length) refuse(name, shape, `of ${length} elements`, `${values?.length ?? "nothing"}`);
+};
+
 const checkCounters = ({ name }: OptimizerState, { calls, learningRate }: Restoration): void => {
   if (!(Number.isSafeInteger(calls) && calls >= 0))
     refuse(`${name}/iteration`, [], "the step count, an integer of 0 or more", calls);
@@ -225,7 +229,7 @@ const fitting = (state: OptimizerState, entry: StateEntry, values: SavedState[st
   const { dtype, length, shape } = entry.variable;
   const name = kerasName(state, entry);
   const Wanted = ARRAYS[dtype];
-  if (values?.length !== length) refuse(name, shape, `of ${length} elements`, values ? `${values.length}` : "nothing");
+  assertLength(name, shape, values, length);
   if (values instanceof BigInt64Array) return refuse(name, shape, `${dtype} numbers`, values);
   return values instanceof Wanted ? values : Wanted.from(values as readonly number[]);
 };
@@ -263,8 +267,7 @@ export const restorationOf = (
     );
   const first = hasRate ? 2 : 1;
   const [calls, learningRate] = values.slice(0, first).map((value, i) => {
-    if (value?.length !== 1)
-      refuse(`${state.name}/${["iteration", "learning_rate"][i]}`, [], "of 1 elements", `${value?.length}`);
+    assertLength(`${state.name}/${["iteration", "learning_rate"][i]}`, [], value, 1);
     return Number(value[0]);
   }) as [number, number?];
   return {
