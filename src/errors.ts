@@ -10,22 +10,30 @@ class ExplainedError extends Error {
 
 /** An option, a configuration or an argument that cannot be used. */
 export class OptionError extends ExplainedError {
-  override name = "OptionError";
+  static {
+    this.prototype.name = "OptionError";
+  }
 }
 
 /** Data that does not fit: a length, a shape, a dtype, an index, or a variable that was not expected. */
 export class ShapeError extends ExplainedError {
-  override name = "ShapeError";
+  static {
+    this.prototype.name = "ShapeError";
+  }
 }
 
 /** A backend that cannot do what was asked of it: not available, out of memory, disposed. */
 export class BackendError extends ExplainedError {
-  override name = "BackendError";
+  static {
+    this.prototype.name = "BackendError";
+  }
 }
 
 /** State that cannot be loaded or saved: missing, of another kind, or damaged. */
 export class CheckpointError extends ExplainedError {
-  override name = "CheckpointError";
+  static {
+    this.prototype.name = "CheckpointError";
+  }
 }
 
 /** One line of text that anybody may have written, without what a terminal obeys (escape sequences), what breaks lines, and what hides or turns

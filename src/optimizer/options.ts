@@ -285,14 +285,11 @@ export class Selections {
     for (const pattern of names ?? []) this.#patterns.push([place, pattern]);
   }
 
-  /** The place of the first selection that names this variable; -1: none does. */
+  /** The place of the first selection that names this variable; Infinity: none does. */
   placeOf(variable: Variable): number {
-    const none = this.#count;
-    const chosenAs = (one: Variable | Values | undefined): number => this.#chosen.get(one!) ?? none;
-    const chosen = this.#chosen.size > 0 ? Math.min(chosenAs(variable), chosenAs(variable.visible)) : none;
-    const found = this.#patterns.find(([place, pattern]) => place < chosen && matches(pattern, variable));
-    const place = found?.[0] ?? chosen;
-    return place === none ? -1 : place;
+    const chosenAs = (one: Variable | Values | undefined): number => this.#chosen.get(one!) ?? Infinity;
+    const found = this.#patterns.find(([, pattern]) => matches(pattern, variable));
+    return Math.min(chosenAs(variable), chosenAs(variable.visible), found?.[0] ?? Infinity);
   }
 
   /** Patterns that none of these has in its name. */

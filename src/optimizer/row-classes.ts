@@ -40,7 +40,7 @@ export class RowClasses {
 
   /** Whether `excludeFromWeightDecay` was called for it. */
   isExcluded(variable: Variable): boolean {
-    return this.#excluded.placeOf(variable) >= 0;
+    return this.#excluded.placeOf(variable) < Infinity;
   }
 
   /** What holds for this variable. */
@@ -54,11 +54,8 @@ export class RowClasses {
   /** The place of the variable's class, which is made if the variable is the first of its kind. */
   placeOf(variable: Variable): number {
     const settings = this.settingsOf(variable);
-    const { dtype, weightDecay, learningRateMultiplier } = settings;
-    const known = this.list.findIndex(
-      (other) =>
-        other.dtype === dtype && other.weightDecay === weightDecay && other.learningRateMultiplier === learningRateMultiplier,
-    );
+    const asText = (one: ClassSettings) => Object.values(one).join();
+    const known = this.list.findIndex((other) => asText(other) === asText(settings));
     return known >= 0 ? known : this.list.push(settings) - 1;
   }
 }

@@ -134,8 +134,8 @@ class WasmEngine implements Engine {
         if (this.#starting === starting) this.#pool = new ThreadPool(this.#planned, workerUrl || undefined, lost, BackendError);
       },
       (error) => {
-        console.warn(`adamax: worker threads could not be loaded (${error}); training goes on with one.`);
         lost(`workers could not be loaded (${error})`);
+        console.warn(`adamax: ${this.#lost}; training goes on with one thread.`);
       },
     );
     this.#starting = starting;
