@@ -7,17 +7,20 @@ import type { Constraint } from "./variable.js";
 /** Axes of the variable's shape. */
 type Axes = number | readonly number[];
 
+/** What `unitNorm` takes. */
 export interface NormOptions {
   /** Over which axes a norm is taken; one, or a list. Default 0: of a dense kernel [inputs, units], a norm for each unit. A negative one counts from the
    *  last. */
   axis?: Axes;
 }
 
+/** What `maxNorm` takes. */
 export interface MaxNormOptions extends NormOptions {
   /** 0 or more, default 2. */
   maxValue?: number;
 }
 
+/** What `minMaxNorm` takes. */
 export interface MinMaxNormOptions extends NormOptions {
   /** 0 or more, default 0. */
   minValue?: number;

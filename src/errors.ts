@@ -10,22 +10,30 @@ class ExplainedError extends Error {
 
 /** An option, a configuration or an argument that cannot be used. */
 export class OptionError extends ExplainedError {
-  override name = "OptionError";
+  static {
+    this.prototype.name = "OptionError";
+  }
 }
 
 /** Data that does not fit: a length, a shape, a dtype, an index, or a variable that was not expected. */
 export class ShapeError extends ExplainedError {
-  override name = "ShapeError";
+  static {
+    this.prototype.name = "ShapeError";
+  }
 }
 
 /** A backend that cannot do what was asked of it: not available, out of memory, disposed. */
 export class BackendError extends ExplainedError {
-  override name = "BackendError";
+  static {
+    this.prototype.name = "BackendError";
+  }
 }
 
 /** State that cannot be loaded or saved: missing, of another kind, or damaged. */
 export class CheckpointError extends ExplainedError {
-  override name = "CheckpointError";
+  static {
+    this.prototype.name = "CheckpointError";
+  }
 }
 
 /** One line of text that anybody may have written, without what a terminal obeys (escape sequences), what breaks lines, and what hides or turns
@@ -46,6 +54,9 @@ export const show = (value: unknown): string => {
   return String(value);
 };
 
+/** The first of many names. */
+export const some = (names: readonly string[]): string => `${names.slice(0, 8).join(", ")}${names.length > 8 ? ", ..." : ""}`;
+
 /** A name without what spellings differ in: case and underscores. */
 export const plainName = (name: string): string => name.toLowerCase().replaceAll("_", "");
 
@@ -64,10 +75,6 @@ const isWithin = (edits: number, a: string, b: string): boolean => {
   if (a[0] === b[0]) return isWithin(edits, a.slice(1), b.slice(1));
   return (
     edits > 0 &&
-    [
-      [a.slice(1), b],
-      [a, b.slice(1)],
-      [a.slice(1), b.slice(1)],
-    ].some(([x, y]) => isWithin(edits - 1, x!, y!))
+    (isWithin(edits - 1, a.slice(1), b) || isWithin(edits - 1, a, b.slice(1)) || isWithin(edits - 1, a.slice(1), b.slice(1)))
   );
 };

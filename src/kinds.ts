@@ -14,6 +14,7 @@ export type Checked<Options> = { readonly [Name in keyof Options]-?: Exclude<Opt
 
 /** For an option, what others call it: words in lower case without underscores. */
 export type Aliases = Readonly<Record<string, string>>;
+export const isObject = (value: unknown): value is object => typeof value === "object" && value !== null;
 
 /** `options` with every default filled in; arrays are copied. `owner` is whose they are, for the errors.
  *  @throws OptionError for an option that is unknown, missing, or not of its kind. */
@@ -24,7 +25,7 @@ export const checkKinds = <Options extends object>(
   aliases: Aliases = {},
 ): Checked<Options> => {
   const names = Object.keys(kinds) as (keyof Options & string)[];
-  if (typeof options !== "object" || options === null)
+  if (!isObject(options))
     throw new OptionError(
       `${owner} takes one object of options`,
       show(options),
@@ -48,12 +49,18 @@ export const checkKinds = <Options extends object>(
 
 /** `value`, or its default: null counts as not given, as in Keras' configs.
  *  @throws OptionError when it is not of its kind, or missing. */
-export const check = <Value>(owner: string, name: string, value: unknown, kind: Kind<Value>): Value => {
+export const check = <Value>(
+  owner: string,
+  name: string,
+  value: unknown,
+  kind: Kind<Value>,
+  received = `${name}=${show(value)}`,
+): Value => {
   const { wanted, holds, byDefault } = kind;
   if (value === undefined || value === null ? "byDefault" in kind : holds(value)) return (value ?? byDefault) as Value;
   throw new OptionError(
     `${name} of ${owner} must be ${wanted}`,
-    `${name}=${show(value)}`,
+    received,
     "byDefault" in kind
       ? `Give such a value, or leave it out for the default, ${show(byDefault)}.`
       : "Give such a value: there is no default.",

@@ -8,6 +8,10 @@ export const camelCase = (name: string): string => name.replace(/_([a-z0-9])/g, 
 /** decaySteps becomes decay_steps, beta1 becomes beta_1. */
 export const snakeCase = (name: string): string => name.replace(/[A-Z]|\d+/g, (part) => `_${part.toLowerCase()}`);
 
+/** Options as a config has them. */
+export const inSnakeCase = (options: object): Record<string, unknown> =>
+  Object.fromEntries(Object.entries(options).map(([name, value]) => [snakeCase(name), value]));
+
 /** A config as a constructor takes it: in camelCase, from either spelling.
  *  @throws OptionError when a key stands there in both. */
 export const optionsFrom = (config: Readonly<Record<string, unknown>>): Record<string, unknown> => {

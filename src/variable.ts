@@ -30,7 +30,8 @@ interface Adoption {
 
 export const isValues = (value: unknown): value is Values => value instanceof Float32Array || value instanceof Float64Array;
 
-const elementsIn = (shape: readonly number[]): number => shape.reduce((product, size) => product * size, 1);
+/** How many elements an array of this shape has. */
+export const elementsIn = (shape: readonly number[]): number => shape.reduce((product, size) => product * size, 1);
 
 /** A trainable array of float32 or float64 values, in row-major order; `V` is the type of the array.
  *  @throws ShapeError when the shape does not hold as many elements as the value. */
@@ -52,22 +53,22 @@ export class Variable<V extends Values = Values> implements Described {
   constructor(value: V, options: VariableOptions = {}) {
     if (!isValues(value))
       throw new ShapeError(
-        "A variable's value is a Float32Array or a Float64Array",
+        "A variable is made of a Float32Array or a Float64Array",
         show(value),
-        "Convert it, for example by Float32Array.from(values).",
+        "Convert it: Float32Array.from(values). In a pair, the gradient comes first.",
       );
     const { shape = [value.length], name = "variable", constraint, adopt = true } = options;
     if (constraint !== undefined && typeof constraint !== "function")
       throw new OptionError(
         `The constraint of variable ${show(name)} must be a function`,
         show(constraint),
-        "Pass one of `constraints`: constraints.nonNeg(), constraints.maxNorm({ maxValue: 2 }), ...",
+        "Pass one, such as constraints.nonNeg().",
       );
     const elements = elementsIn(shape);
     if (!shape.every((size) => Number.isInteger(size) && size >= 0) || elements !== value.length)
       throw new ShapeError(
         `The shape of variable ${show(name)} must hold as many elements as its value`,
-        `shape [${shape}] (${elements} elements) for ${value.length} values`,
+        `shape [${shape}] for ${value.length} elements`,
         "Correct the one that is wrong.",
       );
     this.name = name;
@@ -219,13 +220,7 @@ export class Variable<V extends Values = Values> implements Described {
       throw new BackendError(
         "A variable's memory belongs to one optimizer",
         `${this}, which is trained by another optimizer (${this.#adoption.owner})`,
-        "Dispose that optimizer first (the values come back into an ordinary array), or give each optimizer variables of its own.",
-      );
-    if (this.#value.length !== elementsIn(this.shape) && !this.#returning)
-      throw new ShapeError(
-        `The array of ${this} must stay as long as it was`,
-        `${this.#value.length} elements now: its memory was resized or detached`,
-        "Make a variable of the new array.",
+        "Dispose that one first, or give each optimizer variables of its own.",
       );
     if (this.#returning)
       throw new BackendError(
@@ -233,6 +228,7 @@ export class Variable<V extends Values = Values> implements Described {
         "a variable of an optimizer that was disposed just now",
         "Call await variable.read() first.",
       );
+    if (this.#value.length !== elementsIn(this.shape)) refuseResized(this, this.#value.length);
   }
 
   /** @internal Takes the values back into an ordinary array. */
@@ -259,6 +255,15 @@ export class Variable<V extends Values = Values> implements Described {
   }
 }
 
+/** The array of a variable is not as long any more as when the variable was made. */
+export const refuseResized = (variable: Described, elements: number): never => {
+  throw new ShapeError(
+    `The array of ${variable} must stay as long as it was`,
+    `${elements} elements now: its memory was resized or detached`,
+    "Make a variable of the new array, and an optimizer for it.",
+  );
+};
+
 /** A gradient that names only some rows (along the first axis) of its variable; all other rows are zero.
  *  A row given twice counts as the sum. Row-major: row `indices[i]` is `values[i * rowSize .. (i + 1) * rowSize)`. */
 export class IndexedSlices implements SparseGradient {
@@ -268,12 +273,10 @@ export class IndexedSlices implements SparseGradient {
     /** Rows of the variable, each in [0, shape[0]). */
     readonly indices: Int32Array | readonly number[],
   ) {
-    if (!isValues(values))
-      throw new ShapeError("The values of IndexedSlices are a Float32Array or a Float64Array", show(values), "Convert them.");
-    if (!(indices instanceof Int32Array || Array.isArray(indices)))
-      throw new OptionError(
-        "The indices of IndexedSlices are an Int32Array or an array of numbers",
-        show(indices),
+    if (!isValues(values) || !(indices instanceof Int32Array || Array.isArray(indices)))
+      throw new ShapeError(
+        "IndexedSlices are made of values (a Float32Array or Float64Array) and indices (an Int32Array or an array)",
+        `${show(values)} and ${show(indices)}`,
         "Convert them.",
       );
   }
@@ -282,17 +285,17 @@ export class IndexedSlices implements SparseGradient {
   assertFits(variable: Described): void {
     const { values, indices } = this;
     const [rows = 0] = variable.shape;
+    const Wanted = ARRAYS[variable.dtype];
     const wanted = indices.length * (variable.length / (rows || 1));
     const refuse = (wrong: string, received: string, remedy: string): never => {
       throw new ShapeError(`The sparse gradient of ${variable} ${wrong}`, received, remedy);
     };
     if (variable.shape.length === 0) refuse("has no rows to name", "IndexedSlices", "Give a dense gradient.");
-    if (!(values instanceof ARRAYS[variable.dtype])) refuse(`must be ${variable.dtype}`, show(values), "Convert the values.");
-    if (values.length !== wanted)
+    if (!(values instanceof Wanted) || values.length !== wanted)
       refuse(
         "must have a row of values per index",
-        `${indices.length} indices and ${values.length} values`,
-        `Give ${wanted} values.`,
+        `${show(values)} for ${indices.length} indices`,
+        `Give a ${Wanted.name} of length ${wanted}.`,
       );
     for (let i = 0; i < indices.length; i++) {
       const row = indices[i]!;

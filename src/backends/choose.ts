@@ -21,7 +21,7 @@ export const chooseBackend = (
     throw new BackendError(
       `The wasm backend cannot run here: ${refusal}`,
       'backend="wasm"',
-      "Leave the option out to run the interpreter.",
+      "Leave it out to run the interpreter.",
     );
   return new InterpreterBackend(refusal);
 };

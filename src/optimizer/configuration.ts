@@ -1,11 +1,11 @@
 /** Configurations as JSON: ours in Keras' snake_case, and what tf_keras and Keras 3 wrote. */
 
 import { OptionError, show } from "../errors.js";
-import { type Kind, oneOf, optional } from "../kinds.js";
+import { isObject, type Kind, oneOf, optional } from "../kinds.js";
 import type { UpdateRule } from "../rule/update-rule.js";
 import { deserialize, serialize } from "../schedules/index.js";
 import { LearningRateSchedule } from "../schedules/schedule.js";
-import { optionsFrom, snakeCase } from "../spelling.js";
+import { inSnakeCase, optionsFrom } from "../spelling.js";
 import { Variable } from "../variable.js";
 import type { OptimizerOptions, Settings } from "./options.js";
 
@@ -51,9 +51,6 @@ export const toConfig = (settings: Settings, hyper: Readonly<Record<string, numb
   return inSnakeCase({ ...options, ...hyper });
 };
 
-const inSnakeCase = (options: object): Config =>
-  Object.fromEntries(Object.entries(options).map(([name, value]) => [snakeCase(name), value]));
-
 /** Variables are written as patterns that match exactly their name. */
 const groupConfig = ({ variables, names, ...numbers }: Settings["groups"][number]): Config => ({
   names: [
@@ -63,7 +60,7 @@ const groupConfig = ({ variables, names, ...numbers }: Settings["groups"][number
       throw new OptionError(
         "A group's variables are written by their names",
         show(variable),
-        "Pass a Variable with a name of its own instead of an array.",
+        "Pass a Variable with a name instead.",
       );
     }),
   ],
@@ -88,8 +85,7 @@ export const optionsFromConfig = (
   overrides: OptimizerOptions,
   customObjects?: Parameters<typeof deserialize>[1],
 ): Record<string, unknown> => {
-  if (typeof json !== "object" || json === null)
-    throw new OptionError("A configuration is an object", show(json), "Pass what getConfig or Keras' serialize returned.");
+  if (!isObject(json)) throw new OptionError("A configuration is an object", show(json), "Pass what getConfig returned.");
   // What that machine could compile is not what this one can: only our own spelling is taken over.
   const { jit_compile: _, ...config } = unwrap(rule, json);
   const { isLegacyOptimizer, ...options } = optionsFrom(config);
@@ -97,7 +93,7 @@ export const optionsFromConfig = (
     throw new OptionError(
       "The configuration is that of a legacy optimizer",
       "is_legacy_optimizer=true",
-      "Write it again from the current class.",
+      "Write it from the current class.",
     );
   if (Array.isArray(options.groups)) options.groups = options.groups.map(groupFrom);
   Object.assign(options, overrides);
@@ -106,7 +102,7 @@ export const optionsFromConfig = (
 };
 
 const groupFrom = (config: Config): unknown => {
-  if (typeof config !== "object" || config === null) return config; // refused with the options
+  if (!isObject(config)) return config; // refused with the options
   const group = optionsFrom(config);
   return Array.isArray(group.names) ? { ...group, names: group.names.map(patternFrom) } : group;
 };
@@ -120,7 +116,7 @@ const patternFrom = (pattern: unknown): unknown => {
 const unwrap = (rule: UpdateRule, json: Config): Config => {
   const { class_name: className, config } = json as Serialized;
   if ("inner_optimizer" in json) return unwrapLossScale(rule, json);
-  if (typeof className !== "string" || typeof config !== "object" || config === null) return json;
+  if (typeof className !== "string" || !isObject(config)) return json;
   const own = className.split(">").at(-1)!;
   if (/^LossScaleOptimizer(V3)?$/.test(own)) return unwrapLossScale(rule, config);
   if (own.toLowerCase() !== rule.name.toLowerCase())
@@ -144,17 +140,13 @@ const unwrapLossScale = (rule: UpdateRule, config: Config): Config => {
   } = config;
   if (Object.keys(unknown).length > 0)
     throw new OptionError("A LossScaleOptimizer has no such keys", Object.keys(unknown).join(", "), "Remove them.");
-  if (typeof inner !== "object" || inner === null)
-    throw new OptionError(
-      "A LossScaleOptimizer wraps an optimizer",
-      `inner_optimizer=${show(inner)}`,
-      "Pass the whole configuration.",
-    );
+  if (!isObject(inner))
+    throw new OptionError("A LossScaleOptimizer wraps an optimizer", `inner_optimizer=${show(inner)}`, "Pass all of it.");
   if (dynamic !== false)
     throw new OptionError(
       "A LossScaleOptimizer with a dynamic scale has no counterpart here",
       `dynamic=${show(dynamic)}, initial_scale=${show(initialScale)}, dynamic_growth_steps=${show(growthSteps)}`,
-      "Pass its inner_optimizer's configuration, and lossScaleFactor for a fixed scale.",
+      "Pass its inner_optimizer, and lossScaleFactor for a fixed scale.",
     );
   return { ...unwrap(rule, inner as Config), loss_scale_factor: initialScale };
 };

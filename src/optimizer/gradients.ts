@@ -2,7 +2,7 @@
 
 import type { Gradient, Values } from "../backends/backend.js";
 import { OptionError, ShapeError, show } from "../errors.js";
-import { isValues, Variable } from "../variable.js";
+import { Variable } from "../variable.js";
 
 /** A gradient (null: none in this call) and the variable that it belongs to. A plain array is updated in place where it lies. */
 export type GradientAndVariable = readonly [gradient: Gradient | undefined, variable: Variable | Values];
@@ -23,7 +23,7 @@ export const checkLoss = <Result extends { readonly loss: number; readonly gradi
   throw new OptionError(
     `The loss of ${owner} must return { loss, gradients }: a number, and pairs of a gradient and its variable`,
     `loss=${show(loss)}, gradients=${show(gradients)}`,
-    "Return both, the number read out of its array or tensor.",
+    "Return both; read the number out of its array or tensor.",
   );
 };
 
@@ -36,12 +36,7 @@ export const assertPair = (pair: unknown): void => {
 /** @throws ShapeError unless `variable` can be trained. A plain array becomes a variable that stays where it lies. */
 export const variableOf = (variable: Variable | Values, name: string): Variable => {
   if (variable instanceof Variable) return variable;
-  if (isValues(variable)) return new Variable(variable, { adopt: false, name });
-  throw new ShapeError(
-    "A variable is a Variable, a Float32Array or a Float64Array",
-    show(variable),
-    "Pass pairs of [gradient, variable].",
-  );
+  return new Variable(variable, { adopt: false, name });
 };
 
 export const nameOf = (variable: Variable | Values): string => (variable instanceof Variable ? `${variable}` : show(variable));

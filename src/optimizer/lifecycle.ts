@@ -9,15 +9,7 @@ type State = "ready" | "swapped" | "loading" | "broken" | "disposed";
 type Deed = "build" | "step" | "save" | "load" | "swap" | "finalize" | "write";
 
 /** What is possible besides in a state that is ready, where everything is. */
-const POSSIBLE: Readonly<Record<Deed, readonly State[]>> = {
-  build: [],
-  step: [],
-  save: [],
-  load: ["broken"],
-  swap: ["swapped"],
-  finalize: ["swapped"],
-  write: [],
-};
+const POSSIBLE: { readonly [Possible in Deed]?: State } = { load: "broken", swap: "swapped", finalize: "swapped" };
 
 /** What to say of a state in which something cannot be done. */
 const REFUSALS: Readonly<Record<Exclude<State, "ready">, [wrong: string, received: string, remedy: string]>> = {
@@ -47,7 +39,7 @@ export class Lifecycle {
   /** @throws unless this can be done now. */
   assert(deed: Deed): void {
     const state = this.#state;
-    if (state !== "ready" && !POSSIBLE[deed].includes(state)) this.#refuse(state);
+    if (state !== "ready" && state !== POSSIBLE[deed]) this.#refuse(state);
   }
 
   #refuse(state: Exclude<State, "ready">): never {

@@ -9,7 +9,7 @@ import type { Move } from "../rule/step-program.js";
 import type { UpdateRule } from "../rule/update-rule.js";
 import type { deserialize } from "../schedules/index.js";
 import { LearningRateSchedule } from "../schedules/schedule.js";
-import { Variable } from "../variable.js";
+import { elementsIn, Variable } from "../variable.js";
 import { Call, trainedOf } from "./call.js";
 import { type Config, type Dialect, dialects, optionsFromConfig, toConfig } from "./configuration.js";
 import { assertPair, checkLoss, type GradientAndVariable, type LossAndGradients, nameOf, variableOf } from "./gradients.js";
@@ -154,7 +154,7 @@ export class Optimizer<Hyper extends string = never> {
       throw new OptionError(
         "A learning rate that follows a schedule cannot be set",
         show(value),
-        "Set another schedule; or make the optimizer with a number or a function to steer it yourself.",
+        "Set another schedule, or make the optimizer with a number or a function.",
       );
     this.#state.learningRate = check(this.settings.name, "learningRate", plainNumber(value), learningRate);
   }
@@ -355,9 +355,7 @@ export class Optimizer<Hyper extends string = never> {
     this.#life.assert("swap");
     if (!this.useEma)
       throw new OptionError("There are no averages to swap", "useEma=false", "Make the optimizer with useEma: true.");
-    const { isSwapped } = this.#life;
-    this.#move("swap", "swap", this.#trained);
-    this.#life.settle(isSwapped ? "ready" : "swapped");
+    this.#move("swap", "swap", this.#trained, this.#life.isSwapped ? "ready" : "swapped");
   }
 
   /** The averages begin anew, from the values: after values were set in another way than by steps. Without useEma, nothing.
@@ -366,7 +364,6 @@ export class Optimizer<Hyper extends string = never> {
     this.#life.assert("write");
     if (!this.useEma) return;
     this.#move("write", "begin", this.#chosen(variables));
-    this.#life.settle();
   }
 
   #chosen(variables: Iterable<Variable | Values> | undefined): readonly Trained[] {
@@ -381,19 +378,18 @@ export class Optimizer<Hyper extends string = never> {
     const chosen = this.#chosen(variables);
     if (this.#life.isSwapped) this.swapAverages();
     this.#move("finalize", "finalize", chosen);
-    this.#life.settle();
     for (const { variable } of chosen) variable.constrain();
   }
 
-  #move(deed: "swap" | "finalize" | "write", move: Move, trained: readonly Trained[]): void {
+  #move(deed: "swap" | "finalize" | "write", move: Move, trained: readonly Trained[], after?: "ready" | "swapped"): void {
     const rows = [...new Set(trained.map(({ row }) => row))].sort((a, b) => a.index - b.index);
     if (rows.length > 0) this.#change(deed, this.#steps.move(move), rows);
+    this.#life.settle(after);
   }
 
   /** A state array of your own, saved and loaded with the optimizer's. */
   addVariable({ shape, dtype = "float32", name }: { shape: readonly number[]; dtype?: DType; name: string }): Variable {
-    const length = shape.reduce((product, size) => product * size, 1);
-    const variable = new Variable(new ARRAYS[dtype](length), { shape, name: `${this.settings.name}/${name}` });
+    const variable = new Variable(new ARRAYS[dtype](elementsIn(shape)), { shape, name: `${this.settings.name}/${name}` });
     this.#state.added.push(variable);
     return variable;
   }
@@ -450,7 +446,7 @@ export class Optimizer<Hyper extends string = never> {
     if (this.#trained.length > 0)
       throw new OptionError(
         `${method} must be called before the optimizer is built`,
-        `an optimizer that is built already, for ${this.#trained.length} variables`,
+        `one that is built for ${this.#trained.length} variables`,
         remedy,
       );
   }

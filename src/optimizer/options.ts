@@ -7,14 +7,15 @@ import {
   arrayOf,
   type Checked,
   callable,
+  check,
   checkKinds,
   either,
   flag,
   integerFrom,
+  isObject,
   type Kind,
   type Kinds,
   nonNegative,
-  object,
   oneOf,
   optional,
   positive,
@@ -114,8 +115,6 @@ export const learningRate: Kind<Settings["learningRate"]> = {
     typeof value === "number" ? plainRate.holds(value) : value instanceof LearningRateSchedule || callable.holds(value),
 };
 
-const isObject = object.holds as (value: unknown) => value is object;
-
 const backend: Kind<Backend> = {
   wanted: "a backend",
   holds: (value) => isObject(value) && "place" in value && "compile" in value,
@@ -127,7 +126,7 @@ const variable: Kind<Variable | Values> = {
 };
 
 const pattern: Kind<string | RegExp> = {
-  wanted: "a regular expression or the text of one",
+  wanted: "a regular expression or its text",
   holds: (value) => {
     try {
       return value instanceof RegExp || (typeof value === "string" && Boolean(new RegExp(value)));
@@ -170,10 +169,9 @@ const OPTIONS: Kinds<Settings> = {
 
 /** Options that are refused by name, and what to do instead. */
 const REPLACED: Readonly<Record<string, string>> = {
-  decay:
-    "Keras removed it. Pass schedules.InverseTimeDecay as learningRate, which decays as it did, or weightDecay for decoupled decay.",
-  gradientAggregator: "Keras removed it. Aggregate gradients before you pass them to applyGradients.",
-  gradientTransformers: "Keras removed it. Transform gradients before you pass them to applyGradients.",
+  decay: "Keras removed it. Pass schedules.InverseTimeDecay as learningRate, or weightDecay for decoupled decay.",
+  gradientAggregator: "Keras removed it. Aggregate gradients before applyGradients.",
+  gradientTransformers: "Keras removed it. Transform gradients before applyGradients.",
 };
 
 /** What other libraries call options, in lower case without underscores. */
@@ -214,7 +212,7 @@ export const checkOptions = (
   const settings = pick(checked, OPTIONS) as unknown as Settings;
   const groups = settings.groups.map((group, i) => checkGroup(`groups[${i}]`, group));
 
-  const clips = (["clipnorm", "clipvalue", "globalClipnorm"] as const).filter((name) => settings[name] !== null);
+  const clips = clipsOf(settings);
   if (clips.length > 1)
     throw new OptionError(
       "Only one of clipnorm, clipvalue and globalClipnorm can be set",
@@ -240,12 +238,10 @@ export const checkRounded = (
   const assert = (kinds: object, values: object) => {
     for (const [name, value] of Object.entries(values)) {
       const kind = (kinds as Kinds<Record<string, unknown>>)[name];
-      if (typeof value !== "number" || !kind || kind.holds(Math.fround(value))) continue;
-      throw new OptionError(
-        `${name} of ${owner} must be ${kind.wanted}, as float32 too, which a variable is`,
-        `${name}=${value}, which rounds to ${Math.fround(value)}`,
-        "Give a number that float32 holds.",
-      );
+      if (typeof value === "number" && kind) {
+        const rounded = Math.fround(value);
+        check(owner, name, rounded, kind, `${name}=${value}, which rounds to ${rounded} in float32`);
+      }
     }
   };
   assert({ ...OPTIONS, ...hyperparameters }, { ...settings, ...hyper });
@@ -269,7 +265,7 @@ const currentOptions = (owner: string, options: Readonly<Record<string, unknown>
   }
   if ((lr ?? null) === null) return given;
   if ((given.learningRate ?? null) !== null) throw new OptionError("lr is the old name of learningRate", "both", "Remove lr.");
-  console.warn("adamax: the option lr is deprecated; it was taken as learningRate. Write learningRate.");
+  console.warn("adamax: lr is the old name of learningRate. Write learningRate.");
   return { ...given, learningRate: lr };
 };
 
@@ -294,11 +290,15 @@ export const stepSettingsOf = (settings: Settings): StepSettings => ({
   emaMomentum: settings.useEma ? settings.emaMomentum : null,
 });
 
-const clippingOf = ({ clipnorm, clipvalue, globalClipnorm }: Settings): Clipping => {
-  if (clipnorm !== null) return { kind: "norm", limit: clipnorm };
-  if (clipvalue !== null) return { kind: "value", limit: clipvalue };
-  if (globalClipnorm !== null) return { kind: "globalNorm", limit: globalClipnorm };
-  return { kind: "none" };
+const CLIPPING = { clipnorm: "norm", clipvalue: "value", globalClipnorm: "globalNorm" } as const;
+
+/** The clip options that are set: one at most, once they are checked. */
+const clipsOf = (settings: Settings) =>
+  (Object.keys(CLIPPING) as (keyof typeof CLIPPING)[]).filter((name) => settings[name] !== null);
+
+const clippingOf = (settings: Settings): Clipping => {
+  const [clip] = clipsOf(settings);
+  return clip ? { kind: CLIPPING[clip], limit: settings[clip]! } : { kind: "none" };
 };
 
 /** Selections in their order. By identity, a variable is found in one look-up, however many there are; patterns are tried one after the other. */
@@ -313,14 +313,11 @@ export class Selections {
     for (const pattern of names ?? []) this.#patterns.push([place, pattern]);
   }
 
-  /** The place of the first selection that names this variable; -1: none does. */
+  /** The place of the first selection that names this variable; Infinity: none does. */
   placeOf(variable: Variable): number {
-    const none = this.#count;
-    const chosenAs = (one: Variable | Values | undefined): number => this.#chosen.get(one!) ?? none;
-    const chosen = this.#chosen.size > 0 ? Math.min(chosenAs(variable), chosenAs(variable.visible)) : none;
-    const found = this.#patterns.find(([place, pattern]) => place < chosen && matches(pattern, variable));
-    const place = found?.[0] ?? chosen;
-    return place === none ? -1 : place;
+    const chosenAs = (one: Variable | Values | undefined): number => this.#chosen.get(one!) ?? Infinity;
+    const found = this.#patterns.find(([, pattern]) => matches(pattern, variable));
+    return Math.min(chosenAs(variable), chosenAs(variable.visible), found?.[0] ?? Infinity);
   }
 
   /** Patterns that none of these has in its name. */

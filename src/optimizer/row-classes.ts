@@ -1,7 +1,7 @@
 /** The settings that variables may differ in: those of one class share a program and its scalars. */
 
 import type { RowClass } from "../backends/backend.js";
-import { show } from "../errors.js";
+import { show, some } from "../errors.js";
 import type { Checked } from "../kinds.js";
 import type { DType } from "../rule/program.js";
 import type { Variable } from "../variable.js";
@@ -34,15 +34,13 @@ export class RowClasses {
     const variables = trained.map(({ variable }) => variable);
     const idle = [...this.#groups.unmatched(variables), ...this.#excluded.unmatched(variables)];
     if (idle.length === 0) return;
-    const list = variables.slice(0, 12).map(({ name }) => show(name));
-    console.warn(
-      `adamax: ${idle.map(String).join(", ")} of groups or excludeFromWeightDecay matches no variable. There are ${list.join(", ")}${variables.length > 12 ? ", ..." : ""}.`,
-    );
+    const names = variables.map(({ name }) => show(name));
+    console.warn(`adamax: ${idle.join(", ")} of groups or excludeFromWeightDecay matches no variable. There are ${some(names)}.`);
   }
 
   /** Whether `excludeFromWeightDecay` was called for it. */
   isExcluded(variable: Variable): boolean {
-    return this.#excluded.placeOf(variable) >= 0;
+    return this.#excluded.placeOf(variable) < Infinity;
   }
 
   /** What holds for this variable. */
@@ -56,11 +54,8 @@ export class RowClasses {
   /** The place of the variable's class, which is made if the variable is the first of its kind. */
   placeOf(variable: Variable): number {
     const settings = this.settingsOf(variable);
-    const { dtype, weightDecay, learningRateMultiplier } = settings;
-    const known = this.list.findIndex(
-      (other) =>
-        other.dtype === dtype && other.weightDecay === weightDecay && other.learningRateMultiplier === learningRateMultiplier,
-    );
+    const asText = (one: ClassSettings) => Object.values(one).join();
+    const known = this.list.findIndex((other) => asText(other) === asText(settings));
     return known >= 0 ? known : this.list.push(settings) - 1;
   }
 }

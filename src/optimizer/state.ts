@@ -1,7 +1,7 @@
 /** An optimizer's state: the one list of its arrays, from which every format takes its names and its order, and the one way back. */
 
 import type { Row, Values } from "../backends/backend.js";
-import { BackendError, CheckpointError, show } from "../errors.js";
+import { BackendError, CheckpointError, show, some } from "../errors.js";
 import { nonNegative } from "../kinds.js";
 import { ARRAYS, type DType } from "../rule/program.js";
 import type { KeptArray, Role } from "../rule/step-program.js";
@@ -103,7 +103,7 @@ const keptEntry = (
     throw new BackendError(
       "The optimizer's state is not in memory that this thread sees",
       `a look at ${name} of ${variable}`,
-      "Call await optimizer.download() first; what it fetches is there until the next step.",
+      "Call await optimizer.download() first.",
     );
   },
 });
@@ -212,6 +212,10 @@ const refuse = (name: string, shape: readonly number[], wanted: string, received
   );
 };
 
+const assertLength = (name: string, shape: readonly number[], values: SavedState[string] | undefined, length: number): void => {
+  if (values?.length !== length) refuse(name, shape, `of ${length} elements`, `${values?.length ?? "nothing"}`);
+};
+
 const checkCounters = ({ name }: OptimizerState, { calls, learningRate }: Restoration): void => {
   if (!(Number.isSafeInteger(calls) && calls >= 0))
     refuse(`${name}/iteration`, [], "the step count, an integer of 0 or more", calls);
@@ -224,7 +228,7 @@ const fitting = (state: OptimizerState, entry: StateEntry, values: SavedState[st
   const { dtype, length, shape } = entry.variable;
   const name = kerasName(state, entry);
   const Wanted = ARRAYS[dtype];
-  if (values?.length !== length) refuse(name, shape, `of ${length} elements`, values ? `${values.length}` : "nothing");
+  assertLength(name, shape, values, length);
   if (values instanceof BigInt64Array) return refuse(name, shape, `${dtype} numbers`, values);
   return values instanceof Wanted ? values : Wanted.from(values as readonly number[]);
 };
@@ -258,12 +262,11 @@ export const restorationOf = (
     throw new CheckpointError(
       "A state of so many arrays may begin with a learning rate (Keras 3) or with an average",
       `${values.length} arrays for one variable of one element`,
-      'Say which order it was saved in: loadOwnVariables(saved, "tf_keras") or (saved, "keras").',
+      'Say which order it was saved in: "tf_keras" or "keras".',
     );
   const first = hasRate ? 2 : 1;
   const [calls, learningRate] = values.slice(0, first).map((value, i) => {
-    if (value?.length !== 1)
-      refuse(`${state.name}/${["iteration", "learning_rate"][i]}`, [], "of 1 elements", `${value?.length}`);
+    assertLength(`${state.name}/${["iteration", "learning_rate"][i]}`, [], value, 1);
     return Number(value[0]);
   }) as [number, number?];
   return {
@@ -287,11 +290,10 @@ export const exactRate = ({ learningRate: own }: OptimizerState, saved: number):
 
 const wrongCount = (state: OptimizerState, entries: readonly StateEntry[], count: number): CheckpointError => {
   const missing = entries.slice(Math.max(0, count - 1)).map((entry) => `${kerasName(state, entry)} [${entry.variable.shape}]`);
-  const more = missing.length > 6 ? ", ..." : "";
   return new CheckpointError(
     `The state must have ${entries.length + 1} arrays (or ${entries.length + 2}, with Keras 3's learning_rate)`,
-    `${count}${missing.length > 0 ? `; missing at the end: ${missing.slice(0, 6).join(", ")}${more}` : ""}`,
-    "Build with the same variables and options (useEma, gradientAccumulationSteps) as when it was saved.",
+    `${count}${missing.length > 0 ? `; missing at the end: ${some(missing)}` : ""}`,
+    "Build with the variables and options (useEma, gradientAccumulationSteps) that it was saved with.",
   );
 };
 

@@ -101,22 +101,23 @@ class Graph {
   }
 
   #vertex({ recorded, perElement }: Expression): Vertex {
+    const atStart = { stage: 0, perElement, wide: false };
     switch (recorded.kind) {
       case "constant":
       case "parameter":
-        return { ...recorded, stage: 0, perElement, wide: false };
+        return { ...recorded, ...atStart };
       case "element":
-        return { kind: "element", buffer: this.buffer(recorded.buffer), stage: 0, perElement, wide: false };
+        return { ...recorded, ...atStart, buffer: this.buffer(recorded.buffer) };
       case "norm": {
         const of = this.place(recorded.of);
-        return { kind: "norm", of, scope: recorded.scope, stage: this.vertices[of]!.stage + 1, perElement, wide: true };
+        return { ...recorded, of, stage: this.vertices[of]!.stage + 1, perElement, wide: true };
       }
       case "operation": {
         const inputs = recorded.inputs.map((input) => this.place(input));
         const from = inputs.map((input) => this.vertices[input]!);
         const stage = Math.max(...from.map((input) => input.stage));
         const wide = !perElement && from.some((input) => input.wide);
-        return { kind: "operation", operation: recorded.operation, inputs, stage, perElement, wide };
+        return { ...recorded, inputs, stage, perElement, wide };
       }
     }
   }
@@ -168,21 +169,14 @@ class Graph {
     const sumsInPass: number[] = [];
     this.vertices.forEach((vertex, id) => {
       if (vertex.perElement || vertex.kind === "element") return;
-      const { stage, wide } = vertex;
       placeOf.set(id, scalars.length);
       if (vertex.kind === "norm") {
-        const pass = stage - 1;
+        const pass = vertex.stage - 1;
         const sum = sumsInPass[pass] ?? 0;
         sumsInPass[pass] = sum + 1;
-        scalars.push({ kind: "norm", scope: vertex.scope, pass, sum, stage, wide });
+        scalars.push({ ...vertex, pass, sum });
       } else if (vertex.kind === "operation")
-        scalars.push({
-          kind: "operation",
-          operation: vertex.operation,
-          inputs: vertex.inputs.map((input) => placeOf.get(input)!),
-          stage,
-          wide,
-        });
+        scalars.push({ ...vertex, inputs: vertex.inputs.map((input) => placeOf.get(input)!) });
       else scalars.push(vertex);
     });
     return { scalars, placeOf };

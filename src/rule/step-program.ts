@@ -46,12 +46,13 @@ export interface KeptArray {
 }
 
 const slotArray = (slot: string): string => `slot:${slot}`;
+const own = (role: Exclude<Role, "slot">): KeptArray => ({ role, array: role, name: role });
 const ROLES: readonly string[] = ["average", "accumulator"];
 
 /** The arrays that a step keeps for each variable, in the order in which Keras saves them. */
 export const keptArrays = (slots: readonly string[], settings: StepSettings): KeptArray[] => [
-  ...(settings.emaMomentum === null ? [] : [{ role: "average", array: "average", name: "average" } as const]),
-  ...(settings.accumulationSteps === 1 ? [] : [{ role: "accumulator", array: "accumulator", name: "accumulator" } as const]),
+  ...(settings.emaMomentum === null ? [] : [own("average")]),
+  ...(settings.accumulationSteps === 1 ? [] : [own("accumulator")]),
   ...slots.map((slot) => {
     const array = slotArray(slot);
     return { role: "slot", array, name: ROLES.includes(slot) ? array : slot } as const;
@@ -79,10 +80,8 @@ const clip = (g: Expression, clipping: Clipping): Expression => {
       return g;
     case "value":
       return min(max(g, -clipping.limit), clipping.limit);
-    case "norm":
-      return g.mul(clipFactor(norm(g), clipping.limit));
-    case "globalNorm":
-      return g.mul(clipFactor(globalNorm(g), clipping.limit));
+    default:
+      return g.mul(clipFactor(clipping.kind === "norm" ? norm(g) : globalNorm(g), clipping.limit));
   }
 };
 

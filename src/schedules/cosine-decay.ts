@@ -35,7 +35,7 @@ export class CosineDecay extends KerasSchedule<CosineDecayOptions> {
       throw new OptionError(
         "warmupSteps of CosineDecay does nothing without warmupTarget, the rate at which the warmup ends",
         `warmupSteps=${warmupSteps}, warmupTarget=null`,
-        "Set warmupTarget too (initialLearningRate is where it begins), or leave warmupSteps out.",
+        "Set warmupTarget too, or leave warmupSteps out.",
       );
   }
 

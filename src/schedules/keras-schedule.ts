@@ -1,7 +1,7 @@
 /** What the schedules of Keras have in common: one object of options, checked once, and written back in Keras' spelling. */
 
 import { type Checked, checkKinds, type Kinds } from "../kinds.js";
-import { snakeCase } from "../spelling.js";
+import { inSnakeCase } from "../spelling.js";
 import { LearningRateSchedule } from "./schedule.js";
 
 export abstract class KerasSchedule<Options extends object> extends LearningRateSchedule {
@@ -15,6 +15,6 @@ export abstract class KerasSchedule<Options extends object> extends LearningRate
   }
 
   getConfig(): Record<string, unknown> {
-    return Object.fromEntries(Object.entries(structuredClone(this.settings)).map(([name, value]) => [snakeCase(name), value]));
+    return inSnakeCase(structuredClone(this.settings));
   }
 }

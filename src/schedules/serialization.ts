@@ -1,5 +1,6 @@
 import { nearest, OptionError, show } from "../errors.js";
-import { camelCase } from "../spelling.js";
+import { isObject } from "../kinds.js";
+import { optionsFrom } from "../spelling.js";
 import { CosineDecay } from "./cosine-decay.js";
 import { CosineDecayRestarts } from "./cosine-decay-restarts.js";
 import { ExponentialDecay } from "./exponential-decay.js";
@@ -51,11 +52,10 @@ export const deserialize = (
   json: Readonly<Record<string, unknown>>,
   customObjects: Readonly<Record<string, ScheduleClass>> = {},
 ): LearningRateSchedule => {
-  const serialized = Object.fromEntries(Object.entries(json ?? {}).map(([key, value]) => [camelCase(key), value]));
-  const { module: _, className, registeredName, config, ...unknown } = serialized;
-  if (typeof className !== "string" || typeof config !== "object" || config === null || Object.keys(unknown).length > 0)
+  const { module: _, className, registeredName, config, ...unknown } = optionsFrom(json ?? {});
+  if (typeof className !== "string" || !isObject(config) || Object.keys(unknown).length > 0)
     throw new OptionError(
-      "A serialized learning rate schedule has class_name, config, and perhaps module and registered_name",
+      "A serialized schedule has class_name, config, and perhaps module and registered_name",
       `${show(json)} with ${Object.keys(json ?? {}).join(", ") || "no keys"}`,
       "Pass what serialize returned.",
     );
@@ -64,9 +64,9 @@ export const deserialize = (
   if (!scheduleClass) {
     const meant = nearest(className, [...known.keys()]);
     throw new OptionError(
-      "No learning rate schedule has this name",
+      "No schedule has this name",
       `class_name=${show(className)}`,
-      `${meant ? `Did you mean ${meant}? ` : ""}If it is one of your own, pass its class: deserialize(json, { ${className} }).`,
+      `${meant ? `Did you mean ${meant}? ` : ""}For one of your own, pass its class: deserialize(json, { ${className} }).`,
     );
   }
   return scheduleClass.fromConfig(config as Record<string, unknown>);

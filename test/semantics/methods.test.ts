@@ -283,7 +283,7 @@ describe("build and extend", () => {
     using optimizer = new Adamax();
     optimizer.build([variable([1])]);
     expect(thrown(() => optimizer.build([variable([1])])).message).toMatch(
-      /Received: an optimizer that is built already, for 1 variables\..*extend/,
+      /Received: one that is built for 1 variables\..*extend/,
     );
   });
 

@@ -2,7 +2,7 @@
 
 import { ShapeError, show } from "../../errors.js";
 import { ARRAYS } from "../../rule/program.js";
-import { IndexedSlices } from "../../variable.js";
+import { IndexedSlices, refuseResized } from "../../variable.js";
 import type { Described, Gradient, Values } from "../backend.js";
 import type { CpuRow } from "./memory.js";
 
@@ -35,12 +35,8 @@ export const refuseOverlaps = (rows: readonly CpuRow[], count: number): void => 
   for (let i = 0; i < count; i++) {
     const { request, segment: own } = rows[i]!;
     isOneMemory &&= own === segment && request.foreign === null;
-    if (request.foreign && request.foreign.value.length !== request.variable.length)
-      throw new ShapeError(
-        `The array of ${request.variable} must stay as long as it was`,
-        `${request.foreign.value.length} elements now: its memory was resized or detached`,
-        "Make a variable of the new array, and an optimizer for it.",
-      );
+    const elements = request.foreign?.value.length ?? request.variable.length;
+    if (elements !== request.variable.length) refuseResized(request.variable, elements);
   }
   const written = isOneMemory ? null : buffersWritten(rows, count);
   for (let i = first; i < count; i++) {
@@ -67,7 +63,7 @@ const refuseOverlap = (elements: Values, row: CpuRow, of: CpuRow): void => {
   const name = row.writtenArrayAt(elements);
   if (name === null) return;
   throw new ShapeError(
-    `The gradient of ${of.request.variable} must not lie where the same step writes`,
+    `The gradient of ${of.request.variable} must not lie where the step writes`,
     `${show(elements)} in ${name === "w" ? "the value" : `the state (${name})`} of ${row.request.variable}`,
     "Pass a copy: gradient.slice().",
   );

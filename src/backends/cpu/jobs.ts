@@ -95,13 +95,12 @@ export class Jobs {
       segment.writtenRows[place] === row &&
       segment.writtenPlans[place] === plan &&
       segment.words[segment.wordOf(place)] === this.#functionOf(row, pass);
-    if (isWritten) {
-      this.#countJob(segment, length);
-      return;
+    if (isWritten) this.#countJob(segment, length);
+    else {
+      this.#writeJob(row, plan, pass, 0, length);
+      segment.writtenRows[segment.pending - 1] = row;
+      segment.writtenPlans[segment.pending - 1] = plan;
     }
-    this.#writeJob(row, plan, pass, 0, length);
-    segment.writtenRows[segment.pending - 1] = row;
-    segment.writtenPlans[segment.pending - 1] = plan;
   }
 
   #functionOf(row: CpuRow, pass: number): number {

@@ -1,6 +1,6 @@
 /** Where things lie in a segment: its tables, then each variable's arrays. Numbers only. */
 
-import { BLOCK, LANES, type Program } from "../../rule/program.js";
+import { ARRAYS, BLOCK, LANES, type Program } from "../../rule/program.js";
 import type { RowRequest } from "../backend.js";
 
 /** Bytes from the start of an address space; below 2^32. */
@@ -22,7 +22,7 @@ export const MAX_THREADS = 256;
 const ALIGNMENT = 64;
 
 export const namesOf = (request: RowRequest): string[] => ["w", "g", ...request.state];
-export const bytesPerElement = ({ variable }: RowRequest): 4 | 8 => (variable.dtype === "float32" ? 4 : 8);
+export const bytesPerElement = ({ variable }: RowRequest): number => ARRAYS[variable.dtype].BYTES_PER_ELEMENT;
 export const lengthOf = ({ range }: RowRequest): number => range.end - range.begin;
 
 /** Where a variable's arrays, its scalars and the sums of its blocks lie. */
@@ -54,12 +54,14 @@ export const hasVariableNorm = (program: Program): boolean =>
   program.scalars.some((scalar) => scalar.kind === "norm" && scalar.scope === "variable");
 
 /** Of one array: "w" and "g" are whole, the others of the row's range. */
-const elementsIn = (request: RowRequest, name: string): number =>
-  name === "w" || name === "g" ? request.variable.length : lengthOf(request);
+const bytesOf = (request: RowRequest, name: string): number =>
+  (name === "w" || name === "g" ? request.variable.length : lengthOf(request)) * bytesPerElement(request);
 
 /** Of all the arrays. */
-const arrayBytes = (request: RowRequest): number =>
-  namesOf(request).reduce((sum, name) => sum + elementsIn(request, name) * bytesPerElement(request), 0);
+const arrayBytes = (request: RowRequest): number => namesOf(request).reduce((sum, name) => sum + bytesOf(request, name), 0);
+
+/** Of the sums of all blocks. */
+const sumsBytes = (request: RowRequest, { sums }: TableSizes): number => Math.ceil(lengthOf(request) / BLOCK) * sums * 8;
 
 /** Slots for staging: one is enough for one thread; threads that share a step want several, half of them to work on while the others are
  *  filled. They take a sixteenth of what the variables do, at most. */
@@ -67,6 +69,8 @@ const slotsFor = (requests: readonly RowRequest[], slotBytes: number): number =>
   const bytes = requests.reduce((sum, request) => sum + arrayBytes(request), 0);
   return Math.min(MOST_SLOTS, Math.max(1, Math.floor(bytes / 16 / slotBytes)));
 };
+
+const jobBytesOf = ({ arrays }: TableSizes): number => (JOB.arrays + arrays) * 4;
 
 /** The plan of a segment that begins at `base`: first the tables, then the variables one after the other. */
 export const layOut = (requests: readonly RowRequest[], sizes: TableSizes, base: Pointer) => {
@@ -76,10 +80,11 @@ export const layOut = (requests: readonly RowRequest[], sizes: TableSizes, base:
     end += Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
     return pointer;
   };
-  const jobBytes = (JOB.arrays + sizes.arrays) * 4;
+  const jobBytes = jobBytesOf(sizes);
+  const constantsBytes = sizes.uniforms * UNIFORM_BYTES;
   const capacity = Math.min(MOST_JOBS, Math.max(LEAST_JOBS, requests.length));
   const jobs = take(capacity * jobBytes);
-  const classConstants = Array.from({ length: sizes.classes }, () => take(sizes.uniforms * UNIFORM_BYTES));
+  const classConstants = Array.from({ length: sizes.classes }, () => take(constantsBytes));
   const slotBytes = 2 * CHUNK * Math.max(...requests.map(bytesPerElement));
   const slots = slotsFor(requests, slotBytes);
   const staging = take(slots * slotBytes);
@@ -87,20 +92,16 @@ export const layOut = (requests: readonly RowRequest[], sizes: TableSizes, base:
   const scratchBytes = sizes.sums * LANES * 8;
   const scratch = take(scratchBytes * MAX_THREADS);
   const rows = requests.map((request): RowPlaces => {
-    const size = bytesPerElement(request);
-    const pointers = namesOf(request).map((name) =>
-      name === "w" && request.foreign ? 0 : take(elementsIn(request, name) * size),
-    );
-    const constants = sizes.constantsPerRow ? take(sizes.uniforms * UNIFORM_BYTES) : classConstants[request.class]!;
-    return { pointers, constants, sums: take(Math.ceil(lengthOf(request) / BLOCK) * sizes.sums * 8) };
+    const pointers = namesOf(request).map((name) => (name === "w" && request.foreign ? 0 : take(bytesOf(request, name))));
+    const constants = sizes.constantsPerRow ? take(constantsBytes) : classConstants[request.class]!;
+    return { pointers, constants, sums: take(sumsBytes(request, sizes)) };
   });
   return { capacity, jobBytes, jobs, classConstants, staging, slotBytes, slots, zeros, scratchBytes, scratch, rows, end };
 };
 
 /** Bytes that `request` takes in a segment, and what a segment takes before its first row: upper bounds, for splitting. */
 export const rowBytes = (request: RowRequest, sizes: TableSizes): number => {
-  const sums = Math.ceil(lengthOf(request) / BLOCK) * sizes.sums * 8;
-  const tables = sizes.uniforms * UNIFORM_BYTES + (JOB.arrays + sizes.arrays) * 4;
-  return arrayBytes(request) + sums + tables + (namesOf(request).length + 2) * ALIGNMENT;
+  const tables = sizes.uniforms * UNIFORM_BYTES + jobBytesOf(sizes);
+  return arrayBytes(request) + sumsBytes(request, sizes) + tables + (namesOf(request).length + 2) * ALIGNMENT;
 };
 export const TABLES_BYTES = 2 ** 20 + MOST_SLOTS * 2 * CHUNK * 8;

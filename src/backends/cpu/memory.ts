@@ -2,7 +2,7 @@
  *  together with the tables that drive a step over them. */
 
 import { BackendError, show } from "../../errors.js";
-import { BLOCK, type Program } from "../../rule/program.js";
+import { ARRAYS, BLOCK, type Program } from "../../rule/program.js";
 import type { Gradient, NearRow, RowRequest, Values } from "../backend.js";
 import {
   bytesPerElement,
@@ -67,7 +67,7 @@ export class CpuRow implements NearRow {
   readonly blocks: number;
   /** The first of them in the variable. */
   readonly begin: number;
-  readonly bytesPerElement: 4 | 8;
+  readonly bytesPerElement: number;
   readonly constants: Pointer;
   readonly sums: Pointer;
   /** Sums of squares of this step's norms, by pass and sum; made when first needed. */
@@ -110,8 +110,7 @@ export class CpuRow implements NearRow {
     const { buffer } = this.segment;
     const pointer = this.pointers[place]! - this.#bytesBefore(place);
     const length = place < 2 ? variable.length : this.length;
-    const view =
-      variable.dtype === "float32" ? new Float32Array(buffer, pointer, length) : new Float64Array(buffer, pointer, length);
+    const view = new ARRAYS[variable.dtype](buffer as ArrayBuffer, pointer, length);
     this.#views.set(name, view);
     if (name === "g") this.ownGradient = view;
     return view;
@@ -160,19 +159,19 @@ export class Segment {
   float32!: Float32Array;
   float64!: Float64Array;
   readonly rows: CpuRow[];
-  readonly jobs: Pointer;
+  readonly jobs!: Pointer;
   /** Jobs that can be pending. */
-  readonly capacity: number;
-  readonly jobBytes: number;
-  readonly classConstants: Pointer[];
+  readonly capacity!: number;
+  readonly jobBytes!: number;
+  readonly classConstants!: Pointer[];
   /** `slots` slots, each with room for a chunk of w and of g. */
-  readonly staging: Pointer;
-  readonly slots: number;
-  readonly slotBytes: number;
-  readonly zeros: Pointer;
+  readonly staging!: Pointer;
+  readonly slots!: number;
+  readonly slotBytes!: number;
+  readonly zeros!: Pointer;
   /** Room for the partial sums of a block, for each thread. */
-  readonly scratch: Pointer;
-  readonly scratchBytes: number;
+  readonly scratch!: Pointer;
+  readonly scratchBytes!: number;
   readonly memory: Memory;
   /** Jobs written and not yet run, and the elements in them. */
   pending = 0;
@@ -188,16 +187,7 @@ export class Segment {
     this.#engine = engine;
     this.memory = engine.allocate(layOut(requests, sizes, 0).end);
     const { rows, ...places } = layOut(requests, sizes, this.memory.base ?? 0);
-    this.capacity = places.capacity;
-    this.jobBytes = places.jobBytes;
-    this.jobs = places.jobs;
-    this.classConstants = places.classConstants;
-    this.staging = places.staging;
-    this.slots = places.slots;
-    this.slotBytes = places.slotBytes;
-    this.zeros = places.zeros;
-    this.scratchBytes = places.scratchBytes;
-    this.scratch = places.scratch;
+    Object.assign(this, places);
     this.rows = requests.map((request, i) => new CpuRow(request, firstIndex + i, this, rows[i]!));
     this.#held = new Set(this.rows);
     this.refresh();
@@ -239,7 +229,7 @@ export const placeRows = (
     if (bytes + TABLES_BYTES > engine.maxBytes)
       throw new BackendError(
         `A variable's arrays must fit one memory, which in the ${engine.name} backend holds ${engine.maxBytes} bytes`,
-        `${show(request.variable.name)} (${request.variable.length} ${request.variable.dtype} elements), which needs ${bytes} bytes with its gradient and state`,
+        `${show(request.variable.name)} (${request.variable.length} elements), which needs ${bytes} bytes with its gradient and state`,
         "Split the variable.",
       );
     if (bytes > room) {

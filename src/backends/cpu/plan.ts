@@ -16,12 +16,10 @@ export interface ClassPlan {
 }
 
 export const planOf = (program: Program, rowClass: RowClass): ClassPlan => {
-  const w = program.buffers.indexOf("w");
-  const g = program.buffers.indexOf("g");
   const uses = program.passes.map(({ nodes, stores }) => {
-    const loads = (buffer: number) => nodes.some((node) => node.kind === "load" && node.buffer === buffer);
-    const storesW = stores.some((store) => store.buffer === w);
-    return { w: loads(w) || storesW, g: loads(g), storesW };
+    const loads = (name: string) => nodes.some((node) => node.kind === "load" && program.buffers[node.buffer] === name);
+    const storesW = stores.some(({ buffer }) => program.buffers[buffer] === "w");
+    return { w: loads("w") || storesW, g: loads("g"), storesW };
   });
   return { program, class: rowClass, scalars: new Float64Array(program.scalars.length), uses, arrays: [] };
 };
@@ -29,8 +27,8 @@ export const planOf = (program: Program, rowClass: RowClass): ClassPlan => {
 /** Lays the scalars that elements meet out for the passes, each repeated over a vector. */
 export const writeConstants = (segment: Segment, constants: Pointer, { program, scalars }: ClassPlan): void => {
   const { uniforms, dtype } = program;
-  const lanes = dtype === "float32" ? 4 : 2;
-  const target = dtype === "float32" ? segment.float32 : segment.float64;
+  const target = segment[dtype];
+  const lanes = UNIFORM_BYTES / target.BYTES_PER_ELEMENT;
   let k = (constants / UNIFORM_BYTES) * lanes;
   for (let i = 0; i < uniforms.length; i++) {
     const value = scalars[uniforms[i]!]!;

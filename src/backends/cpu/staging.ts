@@ -90,7 +90,7 @@ const W = 0;
 const G = 1;
 
 /** The segment's memory in the dtype of a row. */
-const elementsOf = (row: CpuRow): Values => (row.bytesPerElement === 4 ? row.segment.float32 : row.segment.float64);
+const elementsOf = ({ segment, request }: CpuRow): Values => segment[request.variable.dtype];
 
 const copy = (source: Values, begin: number, count: number, target: Values, at: number): void => {
   target.set(count === source.length ? source : source.subarray(begin, begin + count), at);

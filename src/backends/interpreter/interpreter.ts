@@ -2,7 +2,7 @@
  *  of the compiled backends. Same memory, same jobs, same order of rounding. */
 
 import type { Operation } from "../../rule/expression.js";
-import { BLOCK, LANES, type Pass, type Program } from "../../rule/program.js";
+import { ARRAYS, BLOCK, type DType, LANES, type Pass, type Program } from "../../rule/program.js";
 import type { Values } from "../backend.js";
 import { JOB, UNIFORM_BYTES } from "../cpu/layout.js";
 import type { Engine, Segment, SegmentRunner } from "../cpu/memory.js";
@@ -44,20 +44,19 @@ const compile = (programs: readonly Program[]): ((segment: Segment) => SegmentRu
 
 class ChunkedPass {
   readonly #pass: Pass;
-  readonly #dtype: "float32" | "float64";
+  readonly #dtype: DType;
   /** The values of each node in the chunk at hand. */
   readonly #values: Values[];
   readonly #lanes: Float64Array[];
 
   constructor({ dtype }: Program, pass: Pass) {
-    const Values = dtype === "float32" ? Float32Array : Float64Array;
     this.#pass = pass;
     this.#dtype = dtype;
-    this.#values = pass.nodes.map(() => new Values(CHUNK));
+    this.#values = pass.nodes.map(() => new ARRAYS[dtype](CHUNK));
     this.#lanes = pass.sums.map(() => new Float64Array(LANES));
   }
 
-  run(words: Int32Array, job: number, views: { float32: Float32Array; float64: Float64Array }): void {
+  run(words: Int32Array, job: number, views: Pick<Segment, DType>): void {
     const { nodes, stores, sums } = this.#pass;
     const memory = views[this.#dtype];
     const size = memory.BYTES_PER_ELEMENT;

@@ -3,60 +3,52 @@
 
 import { type DType, LANES } from "../../rule/program.js";
 import { at, type Bytes, getLocal, setLocal } from "./encoding.js";
-import { F64, F64X2, UPPER_HALF, VECTOR } from "./instructions.js";
+import { extract, PROMOTE, PROMOTE_LOW, SCALAR, UPPER_HALF, VECTOR } from "./instructions.js";
+
+const F64 = SCALAR.float64;
+const F64X2 = VECTOR.float64;
+/** Places of the pairs of lanes of a sum. */
+const PAIRS = Array.from({ length: LANES / 2 }, (_, pair) => pair);
+
+const laneAt = (sum: number, pair: number): Bytes => at(sum * LANES * 8 + pair * 16);
 
 /** Adds the squares of one vector to its lanes: element i of the iteration to lane i. */
 export const addSquares = (dtype: DType, value: number, partial: number, copy: number): Bytes => {
+  const x = getLocal(value);
   const halves: Bytes[] =
     dtype === "float64"
-      ? [getLocal(value)]
+      ? [x]
       : [
-          [...getLocal(value), ...F64X2.promoteLow],
-          [...getLocal(value), ...getLocal(value), ...UPPER_HALF, ...F64X2.promoteLow],
+          [x, PROMOTE_LOW],
+          [x, x, UPPER_HALF, PROMOTE_LOW],
         ];
-  return halves.flatMap((half, i) => {
+  return halves.map((half, i) => {
     const lane = partial + copy * halves.length + i;
     // Promoting twice is cheaper than a local: the engine shares it.
-    return [...getLocal(lane), ...half, ...half, ...F64X2.mul, ...F64X2.add, ...setLocal(lane)];
+    return setLocal(lane, getLocal(lane), half, half, F64X2.mul, F64X2.add);
   });
 };
 
+/** Before a block. */
+export const clear = (partial: number): Bytes => PAIRS.map((pair) => setLocal(partial + pair, F64X2.zero));
+
 /** Writes the lanes of a sum to scratch memory, where the tail can reach each. */
 export const spill = (scratch: number, partial: number, sum: number): Bytes =>
-  Array.from({ length: LANES / 2 }, (_, k) => [
-    ...getLocal(scratch),
-    ...getLocal(partial + sum * (LANES / 2) + k),
-    ...VECTOR.float64.store,
-    ...at(sum * LANES * 8 + k * 16),
-  ]).flat();
+  PAIRS.map((pair) => [getLocal(scratch), getLocal(partial + pair), F64X2.store, laneAt(sum, pair)]);
 
 /** Adds the square of one element of the tail to its lane in scratch memory, which `scratch` points at by then. */
 export const addSquare = (dtype: DType, scratch: number, value: number, sum: number): Bytes => {
-  const wide = dtype === "float64" ? getLocal(value) : [...getLocal(value), F64.promote];
-  const lane = at(sum * LANES * 8);
-  return [...getLocal(scratch), ...getLocal(scratch), F64.load, ...lane, ...wide, ...wide, F64.mul, F64.add, F64.store, ...lane];
+  const wide = dtype === "float64" ? getLocal(value) : [getLocal(value), PROMOTE];
+  const lane = laneAt(sum, 0);
+  return [getLocal(scratch), getLocal(scratch), F64.load, lane, wide, wide, F64.mul, F64.add, F64.store, lane];
 };
 
 /** Joins the lanes by the fixed tree: i with i + 8, then + 4, + 2, + 1; and stores the sum of the block. */
 export const join = (scratch: number, partial: number, sumsAt: number, sum: number): Bytes => {
-  const lane = (k: number) => partial + sum * (LANES / 2) + k;
-  const code: Bytes = [];
-  for (let k = 0; k < LANES / 2; k++)
-    code.push(...getLocal(scratch), ...VECTOR.float64.load, ...at(sum * LANES * 8 + k * 16), ...setLocal(lane(k)));
+  const code: Bytes[] = PAIRS.map((pair) => setLocal(partial + pair, getLocal(scratch), F64X2.load, laneAt(sum, pair)));
   for (let half = LANES / 4; half >= 1; half /= 2)
-    for (let k = 0; k < half; k++)
-      code.push(...getLocal(lane(k)), ...getLocal(lane(k + half)), ...F64X2.add, ...setLocal(lane(k)));
-  code.push(
-    ...getLocal(sumsAt),
-    ...getLocal(lane(0)),
-    ...F64X2.extract,
-    0,
-    ...getLocal(lane(0)),
-    ...F64X2.extract,
-    1,
-    F64.add,
-    F64.store,
-    ...at(sum * 8),
-  );
-  return code;
+    for (let pair = partial; pair < partial + half; pair++)
+      code.push(setLocal(pair, getLocal(pair), getLocal(pair + half), F64X2.add));
+  const total = getLocal(partial);
+  return [code, getLocal(sumsAt), total, extract(0), total, extract(1), F64.add, F64.store, at(sum * 8)];
 };

@@ -1,6 +1,6 @@
 /** The calling thread's side of a pool of workers. */
 
-import { BackendError } from "../../errors.js";
+import type { BackendError } from "../../errors.js";
 import type { Stager } from "../cpu/memory.js";
 import { controlBytes, countAsDropped, deal, drain, isLoaded, type RunJob, WORD } from "./claims.js";
 import type { Message } from "./worker.js";
@@ -48,14 +48,22 @@ export class ThreadPool {
   /** When a step last found the workers asleep. */
   #foundAsleep = Number.NEGATIVE_INFINITY;
   readonly #onLoss: (words: string) => void;
+  readonly #BackendError: typeof BackendError;
   #hasWarned = false;
   /** Whether this thread may block: a page's main thread may not. */
   readonly #mayWait = typeof window === "undefined";
 
-  /** Starts `threads - 1` workers; until they are ready, the caller works alone. `onLoss` gets the words for why there are fewer. */
-  constructor(threads: number, workerUrl: URL | string | undefined, onLoss: (words: string) => void) {
+  /** Starts `threads - 1` workers; until they are ready, the caller works alone. `onLoss` gets the words for why there are fewer. The class of its
+   *  error is passed in: a module that this file shared with the core would become a file of its own in every bundle. */
+  constructor(
+    threads: number,
+    workerUrl: URL | string | undefined,
+    onLoss: (words: string) => void,
+    ErrorClass: typeof BackendError,
+  ) {
     this.threads = threads;
     this.#onLoss = onLoss;
+    this.#BackendError = ErrorClass;
     this.#control = new Int32Array(new SharedArrayBuffer(controlBytes(threads)));
     for (let thread = 1; thread < threads; thread++) this.#start(thread, workerUrl);
     this.#post((thread) => ({ kind: "begin", control: this.#control, thread, threads }));
@@ -112,7 +120,7 @@ export class ThreadPool {
       // One that is only slow would still write later, and count itself done in another step.
       this.dispose();
       this.#onLoss("a worker died in the middle of a step, and the others were ended");
-      throw new BackendError(
+      throw new this.#BackendError(
         "A worker thread died in the middle of a step, and left variables and state neither old nor new",
         `a step over ${jobs.elements} elements that did not come to its end`,
         "Load the last checkpoint into the variables and the optimizer.",

@@ -41,13 +41,13 @@ export class WasmBackend extends CpuBackend {
 
   /** Why this machine cannot run the WebAssembly backend, or null when it can. */
   static refusal(): string | null {
-    if (typeof WebAssembly !== "object") return "this JavaScript engine has no WebAssembly";
+    if (typeof WebAssembly !== "object") return "there is no WebAssembly here";
     const probe = encodeModule([[TYPE.i32]], [{ type: 0, locals: [{ count: 1, type: TYPE.v128 }], code: [] }], null);
     try {
-      if (!WebAssembly.validate(probe)) return "this WebAssembly engine has no SIMD (128-bit vectors)";
+      if (!WebAssembly.validate(probe)) return "WebAssembly has no SIMD here";
       new WebAssembly.Module(probe); // a content security policy may forbid this
     } catch (error) {
-      return `WebAssembly compilation is refused here (${error instanceof Error ? error.message : String(error)})`;
+      return `WebAssembly compilation is refused here (${error})`;
     }
     return null;
   }
@@ -94,12 +94,12 @@ class WasmEngine implements Engine {
   }
 
   get why(): string {
-    const speed = "WebAssembly SIMD, the fastest backend for values in main memory";
+    const speed = "WebAssembly SIMD, the fastest in main memory";
     if (this.#refusal && this.#options.threads !== 1) return `${speed}; one thread: ${this.#refusal}`;
     const count = this.threads > 1 ? `${this.threads} threads` : "one thread";
     if (this.#lost) return `${speed}; ${count} of ${this.#planned}: ${this.#lost}`;
     const isSmall = this.threads === 1 && this.#options.threads === "auto";
-    return `${speed}; ${count}${isSmall ? ": no model so far was large enough for more" : ""}`;
+    return `${speed}; ${count}${isSmall ? ": no model was large enough for more" : ""}`;
   }
 
   threadsFor(elements: number): number {
@@ -114,8 +114,8 @@ class WasmEngine implements Engine {
     } catch {
       throw new BackendError(
         "There is no memory for the variables, their gradients and their state",
-        `a request for ${pages * PAGE} bytes in one piece`,
-        "Train fewer variables, free other memory, or give the process more.",
+        `a request for ${pages * PAGE} bytes`,
+        "Train fewer variables, or free other memory.",
       );
     }
   }
@@ -131,11 +131,11 @@ class WasmEngine implements Engine {
     };
     const starting = import("./threads.js").then(
       ({ ThreadPool }) => {
-        if (this.#starting === starting) this.#pool = new ThreadPool(this.#planned, workerUrl || undefined, lost);
+        if (this.#starting === starting) this.#pool = new ThreadPool(this.#planned, workerUrl || undefined, lost, BackendError);
       },
       (error) => {
-        console.warn(`adamax: worker threads could not be loaded (${error}); training goes on with one.`);
         lost(`workers could not be loaded (${error})`);
+        console.warn(`adamax: ${this.#lost}; training goes on with one thread.`);
       },
     );
     this.#starting = starting;
@@ -183,8 +183,7 @@ const threadRefusal = (): string | null => {
   if (process?.versions?.node) return process.getBuiltinModule ? null : "workers need Node 20.16 or newer";
   if (crossOriginIsolated === false)
     return "the page is not cross-origin isolated (headers Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp)";
-  if (typeof SharedArrayBuffer === "undefined")
-    return "this browser has no SharedArrayBuffer, which threads share their memory by";
+  if (typeof SharedArrayBuffer === "undefined") return "there is no SharedArrayBuffer here";
   return typeof Worker === "undefined" ? "there are no workers here" : null;
 };
 
