@@ -12,7 +12,7 @@ export type { Numbers, StoredArray } from "./keras/arrays.js";
 export type { Hdf5Options } from "./keras/hdf5.js";
 export { type KerasOptions, type KerasSource, kerasWeights, readKeras, writeKeras } from "./keras/keras.js";
 export type { KerasVariable } from "./keras/layers.js";
-export { type KerasFormat, type KerasModel, type KerasOptimizer, type Restored } from "./keras/model.js";
+export type { KerasFormat, KerasModel, KerasOptimizer, Restored } from "./keras/model.js";
 export { type Loaded, loadCheckpoint } from "./load.js";
 export type { AsNewOptimizer, IntoOptimizer, OptimizerClass } from "./load-options.js";
 export { CheckpointManager, type KeptCheckpoint, type LoadedFromFolder, type ManagerOptions } from "./manager.js";
