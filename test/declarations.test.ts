@@ -1,7 +1,7 @@
 /** The published declarations as a user's compiler reads them: without skipLibCheck, and with what is ours alone not among them. */
 
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { beforeAll, expect, test, vi } from "vitest";
@@ -94,6 +94,12 @@ beforeAll(() => {
 test.each(Object.keys(CLAIMS).map((claim, i) => [claim, i] as const))("%s", (_, i) => expect(complaints[i]).toEqual([]));
 
 test("our declarations need no skipLibCheck", () => expect(complaints.at(-1)).toEqual([]));
+
+test("no declaration is marked as internal, nor gives internals away", () => {
+  const files = readdirSync("dist", { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".d.ts"));
+  const telling = files.filter((name) => /@internal|internalsOf/.test(readFileSync(join("dist", name), "utf8")));
+  expect([files.length > 50, telling]).toEqual([true, []]);
+});
 
 test("what is wrong is noticed", () => {
   expect(complaints.at(-2)).toEqual([expect.stringContaining("Property 'adopt' does not exist")]);

@@ -3,7 +3,7 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { Adamax, type AdamaxOptions, type GradientAndVariable, IndexedSlices, Variable } from "adamax";
-import { expect, test, vi } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 
 vi.setConfig({ testTimeout: 120_000 });
 setFlagsFromString("--expose-gc");
@@ -77,4 +77,51 @@ test("what a step allocates for a moment does not grow with the length of the va
   };
   const [short, long] = [garbage(16), garbage(16_000)];
   expect([short < 2000, long < 2000, long < short + 200]).toEqual([true, true, true]); // a few dozen boxed numbers; the data has 64,000 bytes
+});
+
+describe("a gradient is let go when the call returns", () => {
+  const dense = (): Float32Array => new Float32Array(10_000).fill(0.1);
+  const rows = () =>
+    new IndexedSlices(
+      dense(),
+      Int32Array.from({ length: 10_000 }, (_, i) => i),
+    );
+  const small = new Variable(new Float32Array(1));
+
+  /** Passes a gradient to a call that `then` makes fail, or does not, and forgets it. */
+  const pass = (optimizer: Adamax, w: Variable, make: () => Float32Array | IndexedSlices, then: GradientAndVariable[]) => {
+    const gradient = make();
+    let isRefused = false;
+    try {
+      optimizer.applyGradients([[gradient, w], ...then]);
+    } catch {
+      isRefused = true;
+    }
+    return {
+      isRefused,
+      left: new WeakRef(gradient),
+      values: new WeakRef(gradient instanceof IndexedSlices ? gradient.values : gradient),
+    };
+  };
+
+  const refusals: [string, (w: Variable) => GradientAndVariable[]][] = [
+    ["made", () => []],
+    ["refused for a gradient of another length", () => [[new Float32Array(7), small]]],
+    ["refused for a variable that is named twice", (w) => [[dense(), w]]],
+    ["refused for a gradient that lies in a value", () => [[small.value, small]]],
+  ];
+  for (const [kind, make] of [
+    ["dense", dense],
+    ["listed rows", rows],
+  ] as const)
+    for (const backend of ["wasm", "interpreter"] as const)
+      test.each(refusals)(`${kind}, ${backend}: a call that is %s`, async (how, then) => {
+        using optimizer = new Adamax({ backend });
+        const w = new Variable(new Float32Array(10_000), { shape: [10_000, 1] });
+        optimizer.build([w, small]);
+        const { isRefused, left, values } = pass(optimizer, w, make, then(w));
+        await new Promise((resolve) => setTimeout(resolve)); // what was looked at stays until then
+        gc();
+        expect([isRefused, left.deref(), values.deref()]).toEqual([how !== "made", undefined, undefined]);
+      });
 });

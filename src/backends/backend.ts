@@ -144,6 +144,7 @@ export interface NearStep extends CompiledStep {
   blockSums(pass: number): Float64Array[];
   /** `blocks`: those of each whole variable, where the rows have only parts of them. */
   joinSums(pass: number, blocks?: readonly Float64Array[]): void;
+  end(): void;
 }
 /** A backend in main memory. */
 export interface NearBackend extends Backend {

@@ -29,7 +29,7 @@ export const holdFor = async (life: Lifecycle, load: (assertHeld: () => void) =>
     await load(assertHeld);
     assertHeld();
   } catch (error) {
-    life.breakOff(error as Error);
+    life.breakOff(error as Error, true);
     throw error;
   }
   life.settle();

@@ -20,12 +20,10 @@ const REFUSALS: Readonly<Record<Exclude<State, "ready">, [wrong: string, receive
   ],
   swapped: ["The variables hold their averages", "a call between two of swapAverages", "Call swapAverages again first."],
   loading: ["A checkpoint is being loaded into this optimizer", "a call before that is done", "Await loadCheckpoint first."],
-  broken: [
-    "Variables and state are neither old nor new",
-    "a call after a step that broke off",
-    "Load both again (loadOwnVariables) first.",
-  ],
+  broken: ["Variables and state are neither old nor new", "a call after ", "Load both again (loadOwnVariables) first."],
 };
+
+const BROKEN_STEP = "a step that broke off";
 
 export class Lifecycle {
   #state: State = "ready";
@@ -33,8 +31,8 @@ export class Lifecycle {
   changes = 0;
   /** Told of each. */
   onChange: (() => void) | undefined;
-  /** What memory that is far said of what broke off there. */
-  #cause = "";
+  /** After what the state is broken. */
+  #cause = BROKEN_STEP;
 
   /** @throws unless this can be done now. */
   assert(deed: Deed): void {
@@ -61,7 +59,7 @@ export class Lifecycle {
   begin(deed: Deed): void {
     this.change(deed);
     this.#state = "broken";
-    this.#cause = "";
+    this.#cause = BROKEN_STEP;
   }
 
   /** What `begin` began goes on for a while, or has come to its end. */
@@ -80,11 +78,11 @@ export class Lifecycle {
     this.onChange?.();
   }
 
-  /** What was enqueued did not come to its end. */
-  breakOff({ message }: Error): void {
-    if (this.#state === "disposed") return;
+  /** What was enqueued did not come to its end, or the load that holds the optimizer: that one writes anew what others left. */
+  breakOff({ message }: Error, isLoad = false): void {
+    if (this.#state === "disposed" || (this.#state === "loading" && !isLoad)) return;
     this.#state = "broken";
-    this.#cause = ` (${message})`;
+    this.#cause = `this: ${message}`;
   }
 
   /** Returns whether it was not disposed before. */

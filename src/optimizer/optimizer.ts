@@ -243,16 +243,15 @@ export class Optimizer<Hyper extends string = never> {
 
   /** Runs a step that has begun. */
   #run(step: CompiledStep): void {
-    let done: void | Promise<void>;
     try {
       for (let pass = 0; pass < step.passes; pass++) {
         if (pass > 0) step.joinSums(pass - 1);
         step.runPass(pass);
       }
     } finally {
-      done = step.end();
+      const done = step.end();
+      if (done) this.#await(done);
     }
-    if (done) this.#await(done);
   }
 
   #request(variable: Variable): RowRequest {

@@ -115,6 +115,27 @@ test("while one is being loaded, no step is made; what was downloaded before is 
   expect(thrown(() => optimizer.variables[1]!.value).message).toMatch(/await optimizer.download\(\) first/);
 });
 
+test("loading mends what a step left that broke off over there, also where that becomes known in its middle", async () => {
+  const own = new FarBackend("wasm");
+  onTestFinished(() => own.dispose());
+  const [{ optimizer, variables }, other] = [trained(own, 3), trained(new InterpreterBackend(), 6)];
+  const blob = await checkpointBlob({ optimizer });
+  let isChecked = false;
+  const refusals: string[] = [];
+  const onProgress: OnProgress = ({ bytes, total }) => {
+    if (isChecked) refusals.push(thrown(() => optimizer.loadOwnVariables({})).message);
+    else if (bytes === total) {
+      isChecked = true;
+      own.breakAfter(0, "the device is gone");
+      train(optimizer, variables, 3, 4); // the last that is done before the optimizer is held
+    }
+  };
+  await loadCheckpoint(blob, { optimizer, onProgress });
+  expect(refusals).toEqual(refusals.map(() => expect.stringMatching(/being loaded into this optimizer/)));
+  train(optimizer, variables, 3, 6);
+  expect((await everything(optimizer, variables)).equals(await everything(other.optimizer, other.variables))).toBe(true);
+});
+
 test("where the other thread dies in the middle of loading, the error says so, and nothing is done with what it left", async () => {
   const blob = await checkpointBlob({ optimizer: trained(far, 3).optimizer });
   const own = new FarBackend("wasm");

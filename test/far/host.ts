@@ -108,7 +108,7 @@ const ACTS: { readonly [K in Message["kind"]]: (message: Extract<Message, { kind
   end({ id }) {
     const { step, rows, error } = running!;
     running = null;
-    void step?.end();
+    step?.end();
     for (const { row, torn } of rows) {
       if (!row) continue;
       row.gradient = null;

@@ -125,7 +125,7 @@ describe("a step that breaks off over there", () => {
     await rejected(w.read());
     const error = thrown(() => call(optimizer, w));
     expect(error).toBeInstanceOf(BackendError);
-    expect(error.message).toMatch(/neither old nor new. Received: .*\(the device is gone\)\. Load both again/);
+    expect(error.message).toMatch(/neither old nor new. Received: a call after this: the device is gone\. Load both again/);
     expect((await rejected(optimizer.download())).message).toBe(error.message);
     expect((await rejected(w.write(START))).message).toBe(error.message);
   });

@@ -3,7 +3,7 @@
 import { Adamax, type AdamaxOptions, IndexedSlices, type Values, Variable } from "adamax";
 import fc from "fast-check";
 import { beforeEach, describe, expect, test, vi } from "vitest";
-import { expectSameBits, f32, inTurn, isFar, read, state, step, variable, variablesOf } from "./helpers.js";
+import { expectSameBits, f32, inTurn, isFar, nearTest, read, state, stateNow, step, variable, variablesOf } from "./helpers.js";
 import { anyOptions, misaligned, numbers } from "./models.js";
 
 vi.setConfig({ testTimeout: 60_000 });
@@ -277,4 +277,42 @@ test("a NaN with its sign set, loaded as state, stays a NaN in every backend", a
     optimizer.applyGradients([[Float32Array.of(1, 0, 1, 0, 1), w]]);
     expect((await read(w)).map(Number.isNaN)).toEqual([true, true, false, false, false]);
   }
+});
+
+describe("a NaN with its sign set, written into the state through a view of it, is where it is in both backends", () => {
+  const negativeNaN = {
+    float32: new Float32Array(Uint32Array.of(0xffc00000).buffer),
+    float64: new Float64Array(BigUint64Array.of(0xfff8000000000000n).buffer),
+  };
+  const run = async (backend: "wasm" | "interpreter", dtype: "float32" | "float64", slot: string, isLate: boolean) => {
+    const values = numbers(dtype, 40, 5);
+    using optimizer = new Adamax({ backend, clipnorm: 1 });
+    const w = new Variable(values.slice(), { name: "w" });
+    optimizer.build([w]);
+    if (isLate) optimizer.applyGradients([[values, w]]);
+    const view = stateNow(optimizer, slot);
+    if (!isLate) optimizer.applyGradients([[values, w]]);
+    for (const place of [0, 7, 39]) (view as Float32Array).set(negativeNaN[dtype] as Float32Array, place);
+    optimizer.applyGradients([[values, w]]);
+    return [await w.read(), stateNow(optimizer, "momentum").slice(), stateNow(optimizer, "norm").slice()];
+  };
+  for (const dtype of ["float32", "float64"] as const)
+    for (const slot of ["momentum", "norm"])
+      nearTest(`${dtype}, ${slot}; the view taken before a step was compiled, and after`, async () => {
+        for (const isLate of [false, true]) {
+          const [wasm, interpreter] = [await run("wasm", dtype, slot, isLate), await run("interpreter", dtype, slot, isLate)];
+          for (const [i, array] of wasm.entries()) expectSameBits(array, interpreter[i]!, `array ${i}`);
+          expect([0, 7, 39].map((place) => wasm[0]![place])).toEqual([NAN, NAN, NAN]);
+        }
+      });
+
+  test("and where state of float64 is loaded that holds it, too", async () => {
+    for (const backend of ["wasm", "interpreter"] as const) {
+      using optimizer = new Adamax({ backend });
+      const w = new Variable(new Float64Array(2), { name: "w" });
+      optimizer.build([w]);
+      optimizer.setWeights([[3], new Float64Array(2), Float64Array.of(negativeNaN.float64[0]!, 0)]);
+      expect((await step(optimizer, [Float64Array.of(1, 1), w]))[0]!.map(Number.isNaN)).toEqual([true, false]);
+    }
+  });
 });

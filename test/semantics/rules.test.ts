@@ -1,6 +1,7 @@
 /** Rules are written once, and get every backend: Adam, SGD with momentum, Lion and LAMB (examples/rules) against Keras 3's own numbers. */
 
-import { type OptimizerOptions, Variable } from "adamax";
+import { constant, defineRule, Optimizer, type OptimizerOptions, Variable } from "adamax";
+import { checkpointBlob, loadCheckpoint } from "adamax/checkpoint";
 import { describe, expect, test } from "vitest";
 import { Adam } from "../../examples/rules/adam.js";
 import { Lamb } from "../../examples/rules/lamb.js";
@@ -8,7 +9,7 @@ import { Lion } from "../../examples/rules/lion.js";
 import { SGD } from "../../examples/rules/sgd-momentum.js";
 import golden from "../../fixtures/rules.json";
 import { decode, ulp } from "./golden.js";
-import { inTurn, read, stateNow, stateOf } from "./helpers.js";
+import { inTurn, read, save, stateNow, stateOf } from "./helpers.js";
 
 interface Trajectory {
   name: string;
@@ -109,4 +110,61 @@ test("a rule of one's own gets every option: LAMB with clipping, decay, averages
     return [...(await stateOf(optimizer)), await read(v), await read(w)];
   };
   expect(await run("wasm")).toEqual(await run("interpreter"));
+});
+
+describe("a slot may be called what the optimizer calls an array of its own", () => {
+  /** Adagrad, its slot under any name. */
+  const adagrad = (slot: string) =>
+    class extends Optimizer {
+      static override readonly rule = defineRule({
+        name: "Adagrad",
+        slots: [slot],
+        hyperparameters: {},
+        update: ({ w, g, [slot]: sum }, { learningRate }) => {
+          const squares = sum!.add(g!.mul(g!));
+          return { w: w!.sub(learningRate.mul(g!).div(squares.sqrt().add(constant(1e-7)))), [slot]: squares };
+        },
+      });
+    };
+  const OPTIONS = { learningRate: 0.5, useEma: true, emaMomentum: 0.5, gradientAccumulationSteps: 2 };
+  const train = (optimizer: Optimizer, w: Variable, from: number, to: number) => {
+    for (let k = from; k < to; k++) optimizer.applyGradients([[Float32Array.of(1 / (k + 1), -k, 3), w]]);
+  };
+  const make = (slot: string) => {
+    const [optimizer, w] = [new (adagrad(slot))(OPTIONS), new Variable(Float32Array.of(1, -2, 3), { name: "w" })];
+    optimizer.build([w]);
+    return { optimizer, w };
+  };
+
+  test.each(["accumulator", "average"])("%s: the same bits, state and all, as with a name of its own", async (slot) => {
+    const [one, other] = [make(slot), make("squares")];
+    for (const { optimizer, w } of [one, other]) train(optimizer, w, 0, 5);
+    expect(await read(one.w)).toEqual(await read(other.w));
+    expect(await stateOf(one.optimizer)).toEqual(await stateOf(other.optimizer));
+    expect((await read(one.w)).every(Number.isFinite)).toBe(true);
+    const names = one.optimizer.variables.map(({ name }) => name);
+    expect(new Set(names).size).toBe(names.length);
+    expect(names).toEqual(["Adagrad/iteration", "Adagrad/average/w", "Adagrad/accumulator/w", `Adagrad/slot:${slot}/w`]);
+  });
+
+  test.each(["accumulator", "average"])(
+    "%s: saved and loaded, in the middle of a window, it goes on with the same bits",
+    async (slot) => {
+      const [one, other] = [make(slot), make(slot)];
+      train(one.optimizer, one.w, 0, 3);
+      other.optimizer.loadOwnVariables(await save(one.optimizer));
+      await other.w.write(await one.w.read());
+      const file = await checkpointBlob({ optimizer: one.optimizer });
+      const loaded = await loadCheckpoint(file, { optimizer: adagrad(slot) });
+      for (const { optimizer, w } of [one, other, { optimizer: loaded.optimizer, w: loaded.variables.get("w")! }])
+        train(optimizer, w, 3, 6);
+      for (const [optimizer, w] of [
+        [other.optimizer, other.w],
+        [loaded.optimizer, loaded.variables.get("w")!],
+      ] as const) {
+        expect(await read(w)).toEqual(await read(one.w));
+        expect(await stateOf(optimizer)).toEqual(await stateOf(one.optimizer));
+      }
+    },
+  );
 });

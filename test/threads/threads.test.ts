@@ -44,10 +44,22 @@ interface Places {
   readonly gradients?: "own" | "foreign" | "sparse";
   /** Whether the backend adopts the variables. Default: yes. */
   readonly adopt?: boolean;
+  /** Whether a NaN with its sign set is written into every slot after three steps, through a view of it. */
+  readonly poisoned?: boolean;
+  /** Default: float32. */
+  readonly dtype?: "float64";
 }
 
-const trainingOf = (backend: WasmBackend, options: object, { gradients = "own", adopt = true }: Places = {}) => {
-  const variables = SIZES.map((length, i) => new Variable(noise(length, i + 1), { shape: [length], name: `v${i}`, adopt }));
+const NEGATIVE_NAN = {
+  float32: new Float32Array(Uint32Array.of(0xffc00000).buffer),
+  float64: new Float64Array(BigUint64Array.of(0xfff8000000000000n).buffer),
+};
+
+const trainingOf = (backend: WasmBackend, options: object, { gradients = "own", adopt = true, poisoned, dtype }: Places = {}) => {
+  const inDtype = (values: Float32Array) => (dtype ? Float64Array.from(values) : values);
+  const variables = SIZES.map(
+    (length, i) => new Variable(inDtype(noise(length, i + 1)), { shape: [length], name: `v${i}`, adopt }),
+  );
   const optimizer = new Adamax({ backend, ...options });
   let step = 0;
   const gradientOf = (values: Float32Array, variable: Variable) => {
@@ -60,6 +72,9 @@ const trainingOf = (backend: WasmBackend, options: object, { gradients = "own", 
     optimizer,
     variables,
     step() {
+      if (poisoned && step === 3)
+        for (const { dtype, value } of optimizer.variables.slice(1))
+          (value as Float32Array).set(NEGATIVE_NAN[dtype as "float32"], value.length >> 1);
       const values = GRADIENTS[step++ % GRADIENTS.length]!;
       optimizer.applyGradients(variables.map((variable, i) => [gradientOf(values[i]!, variable), variable]));
     },
@@ -83,6 +98,8 @@ describe("the bits do not depend on the number of threads", () => {
     ["foreign variables", { useEma: true }, { adopt: false }],
     ["foreign variables and gradients, norms", { clipnorm: 0.5 }, { gradients: "foreign", adopt: false }],
     ["listed rows, a norm of all", { globalClipnorm: 1 }, { gradients: "sparse" }],
+    ["a NaN with its sign set, written through views of the state", {}, { poisoned: true }],
+    ["a NaN with its sign set, written through views of the state of float64", {}, { poisoned: true, dtype: "float64" }],
   ])(
     "%s",
     async (_, options, places) => {

@@ -86,7 +86,6 @@ class CpuStep implements NearStep {
   readonly #plans: readonly ClassPlan[];
   readonly #sums: number;
   readonly #constantsPerRow: boolean;
-  readonly #writesW: boolean;
   readonly #jobs: Jobs;
   /** Sums of squares over all variables, by pass and sum. */
   readonly #modelSquares: Float64Array;
@@ -101,14 +100,13 @@ class CpuStep implements NearStep {
     this.passes = programs[0]!.passes.length;
     this.#sums = Math.max(...programs[0]!.passes.map((pass) => pass.sums.length));
     this.#constantsPerRow = programs.some(hasVariableNorm);
-    this.#writesW = this.#plans.some(({ uses }) => uses.some(({ storesW }) => storesW));
     this.#modelSquares = new Float64Array(this.passes * this.#sums);
     this.#jobs = new Jobs(engine, programs, this.passes, this.#constantsPerRow);
   }
 
   begin(rows: readonly CpuRow[], count: number, parameters: StepParameters): void {
     this.#engine.locate?.(rows, count);
-    if (this.#writesW) refuseOverlaps(rows, count);
+    refuseOverlaps(rows, count);
     this.#rows = rows;
     this.#count = count;
     this.#parameters = parameters;
