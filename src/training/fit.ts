@@ -137,7 +137,7 @@ const train = async <Batch, V, ValidationBatch, Result>(
     if (!checkpointing || !found) return false;
     const { name, history: past, epoch, sums, seconds } = found;
     Object.assign(position, { epoch, sums, seconds });
-    history.epochs.push(...past);
+    for (const result of past) history.epochs.push(result); // too many for one call, it may be
     history.resumedFrom = name;
     const isWithin = sums.count > 0 && epoch < epochs;
     if (isWithin) {

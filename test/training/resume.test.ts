@@ -264,6 +264,16 @@ describe("how it goes on", () => {
     expect(states).toEqual([[Infinity, -0, NaN, { deep: [-Infinity] }]]);
   });
 
+  test("a history of 150,000 epochs comes back", async () => {
+    const length = 150_000;
+    const epoch = Array.from({ length }, (_, i) => i + 1);
+    const training = { history: { epoch, loss: epoch }, sums: { count: 0, totals: {} }, seconds: 0, seen: [], callbacks: [] };
+    const user = { epoch: length, batch: 0, own: null, by: "fit", training };
+    const manager = { save: async () => "", loadNewest: async () => ({ name: "last", user, skipped: [] }) };
+    const { history, steps } = await program({ epochs: length }).run({}, { manager });
+    expect([steps, history.epochs.length, history.epochs.at(-1)]).toEqual([0, length, { epoch: length, loss: length }]);
+  });
+
   test("a damaged checkpoint is passed over with a warning", async () => {
     const { run, path } = program({ epochs: 2 });
     await run();
