@@ -238,7 +238,15 @@ describe("how it goes on", () => {
     const first = await nan.run();
     const again = await nan.run();
     expect([again.steps, again.history.stoppedBy]).toEqual([0, "callback"]);
+    expect(await nan.list()).toHaveLength(1); // nothing new to save
     expect(again.history.epochs).toEqual(first.history.epochs.map((epoch) => ({ ...epoch, seconds: expect.any(Number) })));
+  });
+
+  test("where it is stopped, it is saved once", async () => {
+    const stopper: Callback = { onBatchEnd: ({ batch }, training) => void (batch === 2 && training.stop()) };
+    const { run, list } = program({ callbacks: [stopper] }, { everyBatches: 2 });
+    await run();
+    expect(await list()).toHaveLength(1);
   });
 
   test("early stopping that gets more patience goes on", async () => {
