@@ -93,7 +93,9 @@ const train = async <Batch, V, ValidationBatch, Result>(
     const measured = await measure(batch, result);
     const pairs = Array.isArray(result.gradients) ? result.gradients : [...result.gradients]; // it is read twice
     optimizer.applyGradients(pairs);
+    const seen = variables.size;
     for (const [, variable] of pairs) variables.add(variable);
+    if (variables.size > seen) checkpointing?.assertNamed();
     steps++;
     return measured;
   };

@@ -343,8 +343,10 @@ describe("what cannot go on says so", () => {
     const { run, list } = program({ epochs: 1 });
     const other = new Variable(Float32Array.of(0), { name: "other" });
     await expect(run({}, { variables: [] })).rejects.toThrow(/must know what to load into.*variables: \[ ... \]/);
-    await expect(run({}, { variables: [other] })).rejects.toThrow(/name every variable that is trained.*"w"/);
-    expect(await list()).toEqual([]);
+    let steps = 0;
+    const callbacks = [{ onBatchEnd: () => void steps++ }];
+    await expect(run({ callbacks }, { variables: [other] })).rejects.toThrow(/name every variable that is trained.*"w"/);
+    expect([steps, await list()]).toEqual([0, []]); // found in the first step, and not when it is saved
   });
 
   test("callbacks that came and went are said, and keep to their names", async () => {
