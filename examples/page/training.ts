@@ -1,6 +1,6 @@
 /** Three spirals, and the training of a network that learns which one a point is on. Nothing here knows whether it runs in a page or in Node. */
 
-import { Adamax, fit, type History, schedules } from "adamax";
+import { Adamax, fit, type History, inBatches, schedules } from "adamax";
 import { Network, type Sample } from "./network.js";
 
 /** What there is to show after an epoch. */
@@ -49,7 +49,7 @@ export const createTraining = (seed = 1, epochs = 200): Training => {
     try {
       return await fit({
         optimizer,
-        data: () => batches(shuffled(points, random)),
+        data: (epoch) => inBatches(points, epoch, { batchSize: BATCH, seed }),
         loss: (batch) => network.lossAndGradients(batch),
         epochs,
         validation: { data: [unseen], loss: (batch) => network.loss(batch) },
@@ -89,12 +89,3 @@ const generator = (seed: number) => {
     return state / 2147483647;
   };
 };
-
-const shuffled = (points: readonly Sample[], random: () => number): Sample[] =>
-  points
-    .map((point) => ({ point, key: random() }))
-    .sort((a, b) => a.key - b.key)
-    .map(({ point }) => point);
-
-const batches = (points: readonly Sample[]): Sample[][] =>
-  Array.from({ length: points.length / BATCH }, (_, i) => points.slice(i * BATCH, (i + 1) * BATCH));

@@ -102,7 +102,7 @@ export class Checkpointing<V> {
   }
 
   /** Saves a place, unless it was saved already. `metrics` are what the manager chooses the best by.
-   *  @throws CheckpointError when it cannot be written; OptionError for a variable that is trained and was not named. */
+   *  @throws CheckpointError when it cannot be written. */
   async save({ epoch, sums, seconds }: Position, metrics: Readonly<Record<string, number>>): Promise<void> {
     const key = this.#key(epoch, sums);
     if (key === this.#saved) return;
@@ -121,6 +121,11 @@ export class Checkpointing<V> {
       metrics,
     });
     this.#saved = key;
+  }
+
+  /** @throws OptionError for a variable that is trained, and that no checkpoint could be loaded into. */
+  assertNamed(): void {
+    this.#placesOfSeen();
   }
 
   #placesOfSeen(): number[] {

@@ -93,7 +93,9 @@ const train = async <Batch, V, ValidationBatch, Result>(
     const measured = await measure(batch, result);
     const pairs = Array.isArray(result.gradients) ? result.gradients : [...result.gradients]; // it is read twice
     optimizer.applyGradients(pairs);
+    const seen = variables.size;
     for (const [, variable] of pairs) variables.add(variable);
+    if (variables.size > seen) checkpointing?.assertNamed();
     steps++;
     return measured;
   };
@@ -137,7 +139,7 @@ const train = async <Batch, V, ValidationBatch, Result>(
     if (!checkpointing || !found) return false;
     const { name, history: past, epoch, sums, seconds } = found;
     Object.assign(position, { epoch, sums, seconds });
-    history.epochs.push(...past);
+    for (const result of past) history.epochs.push(result); // too many for one call, it may be
     history.resumedFrom = name;
     const isWithin = sums.count > 0 && epoch < epochs;
     if (isWithin) {

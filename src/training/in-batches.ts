@@ -1,6 +1,6 @@
 /** Arrays as batches, in an order that a restart finds again: it depends on a seed and on the number of the epoch, and on nothing else. */
 
-import { checkKinds, flag, integerFrom, type Kind, optional } from "../kinds.js";
+import { check, checkKinds, flag, integerFrom, type Kind, optional } from "../kinds.js";
 
 /** How examples become batches. */
 export interface BatchOptions {
@@ -16,22 +16,19 @@ export interface BatchOptions {
 
 const anInteger: Kind<number> = { wanted: "an integer", holds: Number.isSafeInteger };
 
-/** For `data` of `fit`: a function from the number of an epoch to the examples in batches. The examples are not copied. */
-export const inBatches = <Example>(
-  examples: readonly Example[],
-  options: BatchOptions = {},
-): ((epoch: number) => Example[][]) => {
+/** The examples in batches, in another order for each epoch: `data: (epoch) => inBatches(examples, epoch)`. They are not copied. */
+export const inBatches = <Example>(examples: readonly Example[], epoch: number, options: BatchOptions = {}): Example[][] => {
   const { batchSize, shuffle, seed, dropRemainder } = checkKinds<BatchOptions>("inBatches", options, {
     batchSize: optional(integerFrom(1), 32),
     shuffle: optional(flag, true),
     seed: optional(anInteger, 0),
     dropRemainder: optional(flag, false),
   });
-  return (epoch) => {
-    const ordered = shuffle ? shuffled(examples, seed, epoch) : examples;
-    const count = dropRemainder ? Math.floor(ordered.length / batchSize) : Math.ceil(ordered.length / batchSize);
-    return Array.from({ length: count }, (_, i) => ordered.slice(i * batchSize, (i + 1) * batchSize));
-  };
+  const ordered = shuffle ? shuffled(examples, seed, check("inBatches", "epoch", epoch, anInteger)) : examples;
+  const count = ordered.length / batchSize;
+  return Array.from({ length: dropRemainder ? Math.floor(count) : Math.ceil(count) }, (_, i) =>
+    ordered.slice(i * batchSize, (i + 1) * batchSize),
+  );
 };
 
 /** The same items in another order, in a new array: the same one for the same seeds. */

@@ -98,11 +98,11 @@ class LogFile {
   }
 }
 
-/** Not imported: a bundler for browsers would look for it. */
-const nodeFiles = async (): Promise<typeof import("node:fs/promises")> => {
-  const files = (globalThis as { process?: Partial<typeof import("node:process")> }).process?.getBuiltinModule?.(
-    "node:fs/promises",
-  );
-  if (files) return files;
+const nodeFiles = () => builtin<typeof import("node:fs/promises")>("fs/promises");
+
+/** One of Node's own modules, by a name that bundlers for browsers do not follow. */
+const builtin = async <Module>(name: string): Promise<Module> => {
+  if ((globalThis as { process?: { versions?: { node?: string } } }).process?.versions?.node)
+    return import(/* @vite-ignore */ /* webpackIgnore: true */ `node:${name}`);
   throw new OptionError("logEpochs writes to a path in Node", "a path in a browser", "Pass a function that takes a line.");
 };

@@ -16,6 +16,7 @@ export interface MonitorOptions {
   minDelta?: number;
 }
 
+/** What is watched: a number of an epoch by its name, or any other by a function. */
 export type Monitor = string | ((result: EpochResult) => number);
 
 export const monitorKinds = (minDelta: number): Kinds<MonitorOptions> => ({
@@ -60,12 +61,11 @@ export class Watch {
     const monitor = this.#monitor;
     const value = typeof monitor === "function" ? monitor(result) : result[monitor];
     if (typeof value === "number") return value;
-    const near = typeof monitor === "function" ? undefined : nearest(monitor, Object.keys(result));
-    const remedy = near ? `Did you mean ${near}?` : 'Give fit a validation or such a metric, or monitor "loss".';
+    const near = typeof monitor === "string" && monitor !== "valLoss" && nearest(monitor, Object.keys(result));
     throw new OptionError(
       `${this.#owner} monitors ${show(monitor)}, which must be a number after each epoch`,
       show(value),
-      monitor === "valLoss" ? 'Give fit a validation, or monitor "loss".' : remedy,
+      near ? `Did you mean ${near}?` : 'Give fit a validation, or monitor "loss".',
     );
   }
 }

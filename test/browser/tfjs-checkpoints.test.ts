@@ -19,7 +19,7 @@ const makeModel = (): tf.Sequential => {
 const weightsOf = (model: tf.LayersModel) => model.getWeights().map((weight) => [...weight.dataSync()]);
 
 test.each(["webgl", "cpu"])(
-  "on %s: a fit that was stopped and resumed from OPFS ends with the weights of one that never stopped",
+  "on %s: a fit that broke off goes on from OPFS, and ends with the weights and the history of one that never did",
   async (backend) => {
     await tf.setBackend(backend);
     const root = await navigator.storage.getDirectory();
@@ -28,18 +28,24 @@ test.each(["webgl", "cpu"])(
     const manager = new CheckpointManager(await root.getDirectoryHandle(name, { create: true }), { keep: 2 });
     const xs = tf.linspace(-1, 1, 24).reshape([8, 3]);
     const ys = xs.sum(1, true);
-    const fit = async (model: tf.LayersModel, epochs: number, initialEpoch = 0) => {
-      const callbacks = checkpoints(manager);
-      await model.fit(xs, ys, { epochs, initialEpoch, batchSize: 4, shuffle: false, verbose: 0, callbacks });
+    const fit = async (model: tf.LayersModel, callbacks: tf.CustomCallbackArgs[]) => {
+      const { history } = await model.fit(xs, ys, { epochs: 4, batchSize: 2, shuffle: false, verbose: 0, callbacks });
+      return history;
     };
-    await fit(makeModel(), 2);
+    let batches = 0;
+    const failing = {
+      onBatchEnd: async () => {
+        if (++batches === 7) throw new Error("broken off");
+      },
+    };
+    const saving = () => checkpoints(manager, { everyBatches: 1 }) as tf.CustomCallbackArgs;
+    await expect(fit(makeModel(), [failing, saving()])).rejects.toThrow("broken off");
     const resumed = makeModel();
-    const place = await resume(resumed, manager);
-    expect(place).toMatchObject({ epoch: 2, batch: 0 });
-    await fit(resumed, 4, place!.epoch);
+    const history = await fit(resumed, [{ onEpochEnd: () => {} }, saving()]);
     const straight = makeModel();
-    await straight.fit(xs, ys, { epochs: 4, batchSize: 4, shuffle: false, verbose: 0 });
+    expect(history).toEqual(await fit(straight, []));
     expect(weightsOf(resumed)).toEqual(weightsOf(straight));
     expect(await manager.list()).toHaveLength(2);
+    expect(await resume(makeModel(), manager)).toMatchObject({ epoch: 4, batch: 0 });
   },
 );

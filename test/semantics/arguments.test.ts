@@ -52,7 +52,7 @@ describe("applyGradients", () => {
   });
 
   test("a pair without a variable is refused", async () => {
-    const parts: Parts = ["A variable's value is a Float32Array or a Float64Array", "undefined", "Convert it"];
+    const parts: Parts = ["A variable is made of a Float32Array or a Float64Array", "undefined", "Convert it"];
     await refusedByBoth("applyGradients", () => [[[f32(1, 1)]]], ShapeError, parts);
   });
 

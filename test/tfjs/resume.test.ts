@@ -62,6 +62,11 @@ const cases: [what: string, changes: Partial<Plan>, kills: number[]][] = [
 ];
 test.each(cases)("%s", (_, changes, kills) => assertResumes({ ...PLAN, ...changes }, kills));
 
+test("on wasm, too", async () => {
+  await use("wasm");
+  await assertResumes({ ...PLAN, everyBatches: 2 }, [3, 6, 6]);
+});
+
 test("going on leaves no tensor behind", async () => {
   for (const examples of [3, 18]) {
     const path = folder();

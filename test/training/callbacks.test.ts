@@ -72,6 +72,11 @@ test("early stopping stops where Keras' does, and restores the weights of the sa
   }
 });
 
+test("early stopping lets the first epoch pass, as Keras' does", async () => {
+  const { run } = setting([Number.NaN, 3, 4, 2]);
+  expect((await run([earlyStopping()])).epochs).toHaveLength(3);
+});
+
 test("a plateau lowers the rate when and as far as Keras' does", async () => {
   for (const { options, values, rates: expected } of rows.filter(({ callback }) => callback === "ReduceLROnPlateau")) {
     const { rates, run } = setting(values);

@@ -1,6 +1,6 @@
-import { inBatches, shuffled } from "adamax";
+import { Adamax, fit, inBatches, shuffled, Variable } from "adamax";
 import fc from "fast-check";
-import { expect, test } from "vitest";
+import { expect, expectTypeOf, test } from "vitest";
 
 const numbers = (count: number) => Array.from({ length: count }, (_, i) => i);
 
@@ -13,13 +13,12 @@ test("every example is in one batch of each epoch, and the order depends on seed
       fc.integer({ min: 1, max: 99 }),
       (count, batchSize, seed, epoch) => {
         const examples = numbers(count);
-        const batches = inBatches(examples, { batchSize, seed })(epoch);
+        const batches = inBatches(examples, epoch, { batchSize, seed });
         expect(batches.flat().sort((a, b) => a - b)).toEqual(examples);
         expect(batches.map(({ length }) => length).slice(0, -1)).toEqual(batches.slice(1).map(() => batchSize));
         expect(batches.at(-1)?.length ?? 1).toBeGreaterThan(0);
-        const again = inBatches(examples, { batchSize, seed });
-        again(epoch + 1);
-        expect(again(epoch)).toEqual(batches);
+        inBatches(examples, epoch + 1, { batchSize, seed });
+        expect(inBatches(examples, epoch, { batchSize, seed })).toEqual(batches);
       },
     ),
   );
@@ -27,7 +26,7 @@ test("every example is in one batch of each epoch, and the order depends on seed
 
 test("another epoch and another seed have other orders", () => {
   const orders = [1, 2].flatMap((epoch) =>
-    [0, 1, -1, 2 ** 32, 2 ** 40].map((seed) => inBatches(numbers(20), { batchSize: 20, seed })(epoch).join()),
+    [0, 1, -1, 2 ** 32, 2 ** 40].map((seed) => inBatches(numbers(20), epoch, { batchSize: 20, seed }).join()),
   );
   expect(new Set(orders).size).toBe(10);
 });
@@ -45,21 +44,36 @@ test("each order of four comes equally often", () => {
 });
 
 test("without shuffling, the order is the examples'; the remainder can be dropped; the default is Keras' 32", () => {
-  expect(inBatches(numbers(5), { batchSize: 2, shuffle: false })(7)).toEqual([[0, 1], [2, 3], [4]]);
-  expect(inBatches(numbers(5), { batchSize: 2, shuffle: false, dropRemainder: true })(7)).toEqual([
+  expect(inBatches(numbers(5), 7, { batchSize: 2, shuffle: false })).toEqual([[0, 1], [2, 3], [4]]);
+  expect(inBatches(numbers(5), 7, { batchSize: 2, shuffle: false, dropRemainder: true })).toEqual([
     [0, 1],
     [2, 3],
   ]);
-  expect(inBatches(numbers(33))(1).map(({ length }) => length)).toEqual([32, 1]);
+  expect(inBatches(numbers(33), 1).map(({ length }) => length)).toEqual([32, 1]);
 });
 
 test("the order of a seed is the same in every release", () => {
   expect(shuffled(numbers(8), 1)).toEqual([3, 7, 6, 4, 5, 0, 2, 1]);
-  expect(inBatches(numbers(8), { batchSize: 8, seed: 1 })(2)).toEqual([[0, 4, 5, 6, 2, 1, 3, 7]]);
+  expect(inBatches(numbers(8), 2, { batchSize: 8, seed: 1 })).toEqual([[0, 4, 5, 6, 2, 1, 3, 7]]);
+});
+
+test("fit knows what a batch is", async () => {
+  const w = new Variable(Float32Array.of(0));
+  const { epochs } = await fit({
+    optimizer: new Adamax(),
+    data: (epoch) => inBatches([{ x: 1 }, { x: 2 }, { x: 3 }], epoch, { batchSize: 3 }),
+    loss: (batch) => {
+      expectTypeOf(batch).toEqualTypeOf<{ x: number }[]>();
+      return { loss: batch.reduce((sum, { x }) => sum + x, 0), gradients: [[Float32Array.of(1), w]] as const };
+    },
+    progress: "none",
+  });
+  expect(epochs[0]!.loss).toBe(6);
 });
 
 test("options are checked", () => {
-  expect(() => inBatches([], { batchSize: 0 })).toThrow("batchSize of inBatches");
-  expect(() => inBatches([], { seed: 0.5 })).toThrow("seed=0.5");
-  expect(() => inBatches([], { size: 3 } as never)).toThrow("no such option");
+  expect(() => inBatches([], 1, { batchSize: 0 })).toThrow("batchSize of inBatches");
+  expect(() => inBatches([], 1, { seed: 0.5 })).toThrow("seed=0.5");
+  expect(() => inBatches([], 1, { size: 3 } as never)).toThrow("no such option");
+  expect(() => inBatches([], { batchSize: 3 } as never)).toThrow("epoch of inBatches must be an integer");
 });

@@ -1,7 +1,7 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { fit } from "../../src/training/fit.js";
 import type { BatchLoss } from "../../src/training/options.js";
-import { barLine, epochLine } from "../../src/training/progress.js";
+import { ambientTerminal, barLine, epochLine } from "../../src/training/progress.js";
 import type { Callback } from "../../src/training/training.js";
 
 const optimizer = {
@@ -65,6 +65,20 @@ test("elsewhere, an epoch writes one plain line", async () => {
   expect(await written({ ...slow, progress: "lines" })).toBe(lines.join(""));
 });
 
+test("a terminal that cannot go back in a line gets plain lines", () => {
+  const { isTTY } = process.stderr;
+  Object.defineProperty(process.stderr, "isTTY", { value: true, configurable: true });
+  try {
+    vi.stubEnv("TERM", "xterm");
+    expect(ambientTerminal().isTTY).toBe(true);
+    vi.stubEnv("TERM", "dumb");
+    expect(ambientTerminal().isTTY).toBe(false);
+  } finally {
+    vi.unstubAllEnvs();
+    Object.defineProperty(process.stderr, "isTTY", { value: isTTY, configurable: true });
+  }
+});
+
 test("on request, nothing is written", async () => {
   expect(await written({ ...slow, progress: "none" })).toBe("");
 });
@@ -89,6 +103,24 @@ const halfway = { epoch: 3, epochs: 10, batch: 50, batches: 100, meanLoss: 0.123
 
 test.each([200, 80, 60, 50, 40, 20, 1])("the bar's line is shorter than a terminal of %i columns", (columns) => {
   expect(barLine(halfway, columns).length).toBeLessThan(columns);
+});
+
+test("after a restart, the time that is left goes by the batches of this process", () => {
+  expect(barLine({ ...halfway, before: 40 }, 80)).toContain("45.0 s left");
+});
+
+test("metrics stand beside the loss", () => {
+  const result = {
+    epoch: 1,
+    batches: 1,
+    loss: 1,
+    accuracy: 0.51234,
+    valLoss: 2,
+    valAccuracy: 0.5,
+    learningRate: 0.001,
+    seconds: 1,
+  };
+  expect(epochLine(result, 1)).toBe("epoch 1/1  loss 1  accuracy 0.5123  valLoss 2  valAccuracy 0.5  learning rate 0.001  1.0 s");
 });
 
 test("the bar gives way to the numbers in a narrow terminal", () => {

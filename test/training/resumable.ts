@@ -128,7 +128,7 @@ export const run = async (folder: string, plan: Plan, onStep: (step: number) => 
     ] as const;
     return { loss, gradients, worst: gradient[0]! };
   };
-  const batches = inBatches(points, { batchSize: 4, seed: 3 });
+  const batches = (epoch: number) => inBatches(points, epoch, { batchSize: 4, seed: 3 });
   const drawn = {
     array: batches,
     generator: function* (epoch: number) {

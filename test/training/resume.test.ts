@@ -238,7 +238,15 @@ describe("how it goes on", () => {
     const first = await nan.run();
     const again = await nan.run();
     expect([again.steps, again.history.stoppedBy]).toEqual([0, "callback"]);
+    expect(await nan.list()).toHaveLength(1); // nothing new to save
     expect(again.history.epochs).toEqual(first.history.epochs.map((epoch) => ({ ...epoch, seconds: expect.any(Number) })));
+  });
+
+  test("where it is stopped, it is saved once", async () => {
+    const stopper: Callback = { onBatchEnd: ({ batch }, training) => void (batch === 2 && training.stop()) };
+    const { run, list } = program({ callbacks: [stopper] }, { everyBatches: 2 });
+    await run();
+    expect(await list()).toHaveLength(1);
   });
 
   test("early stopping that gets more patience goes on", async () => {
@@ -262,6 +270,16 @@ describe("how it goes on", () => {
     expect(again.history.epochs).toEqual(first.history.epochs);
     expect(again.history.epochs[0]!.loss).toBe(NaN);
     expect(states).toEqual([[Infinity, -0, NaN, { deep: [-Infinity] }]]);
+  });
+
+  test("a history of 150,000 epochs comes back", async () => {
+    const length = 150_000;
+    const epoch = Array.from({ length }, (_, i) => i + 1);
+    const training = { history: { epoch, loss: epoch }, sums: { count: 0, totals: {} }, seconds: 0, seen: [], callbacks: [] };
+    const user = { epoch: length, batch: 0, own: null, by: "fit", training };
+    const manager = { save: async () => "", loadNewest: async () => ({ name: "last", user, skipped: [] }) };
+    const { history, steps } = await program({ epochs: length }).run({}, { manager });
+    expect([steps, history.epochs.length, history.epochs.at(-1)]).toEqual([0, length, { epoch: length, loss: length }]);
   });
 
   test("a damaged checkpoint is passed over with a warning", async () => {
@@ -325,8 +343,10 @@ describe("what cannot go on says so", () => {
     const { run, list } = program({ epochs: 1 });
     const other = new Variable(Float32Array.of(0), { name: "other" });
     await expect(run({}, { variables: [] })).rejects.toThrow(/must know what to load into.*variables: \[ ... \]/);
-    await expect(run({}, { variables: [other] })).rejects.toThrow(/name every variable that is trained.*"w"/);
-    expect(await list()).toEqual([]);
+    let steps = 0;
+    const callbacks = [{ onBatchEnd: () => void steps++ }];
+    await expect(run({ callbacks }, { variables: [other] })).rejects.toThrow(/name every variable that is trained.*"w"/);
+    expect([steps, await list()]).toEqual([0, []]); // found in the first step, and not when it is saved
   });
 
   test("callbacks that came and went are said, and keep to their names", async () => {

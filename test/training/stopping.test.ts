@@ -48,6 +48,16 @@ test.each(hanging)("an abort while %s never comes ends fit as any other stop", a
   optimizer.applyGradients([[Float32Array.of(1), w]]); // it is not left swapped
 });
 
+test("what is waited for after the abort does not hold fit up either", async () => {
+  const controller = new AbortController();
+  const { given } = setting();
+  let drawn = 0;
+  const data = endless(async () => (drawn++ === 0 ? { done: false, value: 1 } : never));
+  const callbacks = [{ onBatchEnd: () => controller.abort() }];
+  const history = await fit({ ...given, data, callbacks, signal: controller.signal });
+  expect(history).toMatchObject({ stoppedBy: "signal", epochs: [{ batches: 1 }] });
+});
+
 test("a signal that never fires changes nothing, and is not listened to afterwards", async () => {
   const { signal } = new AbortController();
   const listening = vi.spyOn(signal, "addEventListener");
@@ -112,6 +122,7 @@ test("micro-batches that fill no window wait for more, and a training in which n
   expect(w.value[0]).toBeCloseTo(-1);
   await fit({ ...given, data: [1, 2, 3] });
   expect(optimizer.iterations).toBe(2);
+  await fit({ ...given, epochs: 1, initialEpoch: 1 }); // nothing was to move
   expect(warn).not.toHaveBeenCalled();
 });
 

@@ -86,6 +86,7 @@ class CpuStep implements NearStep {
   readonly #plans: readonly ClassPlan[];
   readonly #sums: number;
   readonly #constantsPerRow: boolean;
+  readonly #writesW: boolean;
   readonly #jobs: Jobs;
   /** Sums of squares over all variables, by pass and sum. */
   readonly #modelSquares: Float64Array;
@@ -100,6 +101,7 @@ class CpuStep implements NearStep {
     this.passes = programs[0]!.passes.length;
     this.#sums = Math.max(...programs[0]!.passes.map((pass) => pass.sums.length));
     this.#constantsPerRow = programs.some(hasVariableNorm);
+    this.#writesW = this.#plans.some(({ uses }) => uses.some(({ storesW }) => storesW));
     this.#modelSquares = new Float64Array(this.passes * this.#sums);
     this.#jobs = new Jobs(engine, programs, this.passes, this.#constantsPerRow);
   }
