@@ -1,15 +1,31 @@
 #!/usr/bin/env bash
-# What the tests need beyond npm: a Chromium. Does nothing when it is there.
+# What the tests need beyond npm: a Chromium, and two MPIs (they live side by side). Does nothing when they are there.
 set -euo pipefail
 chromium="${CHROMIUM:-/usr/bin/chromium}"
-[ -x "$chromium" ] && exit 0
 
-need="The tests run in Chromium, and there is none at $chromium. Install it (Debian: apt-get install chromium), \
-or set CHROMIUM to the path of one."
-if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || [ -n "${CHROMIUM:-}" ]; then
-  echo "$need" >&2
+# What is missing, as Debian's packages; and a sentence for each, for those who cannot or will not let this install them.
+packages=()
+needs=()
+if [ ! -x "$chromium" ]; then
+  packages+=(chromium)
+  needs+=("The tests run in Chromium, and there is none at $chromium. Install it (Debian: apt-get install chromium), \
+or set CHROMIUM to the path of one.")
+fi
+command -v mpirun.openmpi >/dev/null || {
+  packages+=(openmpi-bin)
+  needs+=("The tests of meshes start ranks by Open MPI's mpirun.openmpi, which is not here (Debian: apt-get install openmpi-bin).")
+}
+command -v mpirun.mpich >/dev/null || {
+  packages+=(mpich)
+  needs+=("They also start ranks by MPICH's mpirun.mpich, which is not here (Debian: apt-get install mpich).")
+}
+[ "${#packages[@]}" = 0 ] && exit 0
+
+tell() { printf '%s\n' "${needs[@]}" >&2; }
+if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || [[ -n "${CHROMIUM:-}" && ! -x "$chromium" ]]; then
+  tell
   exit 1
 fi
 export DEBIAN_FRONTEND=noninteractive
-apt-get update && apt-get install -y --no-install-recommends chromium </dev/null || true
-[ -x "$chromium" ] || { echo "$need" >&2; exit 1; }
+apt-get update && apt-get install -y --no-install-recommends "${packages[@]}" </dev/null || true
+[ -x "$chromium" ] && command -v mpirun.openmpi >/dev/null && command -v mpirun.mpich >/dev/null || { tell; exit 1; }

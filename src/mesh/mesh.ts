@@ -151,23 +151,19 @@ const checkMeshOptions = (options: MeshOptions): Checked<MeshOptions> => {
 };
 
 const checkDimensions = (dimensions: readonly MeshDimension[]): void => {
-  const refuse = (wrong: string, received: unknown): never => {
-    const text = typeof received === "string" ? received : show(received);
-    throw new OptionError(
-      `The dimensions of a mesh ${wrong}`,
-      text,
-      'Give, for example, [["batch", -1]] or [["batch", 2], ["model", 2]].',
-    );
+  const refuse = (wrong: string, received: string): never => {
+    const example = 'Give, for example, [["batch", -1]] or [["batch", 2], ["model", 2]].';
+    throw new OptionError(`The dimensions of a mesh ${wrong}`, received, example);
   };
   const isDimension = (entry: unknown) =>
     Array.isArray(entry) && entry.length === 2 && typeof entry[0] === "string" && entry[0] !== "" && isSize(entry[1]);
-  if (!Array.isArray(dimensions) || dimensions.length === 0) refuse("are an array of one or more", dimensions);
+  if (!Array.isArray(dimensions) || dimensions.length === 0) refuse("are an array of one or more", show(dimensions));
   for (const entry of dimensions)
-    if (!isDimension(entry)) refuse("are each a name and a size, an integer of 1 or more, or -1", entry);
+    if (!isDimension(entry)) refuse("are each a name and a size, an integer of 1 or more, or -1", show(entry));
   const names = dimensions.map(([name]) => name);
   if (names.includes(UNSHARDED))
-    refuse(`cannot be called ${show(UNSHARDED)}, which says of an axis that it is along none`, names);
-  if (new Set(names).size < names.length) refuse("must have different names", names);
+    refuse(`cannot be called ${show(UNSHARDED)}, which stands for none of them`, inWords(dimensions));
+  if (new Set(names).size < names.length) refuse("must have different names", inWords(dimensions));
   if (dimensions.filter(([, size]) => size === -1).length > 1) refuse("can have the size -1 only once", inWords(dimensions));
 };
 const isSize = (size: unknown) => Number.isInteger(size) && ((size as number) > 0 || size === -1);

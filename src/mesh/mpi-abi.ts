@@ -139,7 +139,7 @@ const openLibrary = (load: typeof import("koffi").load, { name, libraries, packa
     try {
       return load(file, { global: true, lazy: true }); // its plugins look for its symbols
     } catch (error) {
-      failures.push(firstLine(error));
+      failures.push(`${file}: ${firstLine(error)}`);
     }
   throw new BackendError(
     `This process was started by ${name}'s mpirun, and ${name}'s library is not here`,
