@@ -28,7 +28,8 @@ export interface Communicator {
   broadcast(array: Words, root: number, label: string): void;
   /** Every rank's own part, to the same place of every other's array. */
   allgather(parts: Parts, label: string): void;
-  /** Part s of this rank, to rank s, where it becomes part r of what is received, if r is this rank. The arrays must not overlap. */
+  /** Part s of this rank, to rank s, where it becomes part r of what is received, if r is this rank. The arrays must not
+   *  overlap: where both begin at one address, MPI would take it for an exchange in place. */
   alltoall(send: Parts, receive: Parts, label: string): void;
   /** The ranks that give the same color, an integer of 0 or more, in the order that they have here. */
   split(color: number, label: string): Communicator;

@@ -8,10 +8,14 @@ import { EndOfProcess } from "./ending.js";
 import type { Launcher } from "./launcher.js";
 import { type Job, MpiCommunicator } from "./mpi.js";
 import { ABIS, handleFrom, loadMpi, type Mpi, numberFrom } from "./mpi-abi.js";
+import { pause } from "./pause.js";
 import { RollCall } from "./roll-call.js";
 import { startInTime } from "./starting.js";
 
 const MPI_THREAD_FUNNELED = 1; // only the main thread calls MPI
+
+/** Milliseconds in which mpirun reads why the job ends. What it has not read by then is lost with the job, in MPICH's. */
+const UNTIL_READ = 250;
 
 /** MPI starts and ends once in a process: whoever asks for its world gets this one. */
 let world: Promise<MpiWorld> | undefined;
@@ -33,7 +37,7 @@ const start = async (launcher: Launcher, timeout: number): Promise<MpiWorld> => 
     "Every rank must call it. Where one may take longer, give createMesh a larger timeout, or Infinity.\n";
   await startInTime(timeout, late, () => mpi.Init_thread(null, null, MPI_THREAD_FUNNELED, new Int32Array(1)));
   const started = numberFrom((out) => mpi.Comm_size(mpi.worldHandle, out));
-  if (started === size) return new MpiWorld(mpi);
+  if (started === size) return new MpiWorld(mpi, timeout);
   mpi.Finalize();
   throw new BackendError(
     `This process was started as one of several by ${name}, which the ${mpi.abi.name} that was loaded does not know`,
@@ -47,15 +51,16 @@ class MpiWorld implements World, Job {
   readonly rollCall: RollCall;
   readonly all: Communicator;
   readonly ranksOnHost: number;
-  timeout = Number.POSITIVE_INFINITY;
+  timeout: number;
   readonly #rank: number;
   readonly #process = new EndOfProcess();
   #users = 0;
   #hasEnded = false;
 
-  constructor(mpi: Mpi) {
+  constructor(mpi: Mpi, timeout: number) {
     const { abi, worldHandle, noInfoHandle } = mpi;
     this.mpi = mpi;
+    this.timeout = timeout;
     this.#rank = numberFrom((out) => mpi.Comm_rank(worldHandle, out));
     const channel = handleFrom(mpi, (out) => mpi.Comm_dup(worldHandle, out));
     this.rollCall = new RollCall(mpi, channel, this.#rank);
@@ -97,8 +102,12 @@ class MpiWorld implements World, Job {
   }
 
   abort(status: number, message: string): never {
-    writeSync(2, `adamax: rank ${this.#rank} of ${this.all.size} ends the job. ${message}\n`);
-    this.mpi.Abort(this.mpi.worldHandle, status);
+    try {
+      writeSync(2, `adamax: rank ${this.#rank} of ${this.all.size} ends the job. ${message}\n`);
+      pause(UNTIL_READ);
+    } finally {
+      this.mpi.Abort(this.mpi.worldHandle, status);
+    }
     throw new Error("MPI_Abort returned.");
   }
 }

@@ -38,7 +38,10 @@ export class Reduction {
     this.#model = model;
     this.#words = model.map(({ dtype }) => wordsPerElement(dtype));
     this.#rounds = size === 1 ? [] : roundsOf(model, size);
-    this.#staging = new Staging(size, Math.max(0, ...this.#rounds.flatMap(({ counts }) => [...counts])));
+    this.#staging = new Staging(
+      size,
+      this.#rounds.reduce((most, { counts }) => Math.max(most, ...counts), 0),
+    );
     this.#places = new Int32Array(size);
   }
 

@@ -28,10 +28,17 @@ describe.each<MpiName>(["openmpi", "mpich"])("%s:", (mpi) => {
       const outcome = await run(fault, mpi);
       expectBroken(outcome);
       expect(outcome.complained).toMatch(
-        /rank [02] of 3 ends the job. allgather \(gradients of step 5\) has waited for longer than 1500 ms. Received: nothing from rank 1 \(/,
+        /rank [02] of 3 ends the job. allgather \(gradients of step 5\) has waited for longer than 3000 ms. Received: nothing from rank 1 \(/,
       );
     },
   );
+
+  test("in a group it is named by its rank in the mesh", async () => {
+    const outcome = await run("a loop in a group", mpi, 4);
+    expect(outcome.code).not.toBe(0);
+    expect(outcome.orphans).toEqual([]);
+    expect(outcome.complained).toMatch(/rank 3 of 4 ends the job\. allgather .* Received: nothing from rank 1 \(/);
+  });
 
   test("a rank that is in another call is named with that call", async () => {
     const outcome = await run("another call", mpi);
@@ -80,7 +87,7 @@ describe.each<MpiName>(["openmpi", "mpich"])("%s:", (mpi) => {
   test("a rank that hangs before createMesh does not hold those who have called it", async () => {
     const outcome = await run("hangs before the mesh", mpi);
     expectBroken(outcome);
-    expect(outcome.complained).toMatch(/createMesh has waited for the other ranks for longer than 1500 ms/);
+    expect(outcome.complained).toMatch(/createMesh has waited for the other ranks for longer than 3000 ms/);
   });
 
   test("nor does one that leaves before it", async () => {
@@ -92,8 +99,10 @@ describe.each<MpiName>(["openmpi", "mpich"])("%s:", (mpi) => {
     expect(outcome).toMatchObject({ code: 0, complained: "", reports: ["whole", "whole", "whole"], orphans: [] });
   });
 
-  test("after dispose, process.exit is a normal end", async () => {
+  test("after dispose, process.exit is a normal end, and another mesh is refused", async () => {
     const outcome = await run("disposal", mpi);
     expect(outcome).toMatchObject({ code: 0, complained: "", orphans: [] });
+    for (const report of outcome.reports)
+      expect(report).toMatch(/BackendError: MPI has ended in this process, and cannot start again/);
   });
 });

@@ -18,6 +18,8 @@ export const MODEL: readonly Shape[] = [
   { length: 5000, dtype: "float64" },
 ];
 
+export const ONE_BLOCK: readonly Shape[] = [{ length: 10, dtype: "float32" }];
+
 /** Of sizes so different that another order of adding shows in the last bits. */
 export const gradientsOf = (rank: number, model: readonly Shape[] = MODEL): Values[] =>
   model.map(({ length, dtype }, i) => {

@@ -12,7 +12,6 @@ import type { MpiName } from "../../src/mesh/mpi-abi.js";
 export interface Outcome {
   /** Status of mpirun, or of the program that was started without it. */
   readonly code: number;
-  readonly printed: string;
   readonly complained: string;
   /** What the ranks reported, by rank; null for one that did not. */
   readonly reports: unknown[];
@@ -86,27 +85,25 @@ export class Programs {
     const reports = mkdtempSync(join(this.#folder, "reports-"));
     const [launcher, ...rest] = [...command, "--expose-gc", join(this.#folder, `${name}.mjs`), ...args];
     const started = spawn(launcher!, rest, {
-      stdio: ["ignore", "pipe", "pipe"],
+      stdio: ["ignore", "ignore", "pipe"],
       env: { ...process.env, ADAMAX_JOB: job, ADAMAX_REPORTS: reports, ...env },
     });
-    let [printed, complained] = ["", ""];
-    started.stdout.setEncoding("utf8").on("data", (text: string) => {
-      printed += text;
-    });
+    let complained = "";
     started.stderr.setEncoding("utf8").on("data", (text: string) => {
       complained += text;
     });
+    const closed = new Promise((resolve) => started.on("close", resolve));
     const timer = setTimeout(() => started.kill(), 90_000); // the ranks have a deadline of their own
     const code = await new Promise<number>((resolve, reject) => {
       started.on("error", reject);
-      started.on("exit", (code) => resolve(code ?? -1)); // a process that is left may hold the streams open
+      started.on("exit", (code) => resolve(code ?? -1));
     });
     clearTimeout(timer);
+    await Promise.race([closed, sleep(2000)]); // a process that is left holds the streams open
     const orphans = await processesOf(job);
     const files = Array.from({ length: size }, (_, rank) => join(reports, `${rank}.json`));
     return {
       code,
-      printed,
       complained,
       reports: files.map((file) => (existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : null)),
       orphans,
@@ -114,12 +111,14 @@ export class Programs {
   }
 }
 
+const sleep = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
 /** Processes that were started with this variable and do not end within two seconds. */
 const processesOf = async (job: string): Promise<number[]> => {
   for (let waited = 0; ; waited += 100) {
     const found = readdirSync("/proc").filter((name) => /^\d+$/.test(name) && environmentOf(name).includes(`ADAMAX_JOB=${job}`));
     if (found.length === 0 || waited > 2000) return found.map(Number);
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await sleep(100);
   }
 };
 

@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { meanFactors } from "../../src/mesh/reduction.js";
 import { type Segment, shareOf } from "../../src/mesh/shares.js";
-import { digest, gradientsOf, MODEL, plainSum } from "./gradients.js";
+import { digest, gradientsOf, MODEL, ONE_BLOCK, plainSum } from "./gradients.js";
 import { type Outcome, Programs } from "./job.js";
 
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
@@ -51,6 +51,12 @@ describe.each([
     const shareOfRank = (rank: number) => shareOf(lengths, rank, size);
     expect(reports.map(({ share }) => share)).toEqual(reports.map((_, rank) => shareOfRank(rank)));
     expectBits(`mean, ${places}, own share`, (rank) => digest(mean, shareOfRank(rank)));
+  });
+
+  test("a rank that owns nothing has them, too", () => {
+    const parts = gradients.map((_, rank) => gradientsOf(rank, ONE_BLOCK));
+    const mean = plainSum(parts, meanFactors(new Float64Array(size).fill(1))!);
+    expectBits("a model of one block", () => digest(mean));
   });
 
   test("what is added into other arrays stays as it was", () => {

@@ -3,7 +3,7 @@
 import { createMesh } from "adamax/mesh";
 import type { Values } from "../../../src/backends/backend.js";
 import { meanFactors, Reduction } from "../../../src/mesh/reduction.js";
-import { digest, gradientsOf, MODEL } from "../gradients.js";
+import { digest, gradientsOf, MODEL, ONE_BLOCK } from "../gradients.js";
 import { report } from "../report.js";
 
 const mesh = await createMesh([["batch", -1]], { timeout: 30_000 });
@@ -49,6 +49,10 @@ for (const [name, place] of [
   reduction.allgather(shared, "values");
   bits[`mean, ${name}, shares gathered`] = digest(shared);
 }
+
+const tiny = gradientsOf(rank, ONE_BLOCK); // of which all ranks but one own nothing
+new Reduction(group, ONE_BLOCK).sumInRankOrder(tiny, tiny, mean, everywhere);
+bits["a model of one block"] = digest(tiny);
 
 const weighted = gradientsOf(rank);
 if (rank === size - 1 && size > 1) for (const values of weighted) values.fill(Number.NaN); // it has no examples
