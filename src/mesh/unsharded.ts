@@ -1,0 +1,2 @@
+/** In a layout: this axis lies whole on every rank. */
+export const UNSHARDED = "unsharded";
