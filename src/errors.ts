@@ -53,8 +53,8 @@ export const show = (value: unknown): string => {
   return String(value);
 };
 
-/** The first of many names. */
-export const some = (names: readonly string[]): string => `${names.slice(0, 8).join(", ")}${names.length > 8 ? ", ..." : ""}`;
+/** Names in a list, of many the first. */
+export const firstOf = (names: readonly string[]): string => `${names.slice(0, 8).join(", ")}${names.length > 8 ? ", ..." : ""}`;
 
 /** Of `known`, the name nearest to `name` (up to three letters more, fewer or other, ignoring case and underscores), or undefined. */
 export const nearest = (name: string, known: readonly string[]): string | undefined => {
