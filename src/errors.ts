@@ -54,8 +54,8 @@ export const show = (value: unknown): string => {
   return String(value);
 };
 
-/** The first of many names. */
-export const some = (names: readonly string[]): string => `${names.slice(0, 8).join(", ")}${names.length > 8 ? ", ..." : ""}`;
+/** Names in a list, of many the first. */
+export const firstOf = (names: readonly string[]): string => `${names.slice(0, 8).join(", ")}${names.length > 8 ? ", ..." : ""}`;
 
 /** A name without what spellings differ in: case and underscores. */
 export const plainName = (name: string): string => name.toLowerCase().replaceAll("_", "");

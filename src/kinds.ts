@@ -47,20 +47,14 @@ export const checkKinds = <Options extends object>(
   return Object.fromEntries(checked) as Checked<Options>;
 };
 
-/** `value`, or its default: null counts as not given, as in Keras' configs.
+/** `value`, or its default: null counts as not given, as in Keras' configs. `received`: how to show the value, if not as it is.
  *  @throws OptionError when it is not of its kind, or missing. */
-export const check = <Value>(
-  owner: string,
-  name: string,
-  value: unknown,
-  kind: Kind<Value>,
-  received = `${name}=${show(value)}`,
-): Value => {
+export const check = <Value>(owner: string, name: string, value: unknown, kind: Kind<Value>, received?: string): Value => {
   const { wanted, holds, byDefault } = kind;
   if (value === undefined || value === null ? "byDefault" in kind : holds(value)) return (value ?? byDefault) as Value;
   throw new OptionError(
     `${name} of ${owner} must be ${wanted}`,
-    received,
+    received ?? `${name}=${show(value)}`,
     "byDefault" in kind
       ? `Give such a value, or leave it out for the default, ${show(byDefault)}.`
       : "Give such a value: there is no default.",

@@ -55,7 +55,7 @@ describe("a constraint", () => {
   test("that is no function is refused at the door, and told how it is written", () => {
     const constraint = "nonNeg" as unknown as Constraint;
     expect(() => new Variable(Float32Array.of(1), { name: "w", constraint })).toThrow(
-      /The constraint of variable "w" must be a function\. Received: "nonNeg"\. Pass one of `constraints`: constraints\.nonNeg\(\)/,
+      /The constraint of variable "w" must be a function\. Received: "nonNeg"\. Pass one, such as constraints\.nonNeg\(\)/,
     );
   });
 

@@ -1,7 +1,7 @@
 /** The settings that variables may differ in: those of one class share a program and its scalars. */
 
 import type { RowClass } from "../backends/backend.js";
-import { show, some } from "../errors.js";
+import { firstOf, show } from "../errors.js";
 import type { Checked } from "../kinds.js";
 import type { DType } from "../rule/program.js";
 import type { Variable } from "../variable.js";
@@ -35,7 +35,9 @@ export class RowClasses {
     const idle = [...this.#groups.unmatched(variables), ...this.#excluded.unmatched(variables)];
     if (idle.length === 0) return;
     const names = variables.map(({ name }) => show(name));
-    console.warn(`adamax: ${idle.join(", ")} of groups or excludeFromWeightDecay matches no variable. There are ${some(names)}.`);
+    console.warn(
+      `adamax: ${idle.join(", ")} of groups or excludeFromWeightDecay matches no variable. There are ${firstOf(names)}.`,
+    );
   }
 
   /** Whether `excludeFromWeightDecay` was called for it. */

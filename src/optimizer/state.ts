@@ -1,7 +1,7 @@
 /** An optimizer's state: the one list of its arrays, from which every format takes its names and its order, and the one way back. */
 
 import type { Row, Values } from "../backends/backend.js";
-import { BackendError, CheckpointError, show, some } from "../errors.js";
+import { BackendError, CheckpointError, firstOf, show } from "../errors.js";
 import { nonNegative } from "../kinds.js";
 import { ARRAYS, type DType } from "../rule/program.js";
 import type { KeptArray, Role } from "../rule/step-program.js";
@@ -292,7 +292,7 @@ const wrongCount = (state: OptimizerState, entries: readonly StateEntry[], count
   const missing = entries.slice(Math.max(0, count - 1)).map((entry) => `${kerasName(state, entry)} [${entry.variable.shape}]`);
   return new CheckpointError(
     `The state must have ${entries.length + 1} arrays (or ${entries.length + 2}, with Keras 3's learning_rate)`,
-    `${count}${missing.length > 0 ? `; missing at the end: ${some(missing)}` : ""}`,
+    `${count}${missing.length > 0 ? `; missing at the end: ${firstOf(missing)}` : ""}`,
     "Build with the variables and options (useEma, gradientAccumulationSteps) that it was saved with.",
   );
 };

@@ -202,7 +202,7 @@ describe("why there is one thread", () => {
     [
       "a page with the headers in a browser without SharedArrayBuffer, as WebKitGTK",
       { crossOriginIsolated: true, SharedArrayBuffer: undefined },
-      /one thread: this browser has no SharedArrayBuffer/,
+      /one thread: there is no SharedArrayBuffer here/,
     ],
     ["no workers", { crossOriginIsolated: true, Worker: undefined }, /one thread: there are no workers here/],
   ])("%s", (_, globals, expected) => {

@@ -187,7 +187,7 @@ export class Segment {
     this.#engine = engine;
     this.memory = engine.allocate(layOut(requests, sizes, 0).end);
     const { rows, ...places } = layOut(requests, sizes, this.memory.base ?? 0);
-    Object.assign(this, places);
+    Object.assign(this, places); // the fields of these names
     this.rows = requests.map((request, i) => new CpuRow(request, firstIndex + i, this, rows[i]!));
     this.#held = new Set(this.rows);
     this.refresh();
