@@ -20,6 +20,8 @@ const WORDS = 256;
 const HEADER = 2;
 /** For answers, in milliseconds. Ranks that wait look for questions every millisecond; a busy machine takes longer. */
 const PATIENCE = 500;
+/** So long at least a rank answers that asks: others, whose time is over in the same moment, ask it. */
+const COURTESY = 200;
 
 export class RollCall {
   readonly #mpi: Mpi;
@@ -45,8 +47,9 @@ export class RollCall {
   ask(others: readonly number[], here: Whereabouts): string {
     const answers = new Map<number, Whereabouts>();
     for (const other of others) this.#send(other, QUESTION, here);
-    const end = performance.now() + PATIENCE;
-    while (answers.size < others.length && performance.now() < end) {
+    const begin = performance.now();
+    const isOver = (waited: number) => waited > PATIENCE || (answers.size === others.length && waited > COURTESY);
+    while (!isOver(performance.now() - begin)) {
       this.answer(here);
       const answer = this.#receive(ANSWER);
       if (answer) answers.set(answer.rank, answer.from);
