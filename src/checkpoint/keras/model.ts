@@ -118,8 +118,10 @@ export class KerasModel {
         "The file is damaged; write it again.",
       );
     optimizer.build(trained.map(({ name }) => variables.get(name)!));
+    const keepsRate = !(given instanceof Optimizer) && given.learningRate !== undefined;
     const store: SavedState = {};
-    for (const [i, { name, value }] of state.entries()) store[i] = loadable(name, value);
+    for (const [i, { name, value }] of state.filter(({ name }) => !(keepsRate && name === "learning_rate")).entries())
+      store[i] = loadable(name, value);
     optimizer.loadOwnVariables(store);
     return { optimizer, variables: [...variables.values()] };
   }
