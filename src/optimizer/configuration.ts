@@ -1,9 +1,9 @@
 /** Configurations as JSON: ours in Keras' snake_case, and what tf_keras and Keras 3 wrote. */
 
 import { OptionError, show } from "../errors.js";
-import { isObject, type Kind, oneOf, optional } from "../kinds.js";
+import { isObject, type Kind, nonNegative, oneOf, optional } from "../kinds.js";
 import type { UpdateRule } from "../rule/update-rule.js";
-import { deserialize, serialize } from "../schedules/index.js";
+import { deserialize, InverseTimeDecay, serialize } from "../schedules/index.js";
 import { LearningRateSchedule } from "../schedules/schedule.js";
 import { inSnakeCase, optionsFrom } from "../spelling.js";
 import { Variable } from "../variable.js";
@@ -96,9 +96,10 @@ export const optionsFromConfig = (
       "Write it from the current class.",
     );
   if (Array.isArray(options.groups)) options.groups = options.groups.map(groupFrom);
-  Object.assign(options, overrides);
-  options.learningRate = learningRateFrom(options.learningRate, customObjects);
-  return withoutExtraClips(options);
+  const given = withoutDecay(withoutNeutral(currentNames(options)));
+  Object.assign(given, overrides);
+  given.learningRate = learningRateFrom(given.learningRate, customObjects);
+  return given;
 };
 
 const groupFrom = (config: Config): unknown => {
@@ -163,14 +164,49 @@ const learningRateFrom = (value: unknown, customObjects: Parameters<typeof deser
   return deserialize(value as Config, customObjects);
 };
 
-/** tf_keras accepts clip options together, and then uses the first of these that is above 0. */
-const withoutExtraClips = (options: Record<string, unknown>): Record<string, unknown> => {
-  const clips = ["clipnorm", "globalClipnorm", "clipvalue"].filter((name) => typeof options[name] === "number");
-  if (clips.length < 2) return options;
-  const used = clips.find((name) => (options[name] as number) > 0);
-  const dropped = clips.filter((name) => name !== used);
-  console.warn(
-    `adamax: the configuration sets ${clips.join(" and ")}. As tf_keras, we use ${used ?? "none of them"}. Dropped: ${dropped.join(", ")}.`,
-  );
-  return { ...options, ...Object.fromEntries(dropped.map((name) => [name, null])) };
+/** Keras called the learning rate lr until 2.2. */
+const currentNames = ({ lr, ...options }: Record<string, unknown>): Record<string, unknown> =>
+  lr === undefined ? options : "learningRate" in options ? { ...options, lr } : { ...options, learningRate: lr };
+
+/** Keras: 0 in one of these means that it is not in use. */
+const OFF_AT_ZERO = ["clipnorm", "globalClipnorm", "clipvalue", "emaOverwriteFrequency"] as const;
+/** tf_keras accepts these together, and then uses the first that is above 0. */
+const CLIPS: readonly string[] = OFF_AT_ZERO.slice(0, 3);
+
+const withoutNeutral = (options: Record<string, unknown>): Record<string, unknown> => {
+  const off = OFF_AT_ZERO.filter((name) => typeof options[name] === "number" && options[name] <= 0);
+  const clips = CLIPS.filter((name) => typeof options[name] === "number" && (options[name] as number) > 0);
+  const [used, ...dropped] = clips;
+  if (dropped.length > 0) {
+    if ("decay" in options)
+      throw new OptionError(
+        "A legacy optimizer clipped by all of its clip options, one after the other, and this one clips by one",
+        clips.map((name) => `${name}=${options[name]}`).join(", "),
+        "Keep the one that matters, and set the others to null.",
+      );
+    console.warn(
+      `adamax: the configuration sets ${clips.join(" and ")}. As tf_keras, we use ${used}. Dropped: ${dropped.join(", ")}.`,
+    );
+  }
+  return { ...options, ...Object.fromEntries([...off, ...dropped].map((name) => [name, null])) };
+};
+
+/** `decay`, which legacy optimizers had, as the schedule that it was: learning_rate / (1 + decay * iterations). */
+const withoutDecay = ({ decay = null, ...options }: Record<string, unknown>): Record<string, unknown> => {
+  if (decay === null || decay === 0) return options;
+  const { learningRate = 0.001 } = options;
+  if (!nonNegative.holds(decay) || !nonNegative.holds(learningRate))
+    throw new OptionError(
+      "decay of a legacy optimizer is a number of 0 or more, for a learning rate that is a number",
+      `decay=${show(decay)}, learning_rate=${show(learningRate)}`,
+      "Pass a schedule that does both: fromConfig({ ...config, decay: 0 }, { learningRate }).",
+    );
+  return {
+    ...options,
+    learningRate: new InverseTimeDecay({
+      initialLearningRate: learningRate as number,
+      decaySteps: 1,
+      decayRate: decay as number,
+    }),
+  };
 };

@@ -1,7 +1,7 @@
 /** What real tf_keras and Keras 3 wrote about an Adamax is accepted whole, or refused with an error that names what has no counterpart. */
 
-import { Adamax, type Config, type Dialect, OptionError } from "adamax";
-import { expect, test } from "vitest";
+import { Adamax, type Config, type Dialect, OptionError, type schedules } from "adamax";
+import { describe, expect, test } from "vitest";
 import fixture from "../../fixtures/configs.json";
 import { thrown, warnings } from "./helpers.js";
 
@@ -66,10 +66,73 @@ test.each(title(/loss scale, fixed/))("a fixed loss scale is the inner optimizer
   expect(optimizer.getConfig()).toMatchObject({ ...config, loss_scale_factor: 128 });
 });
 
-test("two clip options that clip nothing there are dropped, with a warning", () => {
-  const warned = warnings();
-  expect(Adamax.fromConfig({ clipnorm: 0, clipvalue: 0 }).settings).toMatchObject({ clipnorm: null, clipvalue: null });
-  expect(warned).toEqual([expect.stringMatching(/As tf_keras, we use none of them. Dropped: clipnorm, clipvalue/)]);
+describe("neutral values of other Keras versions mean here what they mean there, without a word", () => {
+  const off = { clipnorm: null, globalClipnorm: null, clipvalue: null, emaOverwriteFrequency: null };
+  test.each<[string, Config, object]>([
+    ["decay: 0.0, which every old .h5 has", { decay: 0.0, learning_rate: 0.5 }, { ...off, learningRate: 0.5 }],
+    ["decay: null", { decay: null, learning_rate: 0.5 }, { ...off, learningRate: 0.5 }],
+    ["clipnorm: 0", { clipnorm: 0 }, off],
+    ["global_clipnorm: 0.0", { global_clipnorm: 0.0 }, off],
+    ["clipvalue: -1, which clips as little", { clipvalue: -1 }, off],
+    ["clipnorm: 0 and clipvalue: 0", { clipnorm: 0, clipvalue: 0 }, off],
+    ["clipnorm: 0 beside one that clips", { clipnorm: 0, clipvalue: 0.5 }, { ...off, clipvalue: 0.5 }],
+    ["clipnorm: null beside one that clips", { clipnorm: null, global_clipnorm: 2 }, { ...off, globalClipnorm: 2 }],
+    ["ema_overwrite_frequency: 0", { use_ema: true, ema_overwrite_frequency: 0 }, { ...off, useEma: true }],
+    ["weight_decay: 0", { weight_decay: 0 }, { ...off, weightDecay: 0 }],
+    ["lr, as Keras called it until 2.2", { lr: 0.25, decay: 0 }, { ...off, learningRate: 0.25 }],
+  ])("%s", (_, config, settings) => {
+    const warned = warnings();
+    expect(Adamax.fromConfig(config).settings).toMatchObject(settings);
+    expect(warned).toEqual([]);
+  });
+
+  test("as an option, a clip of 0 is refused as ever", () => {
+    expect(() => new Adamax({ clipnorm: 0 })).toThrow("above 0");
+  });
+});
+
+describe("decay of a legacy optimizer", () => {
+  const old: Config = { class_name: "Adamax", config: { name: "Adamax", learning_rate: 0.5, decay: 0.25, beta_1: 0.9 } };
+
+  test("becomes the schedule that it was: learning_rate / (1 + decay * iterations)", () => {
+    const optimizer = Adamax.fromConfig(old);
+    const rates = [0, 1, 2, 10].map((step) => (optimizer.settings.learningRate as schedules.InverseTimeDecay).at(step));
+    expect(rates).toEqual([0.5, 0.5 / 1.25, 0.5 / 1.5, 0.5 / 3.5]);
+    expect(Adamax.fromConfig(optimizer.getConfig()).getConfig()).toEqual(optimizer.getConfig());
+  });
+
+  test("goes by Keras' default rate, and by the old name of the rate", () => {
+    const first = (config: Config) => (Adamax.fromConfig(config).settings.learningRate as schedules.InverseTimeDecay).at(0);
+    expect(first({ decay: 1 })).toBe(0.001);
+    expect(first({ decay: 1, lr: 0.25 })).toBe(0.25);
+  });
+
+  test("gives way to a learning rate that is given", () => {
+    expect(Adamax.fromConfig(old, { learningRate: 0.125 }).settings.learningRate).toBe(0.125);
+  });
+
+  test.each<[string, Config, RegExp]>([
+    ["a negative one", { decay: -1 }, /decay=-1/],
+    ["one that is no number", { decay: "slow" }, /decay="slow"/],
+    [
+      "one on top of a schedule",
+      { decay: 0.5, learning_rate: { class_name: "CosineDecay", config: { initial_learning_rate: 1, decay_steps: 9 } } },
+      /decay=0.5, learning_rate=an object/,
+    ],
+    ["beside two clip options, of which it used both", { decay: 0, clipnorm: 1, clipvalue: 2 }, /clipnorm=1, clipvalue=2/],
+  ])("%s is an error that names it", (_, config, message) => {
+    const error = thrown(() => Adamax.fromConfig(config));
+    expect(error).toBeInstanceOf(OptionError);
+    expect(error.message).toMatch(message);
+  });
+});
+
+test("a clip option that is given beside the file's is an error, not dropped", () => {
+  expect(() => Adamax.fromConfig({ clipnorm: 1 }, { clipvalue: 2 })).toThrow("Only one of");
+  expect(Adamax.fromConfig({ clipnorm: 1 }, { clipnorm: null, clipvalue: 2 }).settings).toMatchObject({
+    clipnorm: null,
+    clipvalue: 2,
+  });
 });
 
 const moving = title(/loss scale/).filter(([name]) => !name.includes("fixed"));

@@ -150,26 +150,31 @@ const rawBytes = (dataset: Dataset, size: number): Uint8Array => {
 const write = (contents: Hdf5): Uint8Array => {
   mostMemory = Infinity;
   const file: File = new library.File(PATH, "w");
-  for (const [path, { attributes, dataset }] of contents) {
-    const [, folder, name] = /^(?:(.*)\/)?([^/]*)$/.exec(path)!;
-    const parent = folder ? (file.get(folder) as Group) : file;
-    const made = path === "" ? file : dataset ? writeDataset(parent, name!, path, dataset) : parent.create_group(name!);
-    for (const [key, { shape, value }] of attributes) {
-      if (isStrings(value))
-        made.create_attribute(
-          key,
-          value.length === 0 ? new Float64Array(0) : [...value],
-          [...shape],
-          value.length === 0 ? "<d" : null,
-        );
-      else made.create_attribute(key, value, [...shape]);
-    }
+  try {
+    for (const [path, object] of contents) writeObject(file, path, object);
+  } finally {
+    file.flush();
+    file.close();
   }
-  file.flush();
-  file.close();
   const bytes = library.FS!.readFile(PATH) as Uint8Array;
   library.FS!.unlink(PATH);
   return bytes;
+};
+
+const writeObject = (file: File, path: string, { attributes, dataset }: Hdf5Object): void => {
+  const [, folder, name] = /^(?:(.*)\/)?([^/]*)$/s.exec(path)!;
+  const parent = folder ? (file.get(folder) as Group) : file;
+  const made = path === "" ? file : dataset ? writeDataset(parent, name!, path, dataset) : parent.create_group(name!);
+  for (const [key, { shape, value }] of attributes) {
+    if (isStrings(value))
+      made.create_attribute(
+        key,
+        value.length === 0 ? new Float64Array(0) : [...value],
+        [...shape],
+        value.length === 0 ? "<d" : null,
+      );
+    else made.create_attribute(key, value, [...shape]);
+  }
 };
 
 const isStrings = (value: readonly string[] | Numbers): value is readonly string[] => Array.isArray(value);

@@ -7,7 +7,8 @@ import type { Variable } from "../../variable.js";
 import { type Hdf5Options, isHdf5, readHdf5 } from "./hdf5.js";
 import { isLegacy, readLegacy } from "./legacy.js";
 import { type KerasFormat, KerasModel } from "./model.js";
-import { newWeights, readArchive, readWeights } from "./store.js";
+import { newWeights } from "./new-weights.js";
+import { readArchive, readWeights } from "./store.js";
 import { type ReadFile, readTfjs } from "./tfjs.js";
 
 /** A path (in Node), the bytes of a file, a File or Blob of a page; or the files of a TensorFlow.js model by name, "model.json" among them. */
@@ -74,7 +75,7 @@ export function writeKeras(
 
 /** A model that no file holds yet, to be written as .weights.h5. Python reads it by the places of layers: name variables as Keras does,
  *  "dense/kernel", "dense/bias", "dense_1/kernel" (the class of the layer, numbered), each layer's in Keras' order; or by their path, "layers/dense/vars/0".
- *  @throws CheckpointError for names that are given twice, and for what Keras' files cannot hold. */
+ *  @throws CheckpointError for names that are given twice or that no file could hold, and for what Keras' files cannot hold. */
 export const kerasWeights = (
   { variables, optimizer }: { variables: Iterable<Variable>; optimizer?: Optimizer<never> },
   dialect: Dialect = "keras",

@@ -1,14 +1,14 @@
 /** Whole models in one .h5 file: tf_keras' legacy format, which Keras 3 still writes. Weights and state by name. */
 
 import { CheckpointError } from "../../errors.js";
-import type { Dialect } from "../../optimizer/configuration.js";
+import type { Config, Dialect } from "../../optimizer/configuration.js";
 import { type JsonValue, parseJson } from "../format/json.js";
 import { refuseTwice } from "../format/names.js";
 import type { Numbers, StoredArray } from "./arrays.js";
 import { type Hdf5, type Hdf5Attribute, type Hdf5Object, type Hdf5Options, writeHdf5 } from "./hdf5.js";
 import { pythonJson, replaceInJson } from "./json.js";
 import { isNeverTrained, isObject, type KerasVariable, type Layer, layersOf } from "./layers.js";
-import type { KerasContents, KerasModel } from "./model.js";
+import { classNameOf, innerConfig, type KerasContents, type KerasModel } from "./model.js";
 import { optimizerFrom } from "./store.js";
 
 const MODEL = "model_weights";
@@ -33,7 +33,8 @@ export const readLegacy = (contents: Hdf5, what: string, options: Hdf5Options): 
   const training = json("training_config");
   const compiled = isObject(training) ? (training.optimizer_config ?? null) : null;
   const names = contents.has(OPTIMIZER) ? namesOf(contents, OPTIMIZER, "weight_names", what) : null;
-  const state = names === null ? null : names.map((name) => arrayAt(contents, `${OPTIMIZER}/${name}`, name, what));
+  const listed = names === null ? null : names.map((name) => arrayAt(contents, `${OPTIMIZER}/${name}`, name, what));
+  const state = listed && isOfLegacyOptimizer(compiled as Config | null, dialect) ? bySlotToByVariable(listed) : listed;
   return {
     format: "h5",
     dialect,
@@ -102,6 +103,21 @@ const arrayAt = (contents: Hdf5, path: string, name: string, what: string): Stor
   return { name, shape: dataset.shape, dtype: dataset.dtype, value: dataset.value as Numbers };
 };
 
+/** Whether an optimizer is of the class that tf.keras had until 2.10: it lists the first slot of every variable, and then the second. */
+const isOfLegacyOptimizer = (config: Config | null, dialect: Dialect): boolean =>
+  dialect === "tf_keras" &&
+  classNameOf(config) === "Adamax" &&
+  config !== null &&
+  !("is_legacy_optimizer" in innerConfig(config));
+
+/** iteration, m, m, v, v: to iteration, m, v, m, v. */
+const bySlotToByVariable = <Item>(state: readonly Item[]): Item[] => {
+  const half = Math.ceil((state.length + 1) / 2);
+  return [...state.slice(0, 1), ...state.slice(1, half).flatMap((one, i) => [one, ...state.slice(half + i, half + i + 1)])];
+};
+const byVariableToBySlot = <Item>([iteration, ...slots]: readonly Item[]): Item[] =>
+  iteration === undefined ? [] : [iteration, ...[0, 1].flatMap((slot) => slots.filter((_, i) => i % 2 === slot))];
+
 const replaced = (
   contents: Hdf5,
   places: ReadonlyMap<string, string>,
@@ -119,11 +135,14 @@ const replaced = (
     });
   }
   if (!optimizer) return written;
-  const names = optimizer.state.map(({ name }) => legacyName(name, optimizer.className ?? "Adamax", dialect));
+  const isOld = isOfLegacyOptimizer(optimizer.config, dialect);
+  const state = isOld ? byVariableToBySlot(optimizer.state) : optimizer.state;
+  const label = isOld ? `${innerConfig(optimizer.config!).name}` : (optimizer.className ?? "Adamax");
+  const names = state.map(({ name }) => (isOld ? oldName(name, label) : legacyName(name, label, dialect)));
   refuseTwice(names, "Keras writes a/b and a_b alike here: give the variables other names.");
   const chunks = names.length <= MOST_NAMES ? [["weight_names", names] as const] : chunked(names);
   written.set(OPTIMIZER, { attributes: new Map(chunks.map(([key, part]) => [key, { shape: [part.length], value: part }])) });
-  optimizer.state.forEach(({ shape, dtype, value }, i) => {
+  state.forEach(({ shape, dtype, value }, i) => {
     const parts = names[i]!.split("/");
     for (let k = 1; k < parts.length; k++) {
       const group = `${OPTIMIZER}/${parts.slice(0, k).join("/")}`;
@@ -159,4 +178,11 @@ const legacyName = (name: string, className: string, dialect: Dialect): string =
   }
   const array = { momentum: "m", norm: "u" }[kind!] ?? kind;
   return rest.length > 0 ? `${className}/${array}/${rest.join("/")}:0` : `${kind}:0`;
+};
+
+/** As an optimizer of tf.keras 2.10 and before names it: "Adamax/first/kernel/m:0". */
+const oldName = (name: string, label: string): string => {
+  const [kind, ...rest] = name.split("/");
+  const array = { iteration: "iter", momentum: "m", norm: "v" }[kind!] ?? kind;
+  return `${[label, ...rest, array].join("/")}:0`;
 };

@@ -122,7 +122,8 @@ export class KerasModel {
         "The file is damaged; write it again.",
       );
     optimizer.build(trained.map(({ name }) => variables.get(name)!));
-    load(optimizer, state);
+    const keepsRate = !(given instanceof Optimizer) && given.learningRate !== undefined;
+    load(optimizer, keepsRate ? state.filter(({ name }) => name !== "learning_rate") : state);
     return { optimizer, variables: [...variables.values()] };
   }
 

@@ -3,7 +3,6 @@
 import { CheckpointError, show } from "../../errors.js";
 import type { Config, Dialect } from "../../optimizer/configuration.js";
 import { type JsonValue, parseJson } from "../format/json.js";
-import { namer, refuseTwice } from "../format/names.js";
 import { type Entries, pack, unpack } from "../format/zip.js";
 import type { Numbers, StoredArray } from "./arrays.js";
 import { type Hdf5, type Hdf5Object, type Hdf5Options, readHdf5, writeHdf5 } from "./hdf5.js";
@@ -21,8 +20,8 @@ import {
 import { classNameOf, type KerasContents, type KerasFormat, type KerasModel, type KerasOptimizer } from "./model.js";
 
 const OPTIMIZER = /^optimizer(\/|$)/;
-/** Beside the layers, what a compiled model keeps. */
-const NO_LAYER = /^(optimizer|metrics|_?compile_metrics|loss_tracker|_compile_loss)(\/|$)/;
+/** Beside the layers, what a compiled model keeps; and where the layers of a whole .h5 model are. */
+export const NO_LAYER = /^(optimizer|metrics|_?compile_metrics|loss_tracker|_compile_loss|model_weights)(\/|$)/;
 const CONTAINERS = ["layers", "_layer_checkpoint_dependencies"];
 
 interface Store {
@@ -84,7 +83,7 @@ const pushTo = <Item>(lists: Map<string, Item[]>, key: string, item: Item): void
 const holdersOf = (contents: Hdf5): Holder[] => {
   const holders = new Map<string, Holder>();
   for (const [path, object] of contents) {
-    const [, before = "", key] = /^(?:(.+)\/)?vars\/([^/]+)$/.exec(path) ?? [];
+    const [, before = "", key] = /^(?:(.+)\/)?vars\/([^/]+)$/s.exec(path) ?? [];
     if (key === undefined || !object.dataset) continue;
     const parts = before.split("/");
     const container = Math.max(...CONTAINERS.map((name) => parts.lastIndexOf(name)));
@@ -182,7 +181,7 @@ export const readWeights = (contents: Hdf5, what: string, options: Hdf5Options):
   };
 };
 
-const onlyTo = (format: KerasFormat, ...possible: KerasFormat[]): void => {
+export const onlyTo = (format: KerasFormat, ...possible: KerasFormat[]): void => {
   if (!possible.includes(format))
     throw new CheckpointError(
       `These weights can be written as ${possible.join(" or ")}`,
@@ -192,7 +191,7 @@ const onlyTo = (format: KerasFormat, ...possible: KerasFormat[]): void => {
 };
 
 /** The same file with the model's weights and its optimizer's state. */
-const replaced = (contents: Hdf5, places: ReadonlyMap<string, string>, { variables, optimizer }: KerasModel): Hdf5 => {
+export const replaced = (contents: Hdf5, places: ReadonlyMap<string, string>, { variables, optimizer }: KerasModel): Hdf5 => {
   const written = new Map<string, Hdf5Object>();
   for (const [path, object] of contents) if (!OPTIMIZER.test(path)) written.set(path, object);
   for (const { name, ...array } of variables) {
@@ -279,46 +278,4 @@ export const optimizerFrom = (config: JsonValue, state: StoredArray[] | null): K
   if (!isObject(config) && !state) return null;
   const given = isObject(config) ? (config as Config) : null;
   return { className: classNameOf(given), config: given, state: state ?? [] };
-};
-
-/** The path of each variable in a new file of weights, from names such as "dense/kernel" and "dense/bias" (then "layers/dense/vars/0" and "1",
- *  so the layers must have the names that Keras gives by class), or from names that are such paths. */
-const placesOf = (names: readonly string[]): Map<string, string> => {
-  const counts = new Map<string, number>();
-  return new Map(
-    names.map((name) => {
-      if (/(^|\/)vars\/\d+$/.test(name)) return [name, name];
-      const layer = name.includes("/") ? name.slice(0, name.lastIndexOf("/")) : name;
-      const index = counts.get(layer) ?? 0;
-      counts.set(layer, index + 1);
-      return [name, `layers/${layer}/vars/${index}`];
-    }),
-  );
-};
-
-/** The contents of a .weights.h5 file that is not there yet, for these variables. */
-export const newWeights = (variables: readonly StoredArray[], dialect: Dialect, options: Hdf5Options): KerasContents => {
-  const places = placesOf(variables.map(({ name }) => name));
-  for (const taken of [variables.map(({ name }) => name), places.values()])
-    refuseTwice(taken, "Name them as Keras does: dense/kernel, dense_1/kernel.");
-  const contents = new Map<string, Hdf5Object>([["", { attributes: new Map() }]]);
-  for (const place of places.values()) {
-    const parts = place.split("/").slice(0, -1);
-    parts.forEach((part, i) => {
-      const path = parts.slice(0, i + 1).join("/");
-      const name =
-        part === "vars" && dialect === "keras" ? new Map([["name", { shape: [], value: [parts[i - 1] ?? "model"] }]]) : new Map();
-      if (!contents.has(path)) contents.set(path, { attributes: name });
-    });
-  }
-  return {
-    format: "weights.h5",
-    dialect,
-    queues: [variables.map((one) => ({ variables: [{ ...one, trainable: null }] }))],
-    optimizer: null,
-    write: (model, format) => {
-      onlyTo(format, "weights.h5");
-      return writeHdf5(weightsFile(contents, places, model), "the file", options);
-    },
-  };
 };
