@@ -3,6 +3,7 @@
 import { CheckpointError, show } from "../../errors.js";
 import type { Config, Dialect } from "../../optimizer/configuration.js";
 import { type JsonValue, parseJson } from "../format/json.js";
+import { namer } from "../format/names.js";
 import { type Entries, pack, unpack } from "../format/zip.js";
 import type { Numbers, StoredArray } from "./arrays.js";
 import { type Hdf5, type Hdf5Object, type Hdf5Options, readHdf5, writeHdf5 } from "./hdf5.js";
