@@ -76,7 +76,7 @@ describe("two of one name are refused", () => {
       twice("dense/kernel"),
     );
     expect(await refusal(() => kerasWeights({ variables: variables("dense/kernel", "layers/dense/vars/0") }))).toContain(
-      twice("layers/dense/vars/0"),
+      "another variable is at its place",
     );
   });
 

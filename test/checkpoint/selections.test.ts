@@ -170,7 +170,7 @@ describe("selections", () => {
     ] as const)
       selections.add({ variables, names });
     const places = [a, b, c, one("d"), new Variable(array, { adopt: false, name: "" }), one("")];
-    for (let i = 0; i < 2; i++) expect(places.map((variable) => selections.placeOf(variable))).toEqual([1, 0, 1, 2, 2, -1]);
+    for (let i = 0; i < 2; i++) expect(places.map((variable) => selections.placeOf(variable))).toEqual([1, 0, 1, 2, 2, Infinity]);
   });
 
   test("a variable is found by identity in one look-up, however many there are", () => {

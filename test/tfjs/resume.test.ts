@@ -241,7 +241,7 @@ describe("what cannot go on says so", () => {
     const two = [checkpoints(new CheckpointManager("x")), checkpoints(new CheckpointManager("x"))];
     await expect(setting().fit({ epochs: 1, callbacks: two })).rejects.toThrow("A fit saves to one manager");
     expect(() => checkpoints("folder" as never)).toThrow(/CheckpointManager.*Received: "folder"/);
-    expect(() => checkpoints(new CheckpointManager("x"), { every: 1 } as never)).toThrow("Did you mean");
+    expect(() => checkpoints(new CheckpointManager("x"), { everyEpoch: 1 } as never)).toThrow("Did you mean everyEpochs");
     const { fit } = setting();
     await expect(fit({ epochs: 1 }, {}, [earlyStopping() as never])).rejects.toThrow(OptionError);
   });

@@ -5,7 +5,7 @@ import type { Dialect } from "../../optimizer/configuration.js";
 import type { StoredArray } from "./arrays.js";
 import { type Hdf5Object, type Hdf5Options, writeHdf5 } from "./hdf5.js";
 import type { KerasContents } from "./model.js";
-import { NO_LAYER, onlyTo, replaced } from "./store.js";
+import { NO_LAYER, onlyTo, weightsFile } from "./store.js";
 
 /** The path of each variable in a new file of weights, from names such as "dense/kernel" and "dense/bias" (then "layers/dense/vars/0" and "1",
  *  so the layers must have the names that Keras gives by class), or from names that are such paths.
@@ -61,7 +61,7 @@ export const newWeights = (variables: readonly StoredArray[], dialect: Dialect, 
     optimizer: null,
     write: (model, format) => {
       onlyTo(format, "weights.h5");
-      return writeHdf5(replaced(contents, places, model), "the file", options);
+      return writeHdf5(weightsFile(contents, places, model), "the file", options);
     },
   };
 };

@@ -120,7 +120,7 @@ const notedName = ({ attributes }: Hdf5Object): string | null => {
 };
 
 /** A file of weights alone, with the names of all arrays noted. */
-const weightsFile = (contents: Hdf5, places: ReadonlyMap<string, string>, model: KerasModel): Hdf5 => {
+export const weightsFile = (contents: Hdf5, places: ReadonlyMap<string, string>, model: KerasModel): Hdf5 => {
   const names = new Map([...places].map(([name, place]) => [place, name]));
   const nameAt = (path: string): string | undefined => {
     const [, index] = /^optimizer\/(?:inner_optimizer\/)?vars\/(\d+)$/.exec(path) ?? [];
@@ -192,7 +192,7 @@ export const onlyTo = (format: KerasFormat, ...possible: KerasFormat[]): void =>
 };
 
 /** The same file with the model's weights and its optimizer's state. */
-export const replaced = (contents: Hdf5, places: ReadonlyMap<string, string>, { variables, optimizer }: KerasModel): Hdf5 => {
+const replaced = (contents: Hdf5, places: ReadonlyMap<string, string>, { variables, optimizer }: KerasModel): Hdf5 => {
   const written = new Map<string, Hdf5Object>();
   for (const [path, object] of contents) if (!OPTIMIZER.test(path)) written.set(path, object);
   for (const { name, ...array } of variables) {
