@@ -2,6 +2,7 @@
 
 import { CheckpointError, show } from "../../errors.js";
 import type { Dialect } from "../../optimizer/configuration.js";
+import { refuseTwice } from "../format/names.js";
 import type { StoredArray } from "./arrays.js";
 import { type Hdf5Object, type Hdf5Options, writeHdf5 } from "./hdf5.js";
 import type { KerasContents } from "./model.js";
@@ -43,7 +44,9 @@ const placesOf = (names: readonly string[]): Map<string, string> => {
 
 /** The contents of a .weights.h5 file that is not there yet, for these variables. */
 export const newWeights = (variables: readonly StoredArray[], dialect: Dialect, options: Hdf5Options): KerasContents => {
-  const places = placesOf(variables.map(({ name }) => name));
+  const names = variables.map(({ name }) => name);
+  refuseTwice(names, "Name them as Keras does: dense/kernel, dense_1/kernel.");
+  const places = placesOf(names);
   const contents = new Map<string, Hdf5Object>([["", { attributes: new Map() }]]);
   for (const place of places.values()) {
     const parts = place.split("/").slice(0, -1);
