@@ -86,6 +86,7 @@ export class Programs {
     const [launcher, ...rest] = [...command, "--expose-gc", join(this.#folder, `${name}.mjs`), ...args];
     const started = spawn(launcher!, rest, {
       stdio: ["ignore", "ignore", "pipe"],
+      detached: true, // whatever it sends to its process group shall not reach the tests
       env: { ...process.env, ADAMAX_JOB: job, ADAMAX_REPORTS: reports, ...env },
     });
     let complained = "";
