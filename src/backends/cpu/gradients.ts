@@ -63,7 +63,7 @@ const refuseOverlap = (elements: Values, row: CpuRow, of: CpuRow): void => {
   const name = row.writtenArrayAt(elements);
   if (name === null) return;
   throw new ShapeError(
-    `The gradient of ${of.request.variable} must not lie where the step writes`,
+    `The gradient of ${of.request.variable} must not lie where the same step writes`,
     `${show(elements)} in ${name === "w" ? "the value" : `the state (${name})`} of ${row.request.variable}`,
     "Pass a copy: gradient.slice().",
   );
