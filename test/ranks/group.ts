@@ -26,7 +26,11 @@ export const bundle = async (contents: string): Promise<{ file: string; remove: 
     platform: "node",
     target: "es2022",
     outfile: file,
-    alias: { vitest: here("./harness.ts"), "adamax/checkpoint": here("../../src/checkpoint/index.ts"), adamax: here("./adamax.ts") },
+    alias: {
+      vitest: here("./harness.ts"),
+      "adamax/checkpoint": here("../../src/checkpoint/index.ts"),
+      adamax: here("./adamax.ts"),
+    },
     banner: { js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);' },
     ignoreAnnotations: true, // the tests are imported for what they register
     logLevel: "error",

@@ -18,6 +18,7 @@ interface Group {
 const groups: Group[] = [{ name: "", before: [], after: [] }];
 const tests: { readonly name: string; readonly groups: readonly Group[]; readonly body: Body }[] = [];
 let finished: Body[] = [];
+const last: Body[] = [];
 
 const named = (name: string, values: readonly unknown[], i: number): string =>
   `${name} #${i} ${values.map((value) => (typeof value === "object" || typeof value === "function" ? typeof value : String(value))).join(", ")}`;
@@ -41,6 +42,13 @@ const addGroup = (name: string, body: Body): void => {
 
 export const test = Object.assign(addTest, { each: each(addTest) });
 export const describe = Object.assign(addGroup, { each: each(addGroup) });
+/** Once: before the first test of the group. */
+export const beforeAll = (body: Body): void => {
+  let begun: unknown;
+  beforeEach(() => (begun ??= Promise.resolve(body())));
+};
+/** Once: after all tests of all groups. */
+export const afterAll = (body: Body): void => void last.push(body);
 export const beforeEach = (body: Body): void => void groups.at(-1)!.before.push(body);
 export const afterEach = (body: Body): void => void groups.at(-1)!.after.push(body);
 export const onTestFinished = (body: Body): void => void finished.push(body);
@@ -81,5 +89,6 @@ export const run = async (except: readonly RegExp[]): Promise<{ passed: number; 
       for (const { after } of around) for (const one of after) await one();
     }
   }
+  for (const one of last) await one();
   return outcome;
 };
