@@ -4,21 +4,14 @@ import { CheckpointError, show } from "../../errors.js";
 import type { Dialect } from "../../optimizer/configuration.js";
 import type { Optimizer } from "../../optimizer/optimizer.js";
 import type { Variable } from "../../variable.js";
+import { parseJson } from "../format/json.js";
+import { type KerasSource, type OpenedFile, openFile } from "./files.js";
 import { type Hdf5Options, isHdf5, readHdf5 } from "./hdf5.js";
 import { isLegacy, readLegacy } from "./legacy.js";
 import { type KerasFormat, KerasModel } from "./model.js";
 import { newWeights } from "./new-weights.js";
 import { readArchive, readWeights } from "./store.js";
-import { type ReadFile, readTfjs } from "./tfjs.js";
-
-/** A path (in Node), the bytes of a file, a File or Blob of a page; or the files of a TensorFlow.js model by name, "model.json" among them. */
-export type KerasSource =
-  | string
-  | URL
-  | Uint8Array
-  | ArrayBuffer
-  | Blob
-  | Readonly<Record<string, Uint8Array | ArrayBuffer | Blob>>;
+import { readTfjs } from "./tfjs.js";
 
 export interface KerasOptions extends Hdf5Options {}
 
@@ -26,7 +19,7 @@ export interface KerasOptions extends Hdf5Options {}
  *  HDF5 files need the package h5wasm, .keras files fflate too.
  *  @throws CheckpointError for what is no such file, is damaged, or cannot be carried over; it names it. */
 export const readKeras = async (source: KerasSource, options: KerasOptions = {}): Promise<KerasModel> => {
-  const file = await opened(source);
+  const file = await openFile(source);
   try {
     return await readOpened(file, options);
   } catch (error) {
@@ -39,20 +32,17 @@ export const readKeras = async (source: KerasSource, options: KerasOptions = {})
   }
 };
 
-interface OpenedFile {
-  readonly bytes: Uint8Array;
-  readonly what: string;
-  readonly readFile: ReadFile;
-}
-
-const readOpened = async ({ bytes, what, readFile }: OpenedFile, options: KerasOptions): Promise<KerasModel> => {
+const readOpened = async (file: OpenedFile, options: KerasOptions): Promise<KerasModel> => {
+  const { bytes, what } = file;
   if (isHdf5(bytes)) {
     const contents = await readHdf5(bytes, what, options);
     return new KerasModel(isLegacy(contents) ? readLegacy(contents, what, options) : readWeights(contents, what, options));
   }
   if (bytes[0] === 0x50 && bytes[1] === 0x4b) return new KerasModel(await readArchive(bytes, what, options));
   const text = new TextDecoder().decode(bytes);
-  if (/^\s*\{/.test(text)) return new KerasModel(await readTfjs(text, what, readFile));
+  if (/^\s*\{/.test(text)) {
+    return new KerasModel(await readTfjs(parseJson(text, what), file));
+  }
   throw new CheckpointError(
     `${what} is no file of Keras`,
     `${bytes.length} bytes that are neither HDF5, an archive nor JSON`,
@@ -66,10 +56,7 @@ const readOpened = async ({ bytes, what, readFile }: OpenedFile, options: KerasO
 export function writeKeras(model: KerasModel, format: Exclude<KerasFormat, "tfjs">): Promise<Uint8Array>;
 export function writeKeras(model: KerasModel, format: "tfjs"): Promise<ReadonlyMap<string, Uint8Array>>;
 export function writeKeras(model: KerasModel, format?: KerasFormat): Promise<Uint8Array | ReadonlyMap<string, Uint8Array>>;
-export function writeKeras(
-  model: KerasModel,
-  format: KerasFormat = model.format,
-): Promise<Uint8Array | ReadonlyMap<string, Uint8Array>> {
+export function writeKeras(model: KerasModel, format?: KerasFormat): Promise<Uint8Array | ReadonlyMap<string, Uint8Array>> {
   return model.bytes(format);
 }
 
@@ -91,49 +78,4 @@ export const kerasWeights = (
     );
   const model = new KerasModel(newWeights(arrays, dialect, options));
   return optimizer ? model.with({ optimizer }) : model;
-};
-
-const opened = async (source: KerasSource): Promise<OpenedFile> => {
-  const alone: ReadFile = async (name) => {
-    throw new CheckpointError(
-      "A model of TensorFlow.js is several files",
-      `its model.json without ${name}`,
-      "Pass its path, or all files by name: { 'model.json': bytes, ... }.",
-    );
-  };
-  if (typeof source === "string" || source instanceof URL) {
-    const { readFile } = await import("node:fs/promises");
-    const path = source instanceof URL ? source : String(source);
-    const read = async (from: string | URL) => {
-      try {
-        return await readFile(from);
-      } catch (error) {
-        throw new CheckpointError(`${String(from)} cannot be read`, (error as Error).message, "Check the path.");
-      }
-    };
-    const beside: ReadFile = async (name) => read(path instanceof URL ? new URL(name, path) : path.replace(/[^/\\]*$/, name));
-    return { bytes: await read(path), what: String(path), readFile: beside };
-  }
-  if (source instanceof Uint8Array || source instanceof ArrayBuffer || source instanceof Blob)
-    return {
-      bytes: await bytesOf(source),
-      what: source instanceof Blob && "name" in source ? String(source.name) : "the file",
-      readFile: alone,
-    };
-  const files = new Map(Object.entries(source ?? {}));
-  const file = async (name: string): Promise<Uint8Array> => {
-    const found = files.get(name);
-    if (found) return bytesOf(found);
-    throw new CheckpointError(
-      `The file ${show(name)} is missing`,
-      [...files.keys()].join(", ") || "no files",
-      "Pass all files of the model by name.",
-    );
-  };
-  return { bytes: await file("model.json"), what: "model.json", readFile: file };
-};
-
-const bytesOf = async (source: Uint8Array | ArrayBuffer | Blob): Promise<Uint8Array> => {
-  if (source instanceof Uint8Array) return source;
-  return new Uint8Array(source instanceof ArrayBuffer ? source : await source.arrayBuffer());
 };
