@@ -29,7 +29,10 @@ export default defineConfig({
         },
         // Found only when a test imports them, they would make Vite reload the page in the middle of the tests.
         optimizeDeps: {
-          include: ["@tensorflow/tfjs", "@tensorflow/tfjs-core", "@tensorflow/tfjs-layers", "@tensorflow/tfjs-backend-webgpu"],
+          include: [
+            ...["@tensorflow/tfjs", "@tensorflow/tfjs-core", "@tensorflow/tfjs-layers", "@tensorflow/tfjs-backend-webgpu"],
+            ...["@bufbuild/protobuf/wire", "fflate", "h5wasm"],
+          ],
         },
         test: {
           name: "chromium",

@@ -52,7 +52,7 @@ export const deserialize = (
   customObjects: Readonly<Record<string, ScheduleClass>> = {},
 ): LearningRateSchedule => {
   const serialized = Object.fromEntries(Object.entries(json ?? {}).map(([key, value]) => [camelCase(key), value]));
-  const { module: _, className, registeredName, config, ...unknown } = serialized;
+  const { module: _, className, registeredName, config, sharedObjectId: __, ...unknown } = serialized; // a SavedModel numbers its objects
   if (typeof className !== "string" || typeof config !== "object" || config === null || Object.keys(unknown).length > 0)
     throw new OptionError(
       "A serialized learning rate schedule has class_name, config, and perhaps module and registered_name",

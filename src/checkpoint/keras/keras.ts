@@ -1,4 +1,4 @@
-/** Files of Keras: .keras, .weights.h5, whole models in .h5, and TensorFlow.js' model.json. */
+/** Files of Keras: .keras, .weights.h5 (also in shards), whole models in .h5, TensorFlow.js' model.json, and TensorFlow's checkpoints. */
 
 import { CheckpointError, show } from "../../errors.js";
 import type { Dialect } from "../../optimizer/configuration.js";
@@ -10,13 +10,16 @@ import { type Hdf5Options, isHdf5, readHdf5 } from "./hdf5.js";
 import { isLegacy, readLegacy } from "./legacy.js";
 import { type KerasFormat, KerasModel } from "./model.js";
 import { newWeights } from "./new-weights.js";
+import { isShardList, readShards } from "./shards.js";
 import { readArchive, readWeights } from "./store.js";
+import { readTensorflow, type TensorflowOptions } from "./tensorflow/checkpoint.js";
+import { isTable } from "./tensorflow/table.js";
 import { readTfjs } from "./tfjs.js";
 
-export interface KerasOptions extends Hdf5Options {}
+export interface KerasOptions extends Hdf5Options, TensorflowOptions {}
 
 /** Reads the weights of a model, and its optimizer with state and configuration. The format is told from the bytes.
- *  HDF5 files need the package h5wasm, .keras files fflate too.
+ *  HDF5 files need the package h5wasm, .keras files fflate too; TensorFlow's checkpoints need @bufbuild/protobuf.
  *  @throws CheckpointError for what is no such file, is damaged, or cannot be carried over; it names it. */
 export const readKeras = async (source: KerasSource, options: KerasOptions = {}): Promise<KerasModel> => {
   const file = await openFile(source);
@@ -39,14 +42,16 @@ const readOpened = async (file: OpenedFile, options: KerasOptions): Promise<Kera
     return new KerasModel(isLegacy(contents) ? readLegacy(contents, what, options) : readWeights(contents, what, options));
   }
   if (bytes[0] === 0x50 && bytes[1] === 0x4b) return new KerasModel(await readArchive(bytes, what, options));
+  if (isTable(bytes)) return new KerasModel(await readTensorflow(file, options));
   const text = new TextDecoder().decode(bytes);
   if (/^\s*\{/.test(text)) {
-    return new KerasModel(await readTfjs(parseJson(text, what), file));
+    const json = parseJson(text, what);
+    return new KerasModel(isShardList(json) ? await readShards(json, file, options) : await readTfjs(json, file));
   }
   throw new CheckpointError(
     `${what} is no file of Keras`,
-    `${bytes.length} bytes that are neither HDF5, an archive nor JSON`,
-    "Pass a .keras, .weights.h5 or .h5 file, or a model.json.",
+    `${bytes.length} bytes that are neither HDF5, an archive, JSON nor a checkpoint's index`,
+    "Pass a .keras, .weights.h5 or .h5 file, a model.json, or the .index of a TensorFlow checkpoint.",
   );
 };
 
