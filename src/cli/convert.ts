@@ -5,7 +5,7 @@ import { basename, dirname, join } from "node:path";
 import { Adamax, type AdamaxOptions } from "../adamax.js";
 import { readAdamaxExport } from "../checkpoint/exports/adamax-export.js";
 import { kerasWeights, readKeras, writeKeras } from "../checkpoint/keras/keras.js";
-import type { KerasFormat } from "../checkpoint/keras/model.js";
+import type { KerasFormat, KerasModel } from "../checkpoint/keras/model.js";
 import { loadCheckpoint } from "../checkpoint/load.js";
 import { saveCheckpoint } from "../checkpoint/save.js";
 import { atomicWrite } from "../checkpoint/storage/atomic-write.js";
@@ -21,6 +21,7 @@ interface ConvertOptions {
   readonly force?: boolean;
   readonly into?: string;
   readonly options?: string;
+  readonly optimizer?: string;
 }
 
 /** What a file holds, ready to be written. */
@@ -32,7 +33,7 @@ interface Loaded {
 export const convert = async (
   from: string,
   to: string,
-  { force = false, into, options }: ConvertOptions,
+  { force = false, into, options, optimizer: which }: ConvertOptions,
   progress: Progress,
 ): Promise<number> => {
   const format = formatOf(to);
@@ -40,9 +41,10 @@ export const convert = async (
   const given = options === undefined ? undefined : optionsIn(options);
   progress.say(`reading ${from}`);
   const kind = await kindOf(from);
-  const source = kind === "keras" ? await readKeras(from, PATIENT) : null;
+  const source =
+    kind === "keras" ? await readKeras(from, { ...PATIENT, ...(which === undefined ? {} : { optimizer: which }) }) : null;
   const load = async (): Promise<Loaded> => {
-    if (source) return source.restore(given && source.format === "weights.h5" ? new Adamax(given) : (given ?? {}));
+    if (source) return source.restore(given && !source.optimizer?.config ? new Adamax(given) : (given ?? {}));
     if (kind === "export") return (await readAdamaxExport(from)).restore(given ?? {});
     const onProgress = progress.of(`reading ${from}`);
     const { optimizer, variables } = await loadCheckpoint(from, {
@@ -66,9 +68,9 @@ export const convert = async (
     await mkdir(dirname(to), { recursive: true });
     await saveCheckpoint(to, { ...loaded, onProgress: progress.of(`writing ${to}`) });
   } else if (into !== undefined) await write(await writeKeras((await readKeras(into, PATIENT)).with(await load()), format));
-  else if (source && (source.format === format || (source.format === "keras" && format === "weights.h5")))
+  else if (source && (source.format === format || (format === "weights.h5" && ["keras", "weights.json"].includes(source.format))))
     await write(await writeKeras(source, format));
-  else if (format === "weights.h5" && !source)
+  else if (format === "weights.h5" && (!source || isOfTensorflow(source)))
     await write(await writeKeras(kerasWeights(await load(), "keras", PATIENT), format));
   else
     throw new CheckpointError(
@@ -78,6 +80,8 @@ export const convert = async (
     );
   return 0;
 };
+
+const isOfTensorflow = ({ format }: KerasModel): boolean => format === "tensorflow" || format === "saved-model";
 
 /** In either spelling; a schedule as Keras serializes it. */
 const optionsIn = (text: string): AdamaxOptions => {

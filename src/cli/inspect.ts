@@ -15,16 +15,17 @@ interface InspectOptions {
   /** Where the page goes. */
   readonly html?: string;
   readonly force?: boolean;
+  readonly optimizer?: string;
 }
 
 export const inspect = async (
   path: string,
-  { json = false, html, force = false }: InspectOptions,
+  { json = false, html, force = false, optimizer }: InspectOptions,
   print: Print,
   colours: Colours,
 ): Promise<number> => {
   if (html !== undefined) await refuseExisting(html, force);
-  const contents = await readContents(path);
+  const contents = await readContents(path, optimizer === undefined ? {} : { optimizer });
   if (html !== undefined) {
     const page = new TextEncoder().encode(pageOf(contents));
     await mkdir(dirname(html), { recursive: true });
