@@ -1,8 +1,8 @@
-/** Damages files of Keras and reads them: `npx tsx --expose-gc test/checkpoint/fuzz-keras.ts 100000 [SEED]`, after `npm run build`.
+/** Damages files of Keras and reads them: `npx tsx --expose-gc test/checkpoint/fuzz-keras.ts 100000 [SEED [KIND]]`, after `npm run build`.
  *
  *  Each must load or fail with a CheckpointError, within 2 s and 256 MiB beyond the file's size, and change nothing else.
- *  - Where a checksum covers the damage (an entry of an archive has one, and all of a TensorFlow checkpoint; an HDF5 file has one if this library wrote it), what loads must be what
- *    was written, to the bit.
+ *  - Where a checksum covers the damage (an entry of an archive has one, as does all of a TensorFlow checkpoint; an HDF5 file has one if this
+ *    library wrote it), what loads must be what was written, to the bit.
  *  - Where none does (HDF5 that Keras wrote, the files of TensorFlow.js, an edit with its checksums put right), what loads must be what the file
  *    now says: every array has as many numbers as its shape, and restoring it works or is refused.
  *
@@ -167,6 +167,8 @@ export interface KerasFuzzOptions {
   readonly bombEvery?: number;
   /** What one file may take, with starting a worker where it gets one of its own. */
   readonly mostMilliseconds?: number;
+  /** Files of this kind alone, besides bombs. */
+  readonly only?: Seed["kind"];
   /** Told what must never be as soon as it is. */
   readonly report?: (what: string) => void;
 }
@@ -174,7 +176,7 @@ export interface KerasFuzzOptions {
 export const fuzzKeras = async (
   count: number,
   seed: number,
-  { bombs: given, bombEvery = 1000, mostMilliseconds = 2000, report = () => {} }: KerasFuzzOptions,
+  { bombs: given, bombEvery = 1000, mostMilliseconds = 2000, only, report = () => {} }: KerasFuzzOptions,
 ): Promise<KerasFuzzResult> => {
   const next = random(seed);
   const none = () => ({ files: 0, past: 0, asWritten: 0, asItSays: 0, refused: 0 });
@@ -219,7 +221,7 @@ export const fuzzKeras = async (
 
   for (let i = 0; i < count; i++) {
     const isBomb = bombs.length > 0 && i % bombEvery === bombEvery - 1;
-    const one = isBomb ? bombs[(seed + Math.floor(i / bombEvery)) % bombs.length]! : pick(ofKind(kindOf(i % 100)), next);
+    const one = isBomb ? bombs[(seed + Math.floor(i / bombEvery)) % bombs.length]! : pick(ofKind(only ?? kindOf(i % 100)), next);
     const { kind } = one;
     const damage = isBomb ? AS_IT_IS : (pick(DAMAGES[kind] as readonly unknown[], next) as Damage<File>);
     const { name, past, forged = false } = damage;
@@ -277,8 +279,12 @@ export const fuzzKeras = async (
 };
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const [, , count = 10_000, seed = 1] = process.argv;
-  const result = await fuzzKeras(Number(count), Number(seed), { bombs: await makeBombs(), report: console.error });
+  const [, , count = 10_000, seed = 1, only] = process.argv;
+  const result = await fuzzKeras(Number(count), Number(seed), {
+    bombs: await makeBombs(),
+    ...(only ? { only: only as Seed["kind"] } : {}),
+    report: console.error,
+  });
   console.log(JSON.stringify(result, null, 2));
   if (result.broken.length > 0) process.exitCode = 1;
 }
