@@ -61,7 +61,7 @@ export const folders = JSON.parse(readFileSync("fixtures/keras-folders.json", "u
 
 /** Where a model of several files begins. */
 export const beginningOf = (name: string): string => {
-  if (name.endsWith("-saved")) return `${FOLDERS}/${name}`;
+  if (/-(saved|exported)$/.test(name)) return `${FOLDERS}/${name}`;
   return `${FOLDERS}/${name}/${name.endsWith("-shards") ? "model.weights.json" : "model.index"}`;
 };
 
@@ -79,9 +79,9 @@ const MADE: Readonly<Record<string, AdamaxOptions>> = {
 /** What `restore` is given for a model of several files, with these options besides. */
 export const givenForFolder = (name: string, more: AdamaxOptions = {}): Adamax | AdamaxOptions => {
   if (name.endsWith("-saved")) return more;
-  // A legacy optimizer keeps its numbers in the checkpoint, all but epsilon.
+  // A legacy optimizer keeps its numbers in the checkpoint, all but epsilon, and no schedule.
   return name.startsWith("legacy")
-    ? { epsilon: 1e-7, ...more }
+    ? { epsilon: 1e-7, ...(name.includes("cosine") ? { learningRate: average.learningRate } : {}), ...more }
     : new Adamax({ ...(MADE[name] ?? { learningRate: 0.01 }), ...more });
 };
 

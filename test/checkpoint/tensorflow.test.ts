@@ -1,7 +1,7 @@
 /** Checkpoints of TensorFlow that are damaged, or that say what TensorFlow seldom writes. */
 
 import { readFileSync } from "node:fs";
-import { CheckpointError } from "adamax";
+import { Adamax, CheckpointError } from "adamax";
 import { readKeras } from "adamax/checkpoint";
 import { describe, expect, test } from "vitest";
 import { rejection } from "./helpers.js";
@@ -111,6 +111,57 @@ describe("what is not read is a CheckpointError that names it", () => {
 function namesOnly(): Uint8Array {
   return new Uint8Array(readFileSync(`${FOLDER}/names/model.index`));
 }
+
+describe("of two variables of one shape", () => {
+  const one = (value: number) => ({ values: new Uint8Array(Float32Array.of(value).buffer) });
+  const steps = { dtype: 9, shape: [], values: new Uint8Array(BigInt64Array.of(3n).buffer) };
+  const arrays = { a: one(1), b: one(2), "a/m": one(3), "b/m": one(4), "a/u": one(5), "b/u": one(6), steps };
+  const weights = [
+    { name: "a", key: "a" },
+    { name: "b", key: "b" },
+  ];
+  const wanted = ["momentum/a 3", "norm/a 5", "momentum/b 4", "norm/b 6"];
+  const stateIn = async (files: Files): Promise<string[]> => {
+    const { optimizer, variables } = (await readKeras(files)).restore(new Adamax({ learningRate: 0.5 }));
+    expect(optimizer.iterations).toBe(3);
+    expect(variables.map(({ name, value }) => [name, value[0]])).toEqual([
+      ["a", 1],
+      ["b", 2],
+    ]);
+    return optimizer.variables.slice(1).map(({ name, value }) => `${name.replace("Adamax/", "")} ${value[0]}`);
+  };
+
+  test("each gets its own state, also where the lists of an optimizer have different orders", async () => {
+    const nodes = [
+      { children: { a: 1, b: 2, optimizer: 3 } },
+      ...weights,
+      { children: { _iterations: 4, _variables: 5, _m: 6, _u: 7 } },
+      { name: "iteration", key: "steps" },
+      { children: { 0: 4, 1: 8, 2: 9, 3: 10, 4: 11 } },
+      { children: { 0: 8, 1: 9 } },
+      { children: { 0: 11, 1: 10 } },
+      ...["a/m", "b/m", "a/u", "b/u"].map((key) => ({ name: `Adamax/${key.slice(2)}/${key[0]}`, key })),
+    ];
+    expect(await stateIn(encodeCheckpoint({ nodes, arrays }))).toEqual(wanted);
+  });
+
+  test("each gets its own state from a legacy optimizer, in whatever order it lists slots", async () => {
+    const slots = [
+      [1, "v", 7],
+      [2, "m", 6],
+      [1, "m", 5],
+      [2, "v", 8],
+    ] as const;
+    const nodes = [
+      { children: { a: 1, b: 2, optimizer: 3 } },
+      ...weights,
+      { children: { iter: 4 }, slots },
+      { name: "Adamax/iter", key: "steps" },
+      ...["a/m", "b/m", "a/u", "b/u"].map((key) => ({ name: `Adamax/${key}`, key })),
+    ];
+    expect(await stateIn(encodeCheckpoint({ nodes, arrays }))).toEqual(wanted);
+  });
+});
 
 test("objects that hold each other, and chains of them, are followed to the end", async () => {
   const deep = 20_000;

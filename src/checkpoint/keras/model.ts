@@ -134,14 +134,7 @@ export class KerasModel {
 
   #optimizerFrom(overrides: AdamaxOptions): Adamax {
     const config = this.optimizer?.config;
-    if (config && this.format === "tensorflow" && overrides.epsilon === undefined)
-      throw new CheckpointError(
-        "Of a legacy optimizer a TensorFlow checkpoint holds neither epsilon nor clipping",
-        Object.entries(innerConfig(config))
-          .map(([name, value]) => `${name}=${value}`)
-          .join(", "),
-        "Give the rest: restore({ epsilon: 1e-7 }), which is Keras' default, and clipnorm or the like if there was any.",
-      );
+    if (config && this.format === "tensorflow") assertWhole(innerConfig(config), overrides);
     if (config) return fromConfig(config, overrides);
     throw new CheckpointError(
       this.optimizer ? "The file has the optimizer's state, but not its configuration" : "The file has no optimizer",
@@ -215,6 +208,23 @@ const fromConfig = (config: Config, overrides: AdamaxOptions): Adamax => {
     new Adamax(overrides).dispose();
     throw error instanceof OptionError ? new CheckpointError(error.message) : error;
   }
+};
+
+/** Of a legacy optimizer a TensorFlow checkpoint holds its numbers: what else it was set to must be given.
+ *  @throws CheckpointError */
+const assertWhole = (
+  config: Config,
+  { epsilon, learningRate = config.learning_rate as AdamaxOptions["learningRate"] }: AdamaxOptions,
+): void => {
+  const lacks = [...(epsilon === undefined ? ["epsilon: 1e-7"] : []), ...(learningRate === undefined ? ["learningRate"] : [])];
+  if (lacks.length > 0)
+    throw new CheckpointError(
+      "Of a legacy optimizer a TensorFlow checkpoint holds neither epsilon nor clipping, and no schedule",
+      Object.entries(config)
+        .map(([name, value]) => `${name}=${value}`)
+        .join(", "),
+      `Give the rest: restore({ ${lacks.join(", ")} }), where 1e-7 is Keras' default, and clipnorm or the like if there was any.`,
+    );
 };
 
 const hasSlots = ({ state }: KerasOptimizer): boolean => state.length > 2;

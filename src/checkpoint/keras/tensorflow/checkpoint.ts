@@ -90,14 +90,17 @@ const withNames = (weights: readonly GraphWeight[], what: string): Named<GraphWe
 /** @throws CheckpointError where there are several, and none or an unknown one was asked for. */
 const chosen = (graph: ObjectGraph, { optimizer: wanted }: TensorflowOptions, what: string): GraphOptimizer | null => {
   const all = graph.optimizers();
-  const found = wanted === undefined ? all : all.filter(({ path }) => path === wanted);
-  if (found.length === 1 || all.length === 0) return found[0] ?? null;
-  const names = all.slice(0, 8).map(({ path }) => path);
-  throw new CheckpointError(
-    wanted === undefined ? `${what} holds several optimizers` : `${what} holds no optimizer of this name`,
-    wanted === undefined ? names.join(", ") : wanted,
-    `Say which one: readKeras(path, { optimizer: ${JSON.stringify(names[0])} })${wanted === undefined ? "" : `. It has ${names.join(", ")}`}.`,
-  );
+  const found = all.filter(({ path }) => wanted === undefined || path === wanted);
+  if (found.length === 1 || (all.length === 0 && wanted === undefined)) return found[0] ?? null;
+  const names = all.map(({ path }) => path);
+  const listed = names.slice(0, 8).join(", ");
+  throw wanted === undefined
+    ? new CheckpointError(
+        `${what} holds several optimizers`,
+        listed,
+        `Say which one: readKeras(path, { optimizer: ${JSON.stringify(names[0])} }).`,
+      )
+    : new CheckpointError(`${what} holds no optimizer of this name`, show(wanted), `It holds ${listed || "none"}.`);
 };
 
 /** Of the model that was compiled with it, where there is one; two models may have weights of the same names. */

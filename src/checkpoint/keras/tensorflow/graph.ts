@@ -22,7 +22,7 @@ export interface GraphWeight extends GraphVariable {
 
 export interface GraphOptimizer {
   readonly node: number;
-  /** The shortest way to it: "optimizer". */
+  /** The shortest way to it, or to the one that it is inside of: "optimizer". */
   readonly path: string;
   /** Whether it is of the class that Keras had until TensorFlow 2.10. */
   readonly isLegacy: boolean;
@@ -30,8 +30,8 @@ export interface GraphOptimizer {
 
 /** Lists of variables that stand elsewhere too: they are looked through last. */
 const ALIASES = new Set(["variables", "trainable_variables", "non_trainable_variables"]);
-/** What is no weight of a model: metrics, functions, counters of checkpoints. */
-const NO_WEIGHTS = /^(keras_api|signatures|save_counter|_?(compile_|compiled_)?metrics|_?loss_tracker)$/;
+/** What is no weight of a model: metrics, functions, counters of checkpoints, and the copies that Keras 3's `export` adds. */
+const NO_WEIGHTS = /^(keras_api|signatures|save_counter|_?(compile_|compiled_)?metrics|_?loss_tracker|_all_variables)$/;
 
 const MOST_OPTIMIZERS = 100;
 
@@ -83,6 +83,12 @@ export class ObjectGraph {
     return (children.has("_iterations") && children.has("_variables")) || this.#isLegacyOptimizer(id);
   }
 
+  /** Keras 3 keeps an optimizer inside the one that scales the loss. */
+  #inner(id: number): number {
+    const inner = this.#node(id).children.get("inner_optimizer");
+    return inner !== undefined && this.#isOptimizer(inner) ? inner : id;
+  }
+
   /** The variables under an object, in the order in which it holds them, without those of optimizers. */
   weightsUnder(root: number): GraphWeight[] {
     const found: GraphWeight[] = [];
@@ -114,7 +120,7 @@ export class ObjectGraph {
     // What is added while the loop goes on is visited too.
     for (const id of cameFrom.keys()) {
       if (found.length > MOST_OPTIMIZERS) throw new Error(`more than ${MOST_OPTIMIZERS} optimizers`);
-      if (this.#isOptimizer(id)) found.push({ node: id, path: pathTo(id), isLegacy: this.#isLegacyOptimizer(id) });
+      if (this.#isOptimizer(id)) found.push({ node: this.#inner(id), path: pathTo(id), isLegacy: this.#isLegacyOptimizer(id) });
       else
         for (const [name, child] of this.#node(id).children) if (!cameFrom.has(child)) cameFrom.set(child, { parent: id, name });
     }
@@ -123,9 +129,10 @@ export class ObjectGraph {
 
   /** The model that was compiled with this optimizer; null: none, or more than one. */
   modelOf(optimizer: GraphOptimizer): number | null {
-    const owners = [...this.#nodes.keys()].filter(
-      (id) => id > 0 && this.#nodes[id]!.children.get("optimizer") === optimizer.node,
-    );
+    const owners = [...this.#nodes.keys()].filter((id) => {
+      const held = this.#nodes[id]!.children.get("optimizer");
+      return id > 0 && held !== undefined && this.#inner(held) === optimizer.node;
+    });
     return owners.length === 1 ? owners[0]! : null;
   }
 }

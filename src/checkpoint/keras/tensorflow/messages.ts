@@ -139,46 +139,47 @@ export const readGraph = (reader: BinaryReader): GraphNode[] => {
   };
   const node = () => {
     claim();
-    const children = new Map<string, number>();
-    const slots: Slot[] = [];
-    const read: { children: Map<string, number>; variable: GraphNode["variable"]; slots: Slot[] } = {
-      children,
-      variable: null,
-      slots,
-    };
-    const child = () => {
-      claim();
-      let [name, id] = ["", 0];
-      readFields(reader, endOf(reader), {
-        1: [VARINT, () => (id = count(reader))],
-        2: [BYTES, () => (name = reader.string())],
-      });
-      children.set(name, id);
-    };
-    const attribute = () => {
-      let [kind, name, key] = ["", "", ""];
-      readFields(reader, endOf(reader), {
-        1: [BYTES, () => (kind = reader.string())],
-        2: [BYTES, () => (name = reader.string())],
-        3: [BYTES, () => (key = reader.string())],
-      });
-      if (kind === VARIABLE) read.variable = { name, key };
-    };
-    const slot = () => {
-      claim();
-      const slot = { name: "", of: 0, node: 0 };
-      readFields(reader, endOf(reader), {
-        1: [VARINT, () => (slot.of = count(reader))],
-        2: [BYTES, () => (slot.name = reader.string())],
-        3: [VARINT, () => (slot.node = count(reader))],
-      });
-      slots.push(slot);
-    };
-    readFields(reader, endOf(reader), { 1: [BYTES, child], 2: [BYTES, attribute], 3: [BYTES, slot] });
-    nodes.push(read);
+    nodes.push(readNode(reader, claim));
   };
   readFields(reader, reader.len, { 1: [BYTES, node] });
   return nodes;
+};
+
+/** `claim` is told of each thing that the object holds. */
+const readNode = (reader: BinaryReader, claim: () => void): GraphNode => {
+  const children = new Map<string, number>();
+  const slots: Slot[] = [];
+  let variable: GraphNode["variable"] = null;
+  const child = () => {
+    claim();
+    let [name, id] = ["", 0];
+    readFields(reader, endOf(reader), {
+      1: [VARINT, () => (id = count(reader))],
+      2: [BYTES, () => (name = reader.string())],
+    });
+    children.set(name, id);
+  };
+  const attribute = () => {
+    let [kind, name, key] = ["", "", ""];
+    readFields(reader, endOf(reader), {
+      1: [BYTES, () => (kind = reader.string())],
+      2: [BYTES, () => (name = reader.string())],
+      3: [BYTES, () => (key = reader.string())],
+    });
+    if (kind === VARIABLE) variable = { name, key };
+  };
+  const slot = () => {
+    claim();
+    const read = { name: "", of: 0, node: 0 };
+    readFields(reader, endOf(reader), {
+      1: [VARINT, () => (read.of = count(reader))],
+      2: [BYTES, () => (read.name = reader.string())],
+      3: [VARINT, () => (read.node = count(reader))],
+    });
+    slots.push(read);
+  };
+  readFields(reader, endOf(reader), { 1: [BYTES, child], 2: [BYTES, attribute], 3: [BYTES, slot] });
+  return { children, variable, slots };
 };
 
 /** Keras' SavedMetadata: the JSON of each object by its path, "root" and "root.layer-0". */

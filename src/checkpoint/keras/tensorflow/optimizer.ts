@@ -43,42 +43,49 @@ const named = (name: string, variable: GraphVariable | null): Named[] => (variab
 
 const currentState = (
   graph: ObjectGraph,
-  optimizer: GraphOptimizer,
+  { node }: GraphOptimizer,
   weights: readonly Named[],
   trainable: ReadonlySet<number> | null,
 ): OptimizerState => {
-  const { node } = optimizer;
   const first = [
     ...named("iteration", graph.child(node, "_iterations")),
     ...named("learning_rate", graph.child(node, "_learning_rate")),
   ];
-  const lists = LISTS.map(([list, label, name]) => ({ label, name, variables: graph.list(node, list) }));
+  const lists = LISTS.map(([list, label, kind]) => ({ label, kind, variables: graph.list(node, list) }));
   const isAdamax = lists.slice(2).every(({ variables }) => variables.length > 0);
   const known = new Set(first.map(({ variable }) => variable.node));
   const others = graph.list(node, "_variables").filter((variable) => !known.has(variable.node));
-  const asInFile = (): OptimizerState => ({
-    className: isAdamax ? "Adamax" : classOf(others[0]?.name),
+  const className = isAdamax ? "Adamax" : others.length > 0 ? (classOf(others[0]!.name) ?? "another than Adamax") : null;
+  const asInFile: OptimizerState = {
+    className,
     state: [...first, ...others.map((variable) => ({ name: variable.name, variable }))],
     hyperparameters: [],
-  });
-  if (!isAdamax) return asInFile();
+  };
+  if (!isAdamax) return asInFile;
 
   const byNode = new Map(weights.map((weight) => [weight.variable.node, weight]));
   const candidates = weights.filter(({ variable }) => trainable?.has(variable.node) ?? true);
   const listed = graph.list(node, "_trainable_variables").map((variable) => byNode.get(variable.node) ?? null); // Keras 3
-  const given: Named[][] = [];
-  for (const { label, name, variables } of lists) {
+  const arrays = new Map<string, Named>();
+  let order: readonly string[] = [];
+  for (const { label, kind, variables } of lists) {
+    if (variables.length === 0) continue;
     const owners = listed.length > 0 ? listed : ownersByName(variables, label, candidates);
-    if (variables.length > 0 && owners.length !== variables.length) return asInFile();
-    if (owners.some((owner, i) => owner === null && i < variables.length)) return asInFile();
-    given.push(variables.map((variable, i) => ({ name: `${name}/${owners[i]!.name}`, variable })));
+    const trained = owners.flatMap((owner) => (owner ? [owner.name] : []));
+    if (trained.length !== variables.length) return asInFile;
+    for (const [i, variable] of variables.entries()) {
+      const name = `${kind}/${trained[i]}`;
+      arrays.set(name, { name, variable });
+    }
+    if (order.length === 0) order = trained;
   }
-  const [average, accumulator, momentum, norm] = given as [Named[], Named[], Named[], Named[]];
-  return {
-    className: "Adamax",
-    state: [...first, ...average, ...accumulator, ...momentum.flatMap((one, i) => (norm[i] ? [one, norm[i]] : [one]))],
-    hyperparameters: [],
-  };
+  const shared = lists.slice(0, 2).filter(({ variables }) => variables.length > 0);
+  const names = [
+    ...shared.flatMap(({ kind }) => order.map((name) => `${kind}/${name}`)),
+    ...order.flatMap((name) => lists.slice(2).map(({ kind }) => `${kind}/${name}`)),
+  ];
+  if (names.length !== arrays.size || !names.every((name) => arrays.has(name))) return asInFile;
+  return { className, state: [...first, ...names.map((name) => arrays.get(name)!)], hyperparameters: [] };
 };
 
 /** Whose the variables of a list are: "Adamax/m/dense/kernel" or "m/dense/kernel" is that of "dense/kernel". Weights of one name are told apart
@@ -109,18 +116,18 @@ const grouped = <Item>(items: readonly Item[], keyOf: (item: Item) => string): M
   return groups;
 };
 
-const legacyState = (graph: ObjectGraph, optimizer: GraphOptimizer, weights: readonly Named[]): OptimizerState => {
-  const { node } = optimizer;
+const legacyState = (graph: ObjectGraph, { node }: GraphOptimizer, weights: readonly Named[]): OptimizerState => {
   const iteration = graph.child(node, "iter");
   const className = classOf(iteration?.name);
   const first = [...named("iteration", iteration), ...named("learning_rate", graph.child(node, "learning_rate"))];
-  const slots = grouped(graph.slots(node), ({ of }) => `${of}`);
-  const mayBeAdamax = className === null || className === "Adamax";
+  const names = [...new Set(graph.slots(node).map(({ name }) => name))];
+  const isAdamax = className === "Adamax" || (className === null && names.every((name) => SLOTS.has(name)));
+  const kinds = isAdamax ? [...SLOTS] : names.map((name) => [name, name] as const);
+  const slots = new Map(graph.slots(node).map((slot) => [`${slot.name} ${slot.of}`, slot]));
   const state = weights.flatMap((weight) =>
-    (slots.get(`${weight.variable.node}`) ?? []).flatMap((slot) => {
-      const variable = graph.variable(slot.node);
-      const kind = (mayBeAdamax && SLOTS.get(slot.name)) || slot.name;
-      return named(`${kind}/${weight.name}`, variable);
+    kinds.flatMap(([slot, kind]) => {
+      const found = slots.get(`${slot} ${weight.variable.node}`);
+      return found ? named(`${kind}/${weight.name}`, graph.variable(found.node)) : [];
     }),
   );
   const hyperparameters = HYPERPARAMETERS.flatMap((name) => named(name, graph.child(node, name)));
