@@ -13,7 +13,7 @@ export type { KerasSource } from "./keras/files.js";
 export type { Hdf5Options } from "./keras/hdf5.js";
 export { type KerasOptions, kerasWeights, readKeras, writeKeras } from "./keras/keras.js";
 export type { KerasVariable } from "./keras/layers.js";
-export { type KerasFormat, KerasModel, type KerasOptimizer, type Restored } from "./keras/model.js";
+export { type KerasFormat, KerasModel, type KerasOptimizer, type KerasReadFormat, type Restored } from "./keras/model.js";
 export { type Loaded, loadCheckpoint } from "./load.js";
 export type { AsNewOptimizer, IntoOptimizer, OptimizerClass } from "./load-options.js";
 export { CheckpointManager, type KeptCheckpoint, type LoadedFromFolder, type ManagerOptions } from "./manager.js";
