@@ -37,7 +37,8 @@ const settingLines = (a: Contents, b: Contents): string[] => {
 const meaningOf = ({ className, config }: Contents): Config | null => {
   if (className !== "Adamax" || !config) return config;
   try {
-    using optimizer = Adamax.fromConfig(config);
+    const optimizer = Adamax.fromConfig(config);
+    optimizer.dispose();
     return optimizer.getConfig();
   } catch {
     return config; // with what has no counterpart here
