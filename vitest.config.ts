@@ -41,6 +41,9 @@ export default defineConfig({
             "@tensorflow/tfjs-layers",
             "@tensorflow/tfjs-backend-webgpu",
             "@jax-js/jax",
+            "@bufbuild/protobuf/wire",
+            "fflate",
+            "h5wasm",
           ],
         },
         test: {

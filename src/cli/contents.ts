@@ -1,5 +1,6 @@
 /** What a file holds, whatever its format: named arrays, and the optimizer's configuration. */
 
+import { stat } from "node:fs/promises";
 import { readAdamaxExport } from "../checkpoint/exports/adamax-export.js";
 import { isArchive } from "../checkpoint/exports/npz.js";
 import { readHeader, typeNameOf } from "../checkpoint/format/safetensors.js";
@@ -7,13 +8,14 @@ import { readTensors } from "../checkpoint/format/tensors.js";
 import { inspectCheckpoint } from "../checkpoint/inspect.js";
 import { decodeNumbers, isTypeName, type Numbers, type StoredArray } from "../checkpoint/keras/arrays.js";
 import { type KerasOptions, readKeras } from "../checkpoint/keras/keras.js";
-import { innerConfig, type KerasFormat, type KerasModel } from "../checkpoint/keras/model.js";
+import { innerConfig, type KerasModel, type KerasReadFormat } from "../checkpoint/keras/model.js";
+import { isTable } from "../checkpoint/keras/tensorflow/table.js";
 import { openSource } from "../checkpoint/storage/source.js";
 import type { Config } from "../optimizer/configuration.js";
 
 export interface Contents {
   readonly path: string;
-  readonly format: "checkpoint" | "export" | KerasFormat;
+  readonly format: "checkpoint" | "export" | KerasReadFormat;
   readonly className: string | null;
   /** The optimizer's own keys, in Keras' spelling; null: the file has none. */
   readonly config: Config | null;
@@ -31,11 +33,15 @@ const JSON_OBJECT = 0x7b; // no safetensors file: those begin with the length of
 /** Who reads a file: told from its first bytes, and for a safetensors file from its header.
  *  @throws CheckpointError when it cannot be read. */
 export const kindOf = async (path: string): Promise<"keras" | "checkpoint" | "export"> => {
+  const found = await stat(path).catch(() => null);
+  // A SavedModel is a folder; a checkpoint of TensorFlow may be called without its .index.
+  if (found?.isDirectory() || (!found && (await stat(`${path}.index`).catch(() => null)))) return "keras";
   const source = await openSource(path);
   try {
     const bytes = await source.read(0, Math.min(300, source.size));
     if (isArchive(bytes)) return firstEntry(bytes).endsWith(".npy") ? "export" : "keras";
     if (HDF5.every((byte, i) => bytes[i] === byte) || bytes[0] === JSON_OBJECT) return "keras";
+    if (isTable(await source.read(Math.max(0, source.size - 48), source.size))) return "keras";
     const { metadata } = await readHeader(source);
     return metadata.has("optimizer") && !metadata.has("variables") ? "export" : "checkpoint";
   } finally {
@@ -49,9 +55,9 @@ const firstEntry = (bytes: Uint8Array): string => new TextDecoder().decode(bytes
 /** In milliseconds. On a busy machine a file may take long and be whole; who waits before a terminal can stop it. */
 export const PATIENT: KerasOptions = { timeLimit: 30_000 };
 
-export const readContents = async (path: string): Promise<Contents> => {
+export const readContents = async (path: string, options: KerasOptions = {}): Promise<Contents> => {
   const kind = await kindOf(path);
-  if (kind === "keras") return ofKeras(path, await readKeras(path, PATIENT));
+  if (kind === "keras") return ofKeras(path, await readKeras(path, { ...PATIENT, ...options }));
   return kind === "export" ? ofExport(path) : ofCheckpoint(path);
 };
 

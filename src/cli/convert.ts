@@ -24,6 +24,7 @@ interface ConvertOptions {
   readonly force?: boolean;
   readonly into?: string;
   readonly options?: string;
+  readonly optimizer?: string;
 }
 
 /** What a file holds, ready to be written. */
@@ -35,7 +36,7 @@ interface Loaded {
 export const convert = async (
   from: string,
   to: string,
-  { force = false, into, options }: ConvertOptions,
+  { force = false, into, options, optimizer: which }: ConvertOptions,
   progress: Progress,
 ): Promise<number> => {
   const format = formatOf(to);
@@ -45,7 +46,8 @@ export const convert = async (
   const given = options === undefined ? undefined : optionsIn(options);
   progress.say(`reading ${from}`);
   const kind = await kindOf(from);
-  const source = kind === "keras" ? await readKeras(from, PATIENT) : null;
+  const source =
+    kind === "keras" ? await readKeras(from, { ...PATIENT, ...(which === undefined ? {} : { optimizer: which }) }) : null;
   const load = async (): Promise<Loaded> => {
     if (source) return ofKeras(from, source, given);
     if (kind === "checkpoint") return ofCheckpoint(from, given, progress);
@@ -68,7 +70,8 @@ export const convert = async (
     await saveCheckpoint(to, { ...loaded, onProgress: progress.of(`writing ${to}`) });
   } else if (into !== undefined) await write((await architectureOf(into, to, format)).with(await load()), format);
   else if (source && canBe(source, format)) await write(source, format);
-  else if (format === "weights.h5" && !source) await write(kerasWeights(await load(), "keras", PATIENT), format);
+  else if (format === "weights.h5" && (!source || isOfTensorflow(source)))
+    await write(kerasWeights(await load(), "keras", PATIENT), format);
   else
     throw new CheckpointError(
       `${to} needs a model's architecture, which we do not write`,
@@ -115,7 +118,7 @@ const namingOptions = (restore: () => Loaded): Loaded => {
 };
 
 const canBe = (source: KerasModel, format: KerasFormat): boolean =>
-  source.format === format || (source.format === "keras" && format === "weights.h5");
+  source.format === format || (format === "weights.h5" && ["keras", "weights.json"].includes(source.format));
 
 const architectureOf = async (into: string, to: string, format: KerasFormat): Promise<KerasModel> => {
   const model = await readKeras(into, PATIENT);
@@ -126,6 +129,7 @@ const architectureOf = async (into: string, to: string, format: KerasFormat): Pr
     "Give one of the format of OUT, or name OUT like it.",
   );
 };
+const isOfTensorflow = ({ format }: KerasModel): boolean => format === "tensorflow" || format === "saved-model";
 
 /** In either spelling; a schedule as Keras serializes it. */
 const optionsIn = (text: string): AdamaxOptions => {

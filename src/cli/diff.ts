@@ -1,5 +1,7 @@
 /** `adamax diff`: which variables and settings differ, and by how many ulps. */
 
+import { Adamax } from "../adamax.js";
+import type { Config } from "../optimizer/configuration.js";
 import { type Contents, readContents } from "./contents.js";
 import { distance } from "./statistics.js";
 import type { Print } from "./terminal.js";
@@ -24,13 +26,26 @@ const settingLines = (a: Contents, b: Contents): string[] => {
     if (here !== there) lines.push(`${what}: ${here} and ${there}`);
   };
   compare("steps", a.steps, b.steps);
-  if (!a.config || !b.config) return lines; // a .weights.h5 file says nothing of them
+  const [one, other] = [a, b].map(meaningOf);
+  if (!one || !other) return lines; // a .weights.h5 file says nothing of them
   compare("optimizer", a.className, b.className);
   // An export of PyTorch or Optax says nothing of what those do not have.
   const exported = [a, b].find(({ format }) => format === "export");
-  const keys = Object.keys(exported?.config ?? { ...a.config, ...b.config });
-  for (const key of keys) if (!INDIFFERENT.includes(key)) compare(key, a.config[key], b.config[key]);
+  const keys = Object.keys(exported?.config ?? { ...one, ...other });
+  for (const key of keys) if (!INDIFFERENT.includes(key)) compare(key, one[key], other[key]);
   return lines;
+};
+
+/** A configuration as this library would write it: that of a legacy optimizer has other keys, and means the same. */
+const meaningOf = ({ className, config }: Contents): Config | null => {
+  if (className !== "Adamax" || !config) return config;
+  try {
+    const optimizer = Adamax.fromConfig(config);
+    optimizer.dispose();
+    return optimizer.getConfig();
+  } catch {
+    return config; // with what has no counterpart here
+  }
 };
 
 /** What only one file format notes: tf_keras' state has no learning rate, and the step count is compared as such. */

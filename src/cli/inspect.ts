@@ -16,11 +16,12 @@ interface InspectOptions {
   /** Where the page goes. */
   readonly html?: string;
   readonly force?: boolean;
+  readonly optimizer?: string;
 }
 
 export const inspect = async (
   path: string,
-  { json = false, html, force = false }: InspectOptions,
+  { json = false, html, force = false, optimizer }: InspectOptions,
   print: Print,
   colours: Colours,
 ): Promise<number> => {
@@ -28,7 +29,7 @@ export const inspect = async (
     await refusePage(html, path);
     await refuseExisting(html, force);
   }
-  const contents = await readContents(path);
+  const contents = await readContents(path, optimizer === undefined ? {} : { optimizer });
   if (html !== undefined) {
     const page = new TextEncoder().encode(pageOf(contents));
     await mkdir(dirname(html), { recursive: true });

@@ -33,13 +33,16 @@ const program = new Command("adamax")
   .addHelpText(
     "after",
     `
-Files: .safetensors (checkpoints of this library), .keras, .weights.h5, .h5, TensorFlow.js' model.json; to read, also exports of
-PyTorch's and Optax's Adamax (docs/other-adamax.md), .safetensors or .npz.
+Files: .safetensors (checkpoints of this library), .keras, .weights.h5, .h5, TensorFlow.js' model.json; to read, also TensorFlow's
+checkpoints (.index), the folder of a SavedModel, Keras' sharded .weights.json, and exports of PyTorch's and Optax's Adamax
+(docs/other-adamax.md), .safetensors or .npz.
 Those of Keras need the packages h5wasm and fflate: npx -p adamax -p h5wasm -p fflate adamax inspect model.keras
+Those of TensorFlow need @bufbuild/protobuf: npx -p adamax -p @bufbuild/protobuf adamax inspect model.index
 
 Exit codes: 0; 1 for a difference or a failure; 2 for wrong use.`,
   );
 
+const WHICH = "which one, of a TensorFlow checkpoint that holds several";
 let code = 0;
 const examples = (...lines: string[]): string => `\nExamples:\n${lines.map((line) => `  $ adamax ${line}`).join("\n")}`;
 
@@ -50,11 +53,12 @@ program
   .option("--json", "as JSON")
   .option("--html <page>", "write a page with histograms instead, which needs nothing else")
   .option("--force", "replace <page>")
+  .option("--optimizer <name>", WHICH)
   .addHelpText(
     "after",
     examples("inspect model.keras", "inspect run.safetensors --json | jq .steps", "inspect run.safetensors --html run.html"),
   )
-  .action(async (file: string, options: { json?: boolean; html?: string; force?: boolean }) => {
+  .action(async (file: string, options: { json?: boolean; html?: string; force?: boolean; optimizer?: string }) => {
     code = await inspect(file, options, print, coloursOf(process.stdout));
   });
 
@@ -66,6 +70,7 @@ program
   .option("--force", "replace <out>")
   .option("--into <file>", "take the architecture from this file of the format of <out>, and replace its weights and optimizer")
   .option("--options <json>", "the optimizer's options, for files that do not hold them")
+  .option("--optimizer <name>", WHICH)
   .addHelpText(
     "after",
     examples(
@@ -73,10 +78,12 @@ program
       "convert model.keras run.safetensors",
       "convert run.safetensors trained.keras --into model.keras",
       `convert model.weights.h5 run.safetensors --options '{"learning_rate": 0.01}'`,
+      `convert model.index run.safetensors --options '{"learning_rate": 0.01}'`,
+      "convert saved-model run.safetensors",
       "convert adamax.npz run.safetensors",
     ),
   )
-  .action(async (from: string, to: string, options: { force?: boolean; into?: string; options?: string }) => {
+  .action(async (from: string, to: string, options: { force?: boolean; into?: string; options?: string; optimizer?: string }) => {
     code = await convert(from, to, options, progress);
   });
 

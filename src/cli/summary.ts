@@ -9,6 +9,9 @@ const FORMATS = {
   "weights.h5": "a .weights.h5 file",
   h5: "a model in .h5",
   tfjs: "a TensorFlow.js model",
+  "weights.json": "a .weights.json file with its shards",
+  tensorflow: "a TensorFlow checkpoint",
+  "saved-model": "a SavedModel",
 };
 
 /** "a .keras file: Adamax, 7 steps", and the settings with their values as text. */

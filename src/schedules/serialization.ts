@@ -52,7 +52,7 @@ export const deserialize = (
   json: Readonly<Record<string, unknown>>,
   customObjects: Readonly<Record<string, ScheduleClass>> = {},
 ): LearningRateSchedule => {
-  const { module: _, className, registeredName, config, ...unknown } = optionsFrom(json ?? {});
+  const { module: _, className, registeredName, config, sharedObjectId: __, ...unknown } = optionsFrom(json ?? {}); // a SavedModel numbers its objects
   if (typeof className !== "string" || !isObject(config) || Object.keys(unknown).length > 0)
     throw new OptionError(
       "A serialized schedule has class_name, config, and perhaps module and registered_name",

@@ -1,4 +1,4 @@
-/** Files of Keras in a page: HDF5 in a Web Worker, from bytes and from a File. */
+/** Files of Keras in a page: HDF5 in a Web Worker, from bytes and from a File; models of several files by their names. */
 
 import { Adamax, CheckpointError } from "adamax";
 import { readKeras, writeKeras } from "adamax/checkpoint";
@@ -43,6 +43,38 @@ test("a model.json with its file of weights, as the user picked them, is read, r
   const files = await writeKeras(model.with({ optimizer, variables }), "tfjs");
   const again = await readKeras(Object.fromEntries(files));
   expect(again.restore().optimizer.saveOwnVariables()).toEqual(optimizer.saveOwnVariables());
+});
+
+/** Files of fixtures/keras-folders/`folder`, as `<input webkitdirectory>` names them. */
+const picked = async (folder: string, ...names: string[]): Promise<Record<string, File>> =>
+  Object.fromEntries(
+    await Promise.all(
+      names.map(async (name) => {
+        const path = `${folder}/${name}`;
+        const bytes = await (await fetch(`/fixtures/keras-folders/${path}`)).arrayBuffer();
+        return [path, new File([bytes], name)] as const;
+      }),
+    ),
+  );
+
+test.each([
+  ["a TensorFlow checkpoint", () => picked("plain-weights", "model.index", "model.data-00000-of-00001"), true],
+  [
+    "a SavedModel",
+    () => picked("plain-saved", "keras_metadata.pb", "variables/variables.index", "variables/variables.data-00000-of-00001"),
+    false,
+  ],
+  [
+    "sharded weights",
+    () => picked("keras-shards", "model.weights.json", ...[0, 1, 2, 3].map((i) => `model_0000${i}.weights.h5`)),
+    true,
+  ],
+] as const)("%s, as the user picked its files, is read and restored", async (_, files, isWithoutConfiguration) => {
+  const model = await readKeras(await files(), { workerUrl });
+  const { optimizer, variables } = model.restore(isWithoutConfiguration ? new Adamax({ learningRate: 0.01 }) : {});
+  expect(optimizer.iterations).toBe(7);
+  expect(optimizer.learningRate).toBeCloseTo(0.01, 8);
+  expect(variables).toHaveLength(9);
 });
 
 test("a file that is cut off is a CheckpointError", async () => {

@@ -144,6 +144,12 @@ const model = (count, shape, name = (i) => `dense_${i}/kernel`, slots = true, st
   const numbers = shape.reduce((product, size) => product * size, 1);
   return { "model.json": strToU8(JSON.stringify(json)), "weights.bin": zeros(4 + 4 * numbers * (slots ? 3 : 1) * count) };
 };
+/** Its file of weights named so many times. */
+const repeated = (files, times) => {
+  const json = JSON.parse(strFromU8(files["model.json"]));
+  json.weightsManifest[0].paths = Array(times).fill("weights.bin");
+  return { ...files, "model.json": strToU8(JSON.stringify(json)) };
+};
 /** Without the state of the last weight. */
 const withoutOne = (files) => {
   const json = JSON.parse(strFromU8(files["model.json"]));
@@ -163,6 +169,7 @@ const models = {
     (i) => `other${i}`,
   ),
   "2000 layers of one shape, of which one is frozen": withoutOne(model(2000, [0], undefined, true, (i) => `other${i}`)),
+  "a file of 3 MB named 1000 times": repeated(model(1, [250_000]), 1000),
   "a weight of 2 ** 60 numbers": {
     ...model(1, [1]),
     "model.json": strToU8(strFromU8(model(1, [1])["model.json"]).replaceAll("[1]", "[1073741824,1073741824]")),

@@ -1,7 +1,7 @@
 import { build } from "esbuild";
 import { expect, test } from "vitest";
 
-test.each(["save", "load", "manager", "inspect", "exports/adamax-export"])(
+test.each(["save", "load", "manager", "inspect", "exports/adamax-export", "keras/keras"])(
   "%s: a bundler for browsers finds no module of Node in it",
   async (name) => {
     const { outputFiles } = await build({

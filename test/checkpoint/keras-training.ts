@@ -52,6 +52,39 @@ export const optionsOf = (name: string): AdamaxOptions => {
 export const givenFor = (file: string, { name }: Training): Adamax | AdamaxOptions =>
   file.endsWith(".weights.h5") ? new Adamax(optionsOf(name)) : {};
 
+/** Models of several files: fixtures/keras-folders.py. */
+export const FOLDERS = "fixtures/keras-folders";
+export const folders = JSON.parse(readFileSync("fixtures/keras-folders.json", "utf8")) as {
+  calls: number;
+  trainings: Training[];
+};
+
+/** Where a model of several files begins. */
+export const beginningOf = (name: string): string => {
+  if (/-(saved|exported)$/.test(name)) return `${FOLDERS}/${name}`;
+  return `${FOLDERS}/${name}/${name.endsWith("-shards") ? "model.weights.json" : "model.index"}`;
+};
+
+/** How the Python script made the optimizers whose files do not say it. */
+const average = {
+  learningRate: new schedules.CosineDecay({ initialLearningRate: 0.1, decaySteps: 100, alpha: 0.1 }),
+  useEma: true,
+};
+const MADE: Readonly<Record<string, AdamaxOptions>> = {
+  "average-weights": { ...average, weightDecay: 0.004, clipvalue: 0.5, emaMomentum: 0.9, emaOverwriteFrequency: 6 },
+  "keras-checkpoint": { learningRate: 0.01, useEma: true, emaMomentum: 0.9 },
+  "keras-accumulate": { learningRate: 0.01, gradientAccumulationSteps: 3 },
+};
+
+/** What `restore` is given for a model of several files, with these options besides. */
+export const givenForFolder = (name: string, more: AdamaxOptions = {}): Adamax | AdamaxOptions => {
+  if (name.endsWith("-saved")) return more;
+  // A legacy optimizer keeps its numbers in the checkpoint, all but epsilon, and no schedule.
+  return name.startsWith("legacy")
+    ? { epsilon: 1e-7, ...(name.includes("cosine") ? { learningRate: average.learningRate } : {}), ...more }
+    : new Adamax({ ...(MADE[name] ?? { learningRate: 0.01 }), ...more });
+};
+
 const f = Math.fround;
 
 /** The gradient that the Python script says in words: element i of trained variable v. */

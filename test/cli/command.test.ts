@@ -92,6 +92,79 @@ describe("convert", () => {
   });
 });
 
+describe("models of several files", () => {
+  const folders = "fixtures/keras-folders";
+
+  test.each([
+    [
+      "a TensorFlow checkpoint",
+      `${folders}/plain-weights/model.index`,
+      "a TensorFlow checkpoint",
+      /^Adamax, 7 steps; no configuration$/m,
+    ],
+    [
+      "one by the name that Python calls it by",
+      `${folders}/plain-weights/model`,
+      "a TensorFlow checkpoint",
+      /^norm\/dense\/kernel /m,
+    ],
+    ["a SavedModel", `${folders}/average-saved`, "a SavedModel", /^ {2}ema_overwrite_frequency: 6$/m],
+    [
+      "sharded weights",
+      `${folders}/keras-shards/model.weights.json`,
+      "a .weights.json file with its shards",
+      /^momentum\/first\/kernel /m,
+    ],
+  ])("%s is inspected", async (_, path, format, more) => {
+    const { code, printed, complained } = await adamax("inspect", path);
+    expect({ code, complained }).toEqual({ code: 0, complained: "" });
+    expect(printed).toContain(`${path}: ${format}\n`);
+    expect(printed).toMatch(more);
+  });
+
+  test.each([
+    [
+      "a TensorFlow checkpoint, with the options that it does not hold",
+      "plain-weights/model.index",
+      ["--options", '{"learning_rate": 0.01}'],
+    ],
+    [
+      "one of a legacy optimizer, with the one that it does not hold",
+      "legacy-weights/model.index",
+      ["--options", '{"epsilon": 1e-7}'],
+    ],
+    ["a SavedModel", "scaled-saved", []],
+    ["a SavedModel of a legacy optimizer", "legacy-saved", []],
+    ["sharded weights", "keras-shards/model.weights.json", ["--options", '{"learning_rate": 0.01}']],
+  ])("%s is converted to a checkpoint: nothing differs", async (_, name, options) => {
+    const to = join(folder, `${name.replace(/\W/g, "-")}.safetensors`);
+    expect(await adamax("convert", `${folders}/${name}`, to, ...options)).toEqual({ code: 0, printed: "", complained: "" });
+    expect(await adamax("diff", `${folders}/${name}`, to)).toEqual({ code: 0, printed: "", complained: "" });
+  });
+
+  test("sharded weights become one .weights.h5, and a SavedModel goes into a .keras file of its layers", async () => {
+    const [whole, keras] = [join(folder, "whole.weights.h5"), join(folder, "into.keras")];
+    const shards = `${folders}/keras-shards/model.weights.json`;
+    expect(await adamax("convert", shards, whole)).toMatchObject({ code: 0 });
+    expect(await adamax("diff", shards, whole)).toMatchObject({ code: 0, printed: "" });
+    const saved = `${folders}/plain-saved`;
+    expect(await adamax("convert", saved, keras, "--into", `${files}/tf_keras-plain.keras`)).toMatchObject({ code: 0 });
+    expect(await adamax("diff", saved, keras)).toMatchObject({ code: 0, printed: "" });
+  });
+
+  test("of several optimizers in a checkpoint one is chosen with --optimizer", async () => {
+    const path = `${folders}/pair/model.index`;
+    const { code, complained } = await adamax("inspect", path);
+    expect(code).toBe(1);
+    expect(complained).toContain("discriminator_optimizer, generator_optimizer");
+    expect((await adamax("inspect", path, "--optimizer", "discriminator_optimizer")).printed).toMatch(/^Adamax, 8 steps/m);
+    const to = join(folder, "pair.safetensors");
+    const options = ["--options", '{"learning_rate": 0.01}'];
+    expect(await adamax("convert", path, to, "--optimizer", "generator_optimizer", ...options)).toMatchObject({ code: 0 });
+    expect(JSON.parse((await adamax("inspect", to, "--json")).printed)).toMatchObject({ steps: 7 });
+  });
+});
+
 describe("failures", () => {
   test.each([
     ["no such command", ["paint"]],

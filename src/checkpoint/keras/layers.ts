@@ -22,7 +22,7 @@ export interface LayerFacts {
   readonly config: { readonly [key: string]: JsonValue };
 }
 
-type JsonObject = { readonly [key: string]: JsonValue };
+export type JsonObject = { readonly [key: string]: JsonValue };
 export const isObject = (value: JsonValue | undefined): value is JsonObject =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 

@@ -13,12 +13,15 @@ import { isNeverTrained, type KerasVariable, type Layer } from "./layers.js";
 import { type Kept, type NamedState, nameState } from "./state.js";
 
 export type KerasFormat = "keras" | "weights.h5" | "h5" | "tfjs";
+/** Formats that are read, and not written. */
+export type KerasReadFormat = KerasFormat | "weights.json" | "tensorflow" | "saved-model";
 
 /** The optimizer of a file. */
 export interface KerasOptimizer {
   /** "Adamax"; of a LossScaleOptimizer, the class inside. null: the file does not say. */
   readonly className: string | null;
-  /** As Keras wrote it, with its class name around it; Adamax.fromConfig reads it. null: the file has none. */
+  /** As Keras wrote it, with its class name around it; Adamax.fromConfig reads it. Of a legacy optimizer in a TensorFlow checkpoint, the
+   *  numbers that are there. null: the file has none. */
   readonly config: Config | null;
   /** In the order of the file, under our names where they are known: "iteration", "momentum/dense/kernel", ... */
   readonly state: readonly StoredArray[];
@@ -26,7 +29,7 @@ export interface KerasOptimizer {
 
 /** What a format's reader finds. */
 export interface KerasContents {
-  readonly format: KerasFormat;
+  readonly format: KerasReadFormat;
   readonly dialect: Dialect;
   /** Layers in the order of the model; several queues where only parts of the order are known. */
   readonly queues: readonly (readonly Layer[])[];
@@ -34,7 +37,7 @@ export interface KerasContents {
   /** The bytes of a file of `format` (of several, by name, which begin with `stem`) with these contents; all else is as in the file that was read. */
   readonly write: (
     contents: KerasModel,
-    format: KerasFormat,
+    format: KerasReadFormat,
     stem?: string,
   ) => Promise<Uint8Array | ReadonlyMap<string, Uint8Array>>;
 }
@@ -49,13 +52,22 @@ export interface Restored {
 
 /** Finding out which array of state is whose takes time that grows with them. The largest models of Keras have about 3000. */
 const MOST_WEIGHTS = 10_000;
+/** @throws CheckpointError for more weights than a model has. */
+export const assertFew = (weights: number): void => {
+  if (weights > MOST_WEIGHTS)
+    throw new CheckpointError(
+      `A model of more than ${MOST_WEIGHTS} weights is not read`,
+      `${weights}`,
+      "The file is damaged, or not a model.",
+    );
+};
 const weightsOf = ({ queues }: KerasContents): KerasVariable[] =>
   queues.flatMap((queue) => queue.flatMap(({ variables }) => variables));
 
 const ADAMAX: Kept = { average: null, accumulator: null, slots: Adamax.rule.slots };
 
 export class KerasModel {
-  readonly format: KerasFormat;
+  readonly format: KerasReadFormat;
   /** Who wrote it: tf_keras, or Keras 3. */
   readonly dialect: Dialect;
   /** The weights, in the order of the model where the file says it. Copies: changing them changes no file. */
@@ -67,13 +79,7 @@ export class KerasModel {
 
   /** @internal */
   constructor(contents: KerasContents) {
-    const count = weightsOf(contents).length;
-    if (count > MOST_WEIGHTS)
-      throw new CheckpointError(
-        `A model of more than ${MOST_WEIGHTS} weights is not read`,
-        `${count}`,
-        "The file is damaged, or not a model.",
-      );
+    assertFew(weightsOf(contents).length);
     this.#contents = contents;
     this.format = contents.format;
     this.dialect = contents.dialect;
@@ -129,6 +135,7 @@ export class KerasModel {
 
   #optimizerFrom(overrides: AdamaxOptions, variables: ReadonlyMap<string, Variable>): Adamax {
     const config = this.optimizer?.config;
+    if (config && this.format === "tensorflow") assertWhole(innerConfig(config), overrides);
     if (config) {
       const { groups = null } = innerConfig(config);
       if (groups === null || overrides.groups) return fromConfig(withoutGroups(config), overrides);
@@ -195,7 +202,7 @@ export class KerasModel {
   }
 
   /** @internal `stem`: for a format of several files, which then have names of their own: x.json and x.weights.bin. */
-  bytes(format: KerasFormat = this.format, stem?: string): Promise<Uint8Array | ReadonlyMap<string, Uint8Array>> {
+  bytes(format: KerasReadFormat = this.format, stem?: string): Promise<Uint8Array | ReadonlyMap<string, Uint8Array>> {
     return this.#contents.write(this, format, stem);
   }
 }
@@ -208,6 +215,23 @@ const fromConfig = (config: Config, overrides: AdamaxOptions): Adamax => {
     new Adamax(overrides).dispose();
     throw error instanceof OptionError ? new CheckpointError(error.message) : error;
   }
+};
+
+/** Of a legacy optimizer a TensorFlow checkpoint holds its numbers: what else it was set to must be given.
+ *  @throws CheckpointError */
+const assertWhole = (
+  config: Config,
+  { epsilon, learningRate = config.learning_rate as AdamaxOptions["learningRate"] }: AdamaxOptions,
+): void => {
+  const lacks = [...(epsilon === undefined ? ["epsilon: 1e-7"] : []), ...(learningRate === undefined ? ["learningRate"] : [])];
+  if (lacks.length > 0)
+    throw new CheckpointError(
+      "Of a legacy optimizer a TensorFlow checkpoint holds neither epsilon nor clipping, and no schedule",
+      Object.entries(config)
+        .map(([name, value]) => `${name}=${value}`)
+        .join(", "),
+      `Give the rest: restore({ ${lacks.join(", ")} }), where 1e-7 is Keras' default, and clipnorm or the like if there was any.`,
+    );
 };
 
 const hasSlots = ({ state }: KerasOptimizer): boolean => state.length > 2;

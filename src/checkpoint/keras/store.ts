@@ -18,7 +18,7 @@ import {
   layersOf,
   weightNames,
 } from "./layers.js";
-import { classNameOf, type KerasContents, type KerasFormat, type KerasModel, type KerasOptimizer } from "./model.js";
+import { classNameOf, type KerasContents, type KerasModel, type KerasOptimizer, type KerasReadFormat } from "./model.js";
 
 const OPTIMIZER = /^optimizer(\/|$)/;
 /** Beside the layers, what a compiled model keeps; and where the layers of a whole .h5 model are. */
@@ -182,7 +182,7 @@ export const readWeights = (contents: Hdf5, what: string, options: Hdf5Options):
   };
 };
 
-export const onlyTo = (format: KerasFormat, ...possible: KerasFormat[]): void => {
+export const onlyTo = (format: KerasReadFormat, ...possible: KerasReadFormat[]): void => {
   if (!possible.includes(format))
     throw new CheckpointError(
       `These weights can be written as ${possible.join(" or ")}`,

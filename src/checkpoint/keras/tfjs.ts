@@ -4,26 +4,30 @@ import { Adamax } from "../../adamax.js";
 import { CheckpointError, show } from "../../errors.js";
 import type { Config } from "../../optimizer/configuration.js";
 import { optionsFromConfig } from "../../optimizer/configuration.js";
-import { type JsonValue, parseJson } from "../format/json.js";
+import type { JsonValue } from "../format/json.js";
 import { refuseTwice } from "../format/names.js";
 import { decodeNumbers, elementBytes, elementsOf, isTypeName, type Numbers, type StoredArray } from "./arrays.js";
-import { isNeverTrained, isObject, type KerasVariable, type Layer } from "./layers.js";
+import type { OpenedFile } from "./files.js";
+import { isNeverTrained, isObject, type JsonObject, type KerasVariable, type Layer } from "./layers.js";
 import type { KerasContents, KerasModel } from "./model.js";
 import { optimizerFrom } from "./store.js";
-
-/** Gives the bytes of a file beside model.json. */
-export type ReadFile = (name: string) => Promise<Uint8Array>;
 
 interface Spec {
   readonly name: string;
   readonly shape: readonly number[];
   readonly dtype: string;
   readonly group?: string;
-  readonly quantization?: { readonly dtype: string; readonly scale?: number; readonly min?: number };
+  /** How its numbers stand in the file: as float16, or as whole numbers times `scale` plus `min`. */
+  readonly quantization?: { readonly dtype: "float16" } | Steps;
 }
 
-export const readTfjs = async (text: string, what: string, readFile: ReadFile): Promise<KerasContents> => {
-  const json = parseJson(text, what);
+interface Steps {
+  readonly dtype: "uint8" | "uint16";
+  readonly scale: number;
+  readonly min: number;
+}
+
+export const readTfjs = async (json: JsonValue, { what, readFile }: OpenedFile): Promise<KerasContents> => {
   if (!isObject(json) || !Array.isArray(json.weightsManifest))
     throw new CheckpointError(
       `${what} is no model of TensorFlow.js`,
@@ -31,8 +35,9 @@ export const readTfjs = async (text: string, what: string, readFile: ReadFile): 
       "Pass the model.json that model.save wrote.",
     );
   const arrays: (StoredArray & { group: string | undefined })[] = [];
+  const known = new Set<string>();
   for (const group of json.weightsManifest as JsonValue[]) {
-    const { paths, weights } = checkedGroup(group, what);
+    const { paths, weights } = checkedGroup(group, known, what);
     const bytes = joined(await Promise.all(paths.map(readFile)));
     let at = 0;
     for (const spec of weights) {
@@ -91,24 +96,33 @@ export const readTfjs = async (text: string, what: string, readFile: ReadFile): 
   };
 };
 
-const checkedGroup = (group: JsonValue, what: string): { paths: string[]; weights: Spec[] } => {
+/** The files and the weights of a group. `known` are the files of those before; this one's are added. */
+const checkedGroup = (group: JsonValue, known: Set<string>, what: string): { paths: string[]; weights: Spec[] } => {
   const refuse = (received: string): never => {
     throw new CheckpointError(`The weightsManifest of ${what} cannot be read`, received, "The file is damaged.");
   };
   if (!isObject(group) || !Array.isArray(group.paths) || !Array.isArray(group.weights))
     return refuse("a group without paths and weights");
-  for (const path of group.paths as JsonValue[])
+  const paths = (group.paths as JsonValue[]).map((path) => {
     if (typeof path !== "string" || /^[/\\]|^[a-z]+:|(^|[/\\])\.\.([/\\]|$)/i.test(path))
-      refuse(`a path outside of its folder, ${show(path)}`);
+      return refuse(`a path outside of its folder, ${show(path)}`);
+    const plain = path.replace(/(^|[/\\])(\.?[/\\])+/g, "$1"); // TensorFlow.js writes "./model.weights.bin" for downloads
+    if (known.has(plain)) refuse(`the file ${show(path)} twice`);
+    known.add(plain);
+    return plain;
+  });
   for (const spec of group.weights as JsonValue[]) {
     const fits = isObject(spec) && typeof spec.name === "string" && typeof spec.dtype === "string" && Array.isArray(spec.shape);
     if (!fits || !(spec.shape as JsonValue[]).every((size) => Number.isSafeInteger(size) && (size as number) >= 0))
       refuse(`a weight like ${JSON.stringify(spec).slice(0, 80)}`);
+    if (!isQuantization(spec as JsonObject))
+      refuse(`the quantization ${JSON.stringify((spec as JsonObject).quantization).slice(0, 80)}`);
   }
-  return { paths: group.paths as string[], weights: group.weights as unknown as Spec[] };
+  return { paths, weights: group.weights as unknown as Spec[] };
 };
 
 const joined = (parts: readonly Uint8Array[]): Uint8Array => {
+  if (parts.length === 1) return parts[0]!;
   const bytes = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
   parts.reduce((at, part) => {
     bytes.set(part, at);
@@ -117,9 +131,25 @@ const joined = (parts: readonly Uint8Array[]): Uint8Array => {
   return bytes;
 };
 
+const isQuantization = ({ dtype, quantization }: JsonObject): boolean => {
+  if (quantization === undefined) return true;
+  if (!isObject(quantization)) return false;
+  if (quantization.dtype === "float16") return dtype === "float32";
+  return (
+    (quantization.dtype === "uint8" || quantization.dtype === "uint16") &&
+    (dtype === "float32" || dtype === "int32") &&
+    Number.isFinite(quantization.scale) &&
+    Number.isFinite(quantization.min)
+  );
+};
+
 const dequantized = (value: Numbers, { dtype, quantization }: Spec): Numbers => {
-  if (quantization?.scale === undefined || dtype !== "float32") return value;
-  return Float32Array.from(value as Uint8Array, (stored) => stored * quantization.scale! + quantization.min!);
+  if (!quantization || quantization.dtype === "float16") return value;
+  const { scale, min } = quantization;
+  const numbers = value as Uint8Array | Uint16Array;
+  return dtype === "float32"
+    ? Float32Array.from(numbers, (stored) => stored * scale + min)
+    : Int32Array.from(numbers, (stored) => Math.round(stored * scale + min));
 };
 
 const layersIn = (arrays: readonly StoredArray[], topology: JsonValue): Layer[] => {
