@@ -75,7 +75,7 @@ describe("the page", { timeout: 70_000 }, () => {
     expect(await numberOf(page, "steps")).toBe(2000);
     expect(await numberOf(page, "speed")).toBeGreaterThan(0);
     expect(await textOf(page, "epoch")).toBe("200 / 200");
-    expect(await textOf(page, "backend")).toMatch(/^wasm: WebAssembly SIMD.*one thread: no model so far was large enough/);
+    expect(await textOf(page, "backend")).toMatch(/^wasm: WebAssembly SIMD.*one thread: no model was large enough for more/);
     expect(await colorsOf(page)).toBeGreaterThan(100);
     await measured(page);
     const [, , shared] = (await textOf(page, "million")).match(/^([\d.]+) ms, (\d+) of \d+ steps shared by threads/)!;
