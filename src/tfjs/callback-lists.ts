@@ -2,6 +2,7 @@
 
 import { Callback, CallbackList, CustomCallback } from "@tensorflow/tfjs-layers";
 import { OptionError } from "../errors.js";
+import { assertHas } from "./core/private-members.js";
 
 /** What a list is told of the training: epochs, initialEpoch, samples, batchSize, verbose, metrics ... */
 export type Params = Parameters<CallbackList["setParams"]>[0];
@@ -47,7 +48,8 @@ let hearing = false;
  *  does. A list without a ListCallback goes its own way. */
 const hearOfLists = (): void => {
   if (hearing) return;
-  hearing = true;
+  assertHas("callbackList", new CallbackList());
+  assertHas("customCallback", new CustomCallback({ onTrainBegin: () => {} }));
   const { setParams } = CallbackList.prototype;
   CallbackList.prototype.setParams = function (this: CallbackList, params: Params): void {
     const found = this.callbacks.flatMap((callback) => listCallbackIn(callback) ?? []);
@@ -59,4 +61,5 @@ const hearOfLists = (): void => {
     for (const callback of found) callback.attend(this, params);
     setParams.call(this, params);
   };
+  hearing = true;
 };

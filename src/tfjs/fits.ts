@@ -4,6 +4,7 @@ import { AdamaxOptimizer } from "@tensorflow/tfjs-core";
 import { Callback, type LayersModel, registerCallbackConstructor } from "@tensorflow/tfjs-layers";
 import { CheckpointError, OptionError } from "../errors.js";
 import { TensorOptimizer } from "./core/optimizer.js";
+import { assertHas } from "./core/private-members.js";
 
 /** The model that an optimizer was last fitted with. */
 const fitted = new WeakMap<TensorOptimizer, LayersModel>();
@@ -29,6 +30,7 @@ class FitWatcher extends Callback {
         "one that trains another model now",
         "Await that fit first, or compile each model with an optimizer of its own.",
       );
+    assertHas("layersModel", this.model);
     fitted.set(optimizer, this.model);
     optimizer.beginFit(this.model.trainableWeights, this.model.nonTrainableWeights);
   }

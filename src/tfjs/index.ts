@@ -6,6 +6,7 @@ import type { OptimizerOptions } from "../optimizer/options.js";
 import { adapter } from "./core/adapt.js";
 import { TensorOptimizer } from "./core/optimizer.js";
 import type { TensorOptions } from "./core/options.js";
+import { assertHas } from "./core/private-members.js";
 import { watchFits } from "./fits.js";
 
 export {
@@ -44,8 +45,10 @@ export class Adamax extends tfOptimizer(CoreAdamax) {}
  *  TensorFlow.js or by Python. For loading it takes the place of TensorFlow.js' own class of that name in the whole process;
  *  `tf.train.adamax` and `compile({ optimizer: "adamax" })` still make TensorFlow.js' own. */
 export const registerAdamax = (): void => {
+  const map = tf.serialization.SerializationMap.getMap();
+  assertHas("serializationMap", map);
   tf.serialization.registerClass(Adamax);
   // The name that tf_keras writes into .h5 files.
-  const { classNameMap } = tf.serialization.SerializationMap.getMap();
+  const { classNameMap } = map;
   classNameMap["Custom>Adamax"] = classNameMap.Adamax!;
 };

@@ -8,6 +8,7 @@ import { type FoundCheckpoint, placeIn, type SavingOptions, warnOf } from "../re
 import { type CallbackState, restoreStates, type Stateful, statesOf } from "../resuming/states.js";
 import type { Params } from "./callback-lists.js";
 import type { TensorOptimizer } from "./core/optimizer.js";
+import { assertHas, type BaseLogger, type EarlyStoppingState, lacking } from "./core/private-members.js";
 
 /** What is saved as `user`, and the metrics to choose the best by. */
 export interface Snapshot {
@@ -20,12 +21,6 @@ export interface Keeper {
   load(model: LayersModel): Promise<FoundCheckpoint | null>;
   save(model: LayersModel, snapshot: Snapshot): Promise<void>;
   optimizerOf(model: LayersModel): TensorOptimizer;
-}
-
-/** TensorFlow.js' own callback that sums up over the batches of an epoch. */
-interface BaseLogger {
-  seen: number;
-  totals: Record<string, number | tf.Scalar>;
 }
 
 /** What stands in a checkpoint besides the model and its optimizer. */
@@ -185,7 +180,9 @@ export class ResumableFit {
   }
 
   get #logger(): BaseLogger {
-    return this.#list.callbacks.find((callback) => "seen" in callback && "totals" in callback) as unknown as BaseLogger;
+    const logger = this.#list.callbacks.find((callback) => lacking("baseLogger", callback).length === 0) ?? {};
+    assertHas("baseLogger", logger);
+    return logger as BaseLogger;
   }
 
   get #stateful(): Stateful<LayersModel>[] {
@@ -268,7 +265,8 @@ const placeOf = (found: FoundCheckpoint): Place => {
 /** A callback with `state` and `restore`, or TensorFlow.js' own that has some. */
 const statefulOf = (callback: object): Stateful<LayersModel> | null => {
   if (callback instanceof EarlyStopping) {
-    const known = callback as unknown as { best: number; wait: number; stoppedEpoch: number; patience: number };
+    assertHas("earlyStopping", callback); // set as the training begins
+    const known = callback as unknown as EarlyStoppingState;
     return {
       name: "EarlyStopping",
       state: () => ({ best: known.best, wait: known.wait, stoppedEpoch: known.stoppedEpoch }),

@@ -18,6 +18,7 @@ import { BackendError, ShapeError, show } from "../../errors.js";
 import type { NormScope, ScalarOperation } from "../../rule/expression.js";
 import type { Pass, Program } from "../../rule/program.js";
 import { assertFits } from "./gradients.js";
+import { lacking } from "./private-members.js";
 import { type Evaluate, inShaders } from "./shaders.js";
 import { TensorVariable } from "./variable.js";
 
@@ -48,7 +49,7 @@ export class DeviceBackend implements Backend {
   /** On the GPU that TensorFlow.js uses now, or null when there is none, or it has 16-bit floats only: then the step runs in float32 elsewhere. */
   static current(): DeviceBackend | null {
     const name = tf.getBackend();
-    const isExact = name === "webgpu" || (name === "webgl" && tf.env().getBool("WEBGL_RENDER_FLOAT32_ENABLED"));
+    const isExact = name === "webgpu" || (name === "webgl" && tf.env().getBool("WEBGL_RENDER_FLOAT32_ENABLED") && runsShaders());
     return isExact ? new DeviceBackend(name) : null;
   }
 
@@ -70,6 +71,9 @@ export class DeviceBackend implements Backend {
   /** TensorFlow.js runs what there is to run. */
   dispose(): void {}
 }
+
+/** Whether this release of TensorFlow.js takes shaders as ours are. */
+const runsShaders = (): boolean => lacking("webglBackend", tf.backend()).length === 0;
 
 /** Made of tensors that live from its beginning to its end. */
 class DeviceStep implements CompiledStep {

@@ -9,15 +9,8 @@ import { compileModule } from "../../backends/wasm/compiler.js";
 import { type RunJobs, runAlone, WasmBackend } from "../../backends/wasm/wasm.js";
 import { BackendError } from "../../errors.js";
 import type { Program } from "../../rule/program.js";
+import { type HeapModule, isWasm, lacking } from "./private-members.js";
 import { TensorVariable } from "./variable.js";
-
-/** What Emscripten gives to TensorFlow.js. */
-interface HeapModule {
-  _malloc(bytes: number): number;
-  _free(pointer: number): void;
-  readonly asm?: { readonly memory?: WebAssembly.Memory };
-  readonly wasmMemory?: WebAssembly.Memory;
-}
 
 const MAX_PAGES = 65536;
 const ALIGNMENT = 64;
@@ -29,9 +22,11 @@ export class HeapBackend extends CpuBackend {
 
   /** In the memory of the backend that TensorFlow.js runs now, or null when our step cannot run there. */
   static current(): HeapBackend | null {
-    const module = (tf.findBackend(tf.getBackend()) as { wasm?: HeapModule } | null)?.wasm;
-    const memory = module?.asm?.memory ?? module?.wasmMemory;
-    return module && memory && WasmBackend.refusal() === null ? new HeapBackend(new HeapEngine(module, memory)) : null;
+    const backend = tf.findBackend(tf.getBackend());
+    if (!backend || !isWasm(backend) || lacking("emscripten", backend.wasm).length > 0) return null;
+    const { wasm } = backend;
+    const memory = wasm.asm?.memory ?? wasm.wasmMemory;
+    return memory && WasmBackend.refusal() === null ? new HeapBackend(new HeapEngine(wasm, memory)) : null;
   }
 
   override place(

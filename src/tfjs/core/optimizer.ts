@@ -22,6 +22,7 @@ import {
   type TensorOptions,
   type TrainableTensor,
 } from "./options.js";
+import { assertEngine } from "./private-members.js";
 import { TensorVariable } from "./variable.js";
 import { type NamedTensor, SavedWeights, toWeights } from "./weights.js";
 
@@ -70,6 +71,7 @@ export class TensorOptimizer extends tf.Optimizer {
         "TensorOptimizer is a base class. Received: a class without a core. Make one by tfOptimizer(YourOptimizer), or use Adamax.",
       );
     assertOneObject(Core.rule.name, given);
+    assertEngine();
     const [options = {}] = given;
     // One thread unless asked for more: computing gradients takes TensorFlow.js so long that the step is little of it.
     const { backend, jitCompile = true, threads = 1 } = options;
@@ -228,7 +230,8 @@ export class TensorOptimizer extends tf.Optimizer {
 
   /** What runs the step, and in words why nothing better. */
   get backend(): { readonly name: string; readonly why: string } {
-    return this.#core.backend;
+    const { name, why } = this.#core.backend;
+    return this.#near ? { name, why } : { name, why: `${why}; ${wayOfValues(tf.getBackend())}` };
   }
 
   /** No weight decay for these variables: named by identity, or by a pattern found in their name.
@@ -385,3 +388,9 @@ export class TensorOptimizer extends tf.Optimizer {
     this.dispose();
   }
 }
+
+/** What a step costs besides, where it does not run in TensorFlow.js' memory. */
+const wayOfValues = (name: string): string =>
+  name === "cpu"
+    ? "TensorFlow.js' tensors are in the same memory"
+    : `TensorFlow.js runs on ${name}, so values and gradients are copied to main memory in each step, and new values back`;

@@ -4,6 +4,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Operation } from "../../rule/expression.js";
 import type { Program } from "../../rule/program.js";
+import type { ShaderProgram, WebglKernels } from "./private-members.js";
 
 /** What a pass over one variable reads. */
 export interface Operands {
@@ -16,21 +17,6 @@ export interface Operands {
 
 /** Computes the nodes of a pass that are stored or summed. */
 export type Evaluate = (operands: Operands) => ReadonlyMap<number, tf.Tensor>;
-
-/** What we need of TensorFlow.js' webgl backend, without depending on its package. */
-interface WebglBackend extends tf.KernelBackend {
-  compileAndRun(program: ShaderProgram, inputs: tf.TensorInfo[], dtype: tf.DataType, uniforms: number[][]): tf.TensorInfo;
-}
-
-/** A shader as TensorFlow.js takes it. It compiles it for each shape, and keeps what it compiled. */
-interface ShaderProgram {
-  readonly variableNames: string[];
-  readonly customUniforms: { readonly name: string; readonly type: "float" }[];
-  readonly outputShape: number[];
-  readonly packedInputs: true;
-  readonly packedOutput: true;
-  readonly userCode: string;
-}
 
 /** What each operation does to elements x, y and z. GLSL's own max and min may lose a NaN. */
 const OPERATIONS: Readonly<Record<Operation, string>> = {
@@ -122,7 +108,7 @@ class Shader {
   }
 
   run(operands: Operands, written: ReadonlyMap<number, tf.Tensor>): tf.Tensor {
-    const backend = tf.findBackend("webgl") as WebglBackend; // even when TensorFlow.js has been told to use another one since
+    const backend = tf.findBackend("webgl") as WebglKernels; // even when TensorFlow.js has been told to use another one since
     const inputs = [...this.#sources.values()].map((source) => source(operands, written));
     const uniforms = [...this.#numbers.values()].map((uniform) => [operands.uniform(uniform) as number]);
     const output = backend.compileAndRun(this.#program(operands.shape), inputs, "float32", uniforms);
