@@ -2,21 +2,12 @@
  *
  *  Each element becomes factors[0] * part[0] + factors[1] * part[1] + ..., computed in float64 from left to right and rounded once to the dtype. */
 
-import {
-  at,
-  type Bytes,
-  encodeModule,
-  getLocal,
-  i32Const,
-  OP,
-  setLocal,
-  simd,
-  TYPE,
-  v128Const,
-  type WasmFunction,
-} from "../backends/wasm/encoding.js";
+import { at, encodeModule, getLocal, i32Const, setLocal, simd, v128Const, type WasmFunction } from "../backends/wasm/encoding.js";
 import { PROMOTE_LOW, VECTOR } from "../backends/wasm/instructions.js";
+import * as OP from "../backends/wasm/opcodes.js";
 import type { DType } from "../rule/program.js";
+
+type Bytes = OP.Bytes;
 
 /** Adds `count` elements. Pointers and the stride are bytes; `parts` of `ranks` ranks, one every `stride`; `factors` are float64. It may touch up to
  *  `OVERRUN` elements behind the last one. */
@@ -66,8 +57,8 @@ const addition = (dtype: DType): WasmFunction => {
   return {
     type: 0,
     locals: [
-      { count: 3, type: TYPE.i32 },
-      { count: 1 + PAIRS, type: TYPE.v128 },
+      { count: 3, type: OP.i32 },
+      { count: 1 + PAIRS, type: OP.v128 },
     ],
     code: [
       ...OP.loop,
@@ -90,7 +81,7 @@ const addition = (dtype: DType): WasmFunction => {
 
 /** The additions in `memory`, by dtype. */
 export const additionsIn = (memory: WebAssembly.Memory): Readonly<Record<DType, Addition>> => {
-  const parameters = new Array<number>(6).fill(TYPE.i32);
+  const parameters = new Array<number>(6).fill(OP.i32);
   const instantiate = (dtype: DType): Addition => {
     const module = new WebAssembly.Module(encodeModule([parameters], [addition(dtype)], null));
     const { run } = new WebAssembly.Instance(module, { memory: { memory } }).exports as unknown as { run: Addition };

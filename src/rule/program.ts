@@ -48,27 +48,10 @@ export const BLOCK = 4096;
 /** Interleaved partial sums within a block: element i goes to lane i % LANES. They are joined by `joinLanes`' fixed tree. */
 export const LANES = 16;
 
-/** Compiles the record behind `outputs` (array name to its new value). Common parts are computed once. */
-export const compile = (dtype: DType, outputs: Readonly<Record<string, Expression>>): Program => {
-  const graph = new Graph();
-  const stores = Object.entries(outputs).flatMap(([name, value]) => {
-    const unchanged = value.recorded.kind === "element" && value.recorded.buffer === name;
-    return unchanged ? [] : [{ buffer: graph.buffer(name), id: graph.place(value) }];
-  });
-  const last = Math.max(0, ...stores.map(({ id }) => graph.vertices[id]!.stage));
-  const norms = graph.vertices.flatMap((vertex, id) =>
-    vertex.kind === "norm" ? [{ id, of: vertex.of, pass: vertex.stage - 1 }] : [],
-  );
-
-  const passes: Pass[] = [];
-  const uniformIds: number[] = [];
-  for (let pass = 0; pass <= last; pass++) {
-    const sums = norms.filter((norm) => norm.pass === pass).map(({ of }) => of);
-    const stored = pass === last ? stores : [];
-    passes.push(graph.pass([...sums, ...stored.map(({ id }) => id)], sums, stored, uniformIds));
-  }
-  const { scalars, placeOf } = graph.scalars();
-  return { dtype, buffers: graph.buffers, scalars, uniforms: uniformIds.map((id) => placeOf.get(id)!), passes, exposed: false };
+/** The place of `item` in `list`, which it is added to if it is the first of its kind. */
+export const placeIn = <Item>(list: Item[], item: Item): number => {
+  const known = list.indexOf(item);
+  return known >= 0 ? known : list.push(item) - 1;
 };
 
 type Vertex = { readonly stage: number; readonly perElement: boolean; readonly wide: boolean } & (
@@ -78,107 +61,87 @@ type Vertex = { readonly stage: number; readonly perElement: boolean; readonly w
   | { readonly kind: "norm"; readonly of: number; readonly scope: NormScope }
   | { readonly kind: "operation"; readonly operation: ScalarOperation; readonly inputs: readonly number[] }
 );
+type VertexOf<Kind extends Vertex["kind"]> = Vertex & { readonly kind: Kind };
 
-/** The record as a list in which equal expressions share one place, and inputs come before what they enter. */
-class Graph {
-  readonly vertices: Vertex[] = [];
-  readonly buffers: string[] = [];
-  readonly #places = new Map<Expression, number>();
-  readonly #byContent = new Map<string, number>();
-
-  buffer(name: string): number {
-    const known = this.buffers.indexOf(name);
-    return known >= 0 ? known : this.buffers.push(name) - 1;
-  }
-
-  place(expression: Expression): number {
-    let place = this.#places.get(expression);
-    if (place === undefined) {
-      place = this.#share(this.#vertex(expression));
-      this.#places.set(expression, place);
-    }
+/** Compiles the record behind `outputs` (array name to its new value). Common parts are computed once. */
+export const compile = (dtype: DType, outputs: Readonly<Record<string, Expression>>): Program => {
+  const buffers: string[] = [];
+  /** The record as a list in which equal expressions share one place, and inputs come before what they enter. */
+  const vertices: Vertex[] = [];
+  const contents: string[] = [];
+  const places = new Map<Expression, number>();
+  const placeOf = (expression: Expression): number => {
+    const known = places.get(expression);
+    if (known !== undefined) return known;
+    const vertex = vertexOf(expression);
+    // As text, 0 and -0 are the same.
+    const isMinusZero = vertex.kind === "constant" && Object.is(vertex.value, -0);
+    const place = placeIn(contents, isMinusZero ? "-0" : Object.values(vertex).join(" "));
+    vertices[place] ??= vertex;
+    places.set(expression, place);
     return place;
-  }
-
-  #vertex({ recorded, perElement }: Expression): Vertex {
+  };
+  const vertexOf = ({ recorded, perElement }: Expression): Vertex => {
     const atStart = { stage: 0, perElement, wide: false };
     switch (recorded.kind) {
-      case "constant":
-      case "parameter":
-        return { ...recorded, ...atStart };
       case "element":
-        return { ...recorded, ...atStart, buffer: this.buffer(recorded.buffer) };
+        return { ...recorded, ...atStart, buffer: placeIn(buffers, recorded.buffer) };
       case "norm": {
-        const of = this.place(recorded.of);
-        return { ...recorded, of, stage: this.vertices[of]!.stage + 1, perElement, wide: true };
+        const of = placeOf(recorded.of);
+        return { ...recorded, of, stage: vertices[of]!.stage + 1, perElement, wide: true };
       }
       case "operation": {
-        const inputs = recorded.inputs.map((input) => this.place(input));
-        const from = inputs.map((input) => this.vertices[input]!);
+        const inputs = recorded.inputs.map(placeOf);
+        const from = inputs.map((input) => vertices[input]!);
         const stage = Math.max(...from.map((input) => input.stage));
-        const wide = !perElement && from.some((input) => input.wide);
-        return { ...recorded, inputs, stage, perElement, wide };
+        return { ...recorded, inputs, stage, perElement, wide: !perElement && from.some((input) => input.wide) };
       }
+      default:
+        return { ...recorded, ...atStart };
     }
-  }
+  };
 
-  #share(vertex: Vertex): number {
-    // As text, 0 and -0 are the same.
-    const content = vertex.kind === "constant" && Object.is(vertex.value, -0) ? "-0" : Object.values(vertex).join(" ");
-    const known = this.#byContent.get(content);
-    if (known !== undefined) return known;
-    this.#byContent.set(content, this.vertices.length);
-    return this.vertices.push(vertex) - 1;
-  }
+  const stores = Object.entries(outputs).flatMap(([name, value]) => {
+    const unchanged = value.recorded.kind === "element" && value.recorded.buffer === name;
+    return unchanged ? [] : [{ buffer: placeIn(buffers, name), id: placeOf(value) }];
+  });
+  const last = Math.max(0, ...stores.map(({ id }) => vertices[id]!.stage));
+  /** Those whose squares a pass sums. */
+  const normsAfter = (pass: number) =>
+    vertices.filter((vertex): vertex is VertexOf<"norm"> => vertex.kind === "norm" && vertex.stage === pass + 1);
 
-  /** What one pass needs for `roots`, in order; scalars that elements meet are added to `uniformIds`. */
-  pass(roots: number[], sums: number[], stores: { buffer: number; id: number }[], uniformIds: number[]): Pass {
-    const needed = new Set<number>();
-    const need = (id: number): void => {
-      if (needed.has(id)) return;
-      needed.add(id);
-      const vertex = this.vertices[id]!;
-      if (vertex.perElement && vertex.kind === "operation") vertex.inputs.forEach(need);
-    };
-    roots.forEach(need);
-    const nodes: Node[] = [];
-    const nodeOf = new Map<number, number>();
-    for (const id of [...needed].sort((a, b) => a - b)) nodeOf.set(id, nodes.push(this.#node(id, nodeOf, uniformIds)) - 1);
+  const uniforms: number[] = [];
+  const passes = Array.from({ length: last + 1 }, (_, pass): Pass => {
+    const sums = normsAfter(pass).map(({ of }) => of);
+    const stored = pass === last ? stores : [];
+    const needed = new Set([...sums, ...stored.map(({ id }) => id)]);
+    for (const id of needed) {
+      const vertex = vertices[id]!;
+      if (vertex.perElement && vertex.kind === "operation") for (const input of vertex.inputs) needed.add(input); // and walked later
+    }
+    const ids = [...needed].sort((a, b) => a - b);
+    const nodeOf = (id: number) => ids.indexOf(id);
     return {
-      nodes,
-      stores: stores.map(({ buffer, id }) => ({ buffer, node: nodeOf.get(id)! })),
-      sums: sums.map((id) => nodeOf.get(id)!),
+      nodes: ids.map((id): Node => {
+        const vertex = vertices[id]!;
+        if (!vertex.perElement) return { kind: "uniform", uniform: placeIn(uniforms, id) };
+        if (vertex.kind === "element") return { kind: "load", buffer: vertex.buffer };
+        const { operation, inputs } = vertex as VertexOf<"operation">;
+        return { kind: "operation", operation: operation as Operation, inputs: inputs.map(nodeOf) };
+      }),
+      stores: stored.map(({ buffer, id }) => ({ buffer, node: nodeOf(id) })),
+      sums: sums.map(nodeOf),
     };
-  }
+  });
 
-  #node(id: number, nodeOf: Map<number, number>, uniformIds: number[]): Node {
-    const vertex = this.vertices[id]!;
-    if (!vertex.perElement) {
-      const known = uniformIds.indexOf(id);
-      return { kind: "uniform", uniform: known >= 0 ? known : uniformIds.push(id) - 1 };
-    }
-    if (vertex.kind === "element") return { kind: "load", buffer: vertex.buffer };
-    const { operation, inputs } = vertex as Vertex & { kind: "operation" };
-    return { kind: "operation", operation: operation as Operation, inputs: inputs.map((input) => nodeOf.get(input)!) };
-  }
-
-  /** Every scalar, in order, and where each vertex went. */
-  scalars(): { scalars: Scalar[]; placeOf: Map<number, number> } {
-    const scalars: Scalar[] = [];
-    const placeOf = new Map<number, number>();
-    const sumsInPass: number[] = [];
-    this.vertices.forEach((vertex, id) => {
-      if (vertex.perElement || vertex.kind === "element") return;
-      placeOf.set(id, scalars.length);
-      if (vertex.kind === "norm") {
-        const pass = vertex.stage - 1;
-        const sum = sumsInPass[pass] ?? 0;
-        sumsInPass[pass] = sum + 1;
-        scalars.push({ ...vertex, pass, sum });
-      } else if (vertex.kind === "operation")
-        scalars.push({ ...vertex, inputs: vertex.inputs.map((input) => placeOf.get(input)!) });
-      else scalars.push(vertex);
-    });
-    return { scalars, placeOf };
-  }
-}
+  const ids = [...vertices.keys()].filter((id) => !vertices[id]!.perElement);
+  const scalarOf = (id: number) => ids.indexOf(id);
+  const scalars = ids.map((id): Scalar => {
+    const vertex = vertices[id] as Exclude<Vertex, VertexOf<"element">>;
+    if (vertex.kind === "operation") return { ...vertex, inputs: vertex.inputs.map(scalarOf) };
+    if (vertex.kind !== "norm") return vertex;
+    const pass = vertex.stage - 1;
+    return { ...vertex, pass, sum: normsAfter(pass).indexOf(vertex) };
+  });
+  return { dtype, buffers, scalars, uniforms: uniforms.map(scalarOf), passes, exposed: false };
+};

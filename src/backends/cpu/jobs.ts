@@ -3,7 +3,8 @@
 
 import { BLOCK, type Program } from "../../rule/program.js";
 import { IndexedSlices } from "../../variable.js";
-import { CHUNK, JOB } from "./layout.js";
+import * as JOB from "./job.js";
+import { CHUNK } from "./layout.js";
 import type { CpuRow, Engine, Segment, SegmentRunner } from "./memory.js";
 import type { ClassPlan } from "./plan.js";
 import { isDense, Staging } from "./staging.js";
@@ -120,7 +121,7 @@ export class Jobs {
     if (segment.pending === segment.capacity) this.#flush(segment);
     if (plan.arrays.length < buffers.length) plan.arrays.push(...buffers.map((name) => names.indexOf(name)));
     const job = segment.wordOf(segment.pending);
-    words[job + JOB.function] = this.#functionOf(row, pass);
+    words[job + JOB.callee] = this.#functionOf(row, pass);
     words[job + JOB.length] = length;
     words[job + JOB.constants] = this.#constantsPerRow ? row.constants : segment.classConstants[row.request.class]!;
     words[job + JOB.sums] = row.sums + (begin / BLOCK) * passes[pass]!.sums.length * 8;

@@ -2,12 +2,11 @@
 
 import { ARRAYS, BLOCK, LANES, type Program } from "../../rule/program.js";
 import type { RowRequest } from "../backend.js";
+import * as JOB from "./job.js";
 
 /** Bytes from the start of an address space; below 2^32. */
 export type Pointer = number;
 
-/** A job tells a pass where to work. Its words (32 bits each), followed by one pointer per array of the program: */
-export const JOB = { function: 0, length: 1, constants: 2, sums: 3, arrays: 4 } as const;
 /** Jobs that a segment has room for: one for each variable, so that a pass is one dispatch, and some to cut large variables into. The most is what
  *  threads can deal out at once: half of what fits 16 bits, because threads that claim in vain count on (wasm/claims.ts). */
 const LEAST_JOBS = 1024;

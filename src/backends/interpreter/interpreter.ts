@@ -4,7 +4,8 @@
 import type { Operation } from "../../rule/expression.js";
 import { ARRAYS, BLOCK, type DType, LANES, type Pass, type Program } from "../../rule/program.js";
 import type { Values } from "../backend.js";
-import { JOB, UNIFORM_BYTES } from "../cpu/layout.js";
+import * as JOB from "../cpu/job.js";
+import { UNIFORM_BYTES } from "../cpu/layout.js";
 import type { Engine, Segment, SegmentRunner } from "../cpu/memory.js";
 import { CpuBackend } from "../cpu/step.js";
 
@@ -36,7 +37,7 @@ const compile = (programs: readonly Program[]): ((segment: Segment) => SegmentRu
     for (let job = 0; job < segment.pending; job++) {
       const word = segment.wordOf(job);
       stager?.prepare(job, 0);
-      passes[segment.words[word + JOB.function]!]!.run(segment.words, word, segment);
+      passes[segment.words[word + JOB.callee]!]!.run(segment.words, word, segment);
       stager?.complete(job, 0);
     }
   };

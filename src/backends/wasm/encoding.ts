@@ -1,11 +1,10 @@
 /** The few pieces of the WebAssembly binary format that the compiler needs. Numbers are those of the core specification 2.0. */
 
-/** Bytes in pieces of pieces, which `joined` makes one list of. */
-export type Bytes = readonly (number | Bytes)[];
+import * as OP from "./opcodes.js";
+
+type Bytes = OP.Bytes;
 
 const joined = (bytes: Bytes): number[] => (bytes as unknown[]).flat(Number.POSITIVE_INFINITY) as number[];
-
-export const TYPE = { i32: 0x7f, f32: 0x7d, f64: 0x7c, v128: 0x7b } as const;
 
 /** Seven bits in a byte, the lowest first; the eighth says that more follow. */
 export const unsigned = (value: number): Bytes => (value < 128 ? [value] : [(value & 127) | 128, unsigned(value >>> 7)]);
@@ -31,24 +30,7 @@ export const v128Const = (...pattern: number[]): Bytes => [
 export const simd = (opcode: number): Bytes => [0xfd, unsigned(opcode)];
 /** Alignment is a hint; 0 promises nothing. */
 export const at = (offset: number): Bytes => [0x00, unsigned(offset)];
-
-export const OP = {
-  loop: [0x03, 0x40],
-  block: [0x02, 0x40],
-  end: 0x0b,
-  /** To the innermost block or loop. */
-  brIf: [0x0d, 0],
-  callIndirect: (type: number): Bytes => [0x11, type, 0x00],
-  select: 0x1b,
-  i32Load: (offset: number): Bytes => [0x28, at(offset)],
-  i32Ne: 0x47,
-  i32Eq: 0x46,
-  i32LtU: 0x49,
-  i32Add: 0x6a,
-  i32Sub: 0x6b,
-  i32Mul: 0x6c,
-  i32And: 0x71,
-} as const;
+export const i32Load = (offset: number): Bytes => [OP.i32Load, at(offset)];
 
 export interface WasmFunction {
   /** Place in the list of types; below 128, as all of them are. */

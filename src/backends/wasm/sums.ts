@@ -2,8 +2,9 @@
  *  locals that hold a sum's lanes, two in each; `scratch` the local of a pointer to memory for them. */
 
 import { type DType, LANES } from "../../rule/program.js";
-import { at, type Bytes, getLocal, setLocal } from "./encoding.js";
+import { at, getLocal, setLocal } from "./encoding.js";
 import { extract, PROMOTE, PROMOTE_LOW, SCALAR, UPPER_HALF, VECTOR } from "./instructions.js";
+import type { Bytes } from "./opcodes.js";
 
 const F64 = SCALAR.float64;
 const F64X2 = VECTOR.float64;

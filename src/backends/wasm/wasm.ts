@@ -6,7 +6,8 @@ import type { Program } from "../../rule/program.js";
 import type { Engine, Memory, Segment, SegmentRunner } from "../cpu/memory.js";
 import { CpuBackend } from "../cpu/step.js";
 import { compileModule } from "./compiler.js";
-import { encodeModule, TYPE } from "./encoding.js";
+import { encodeModule } from "./encoding.js";
+import * as OP from "./opcodes.js";
 import type { ThreadPool } from "./threads.js";
 
 const PAGE = 65536;
@@ -42,7 +43,7 @@ export class WasmBackend extends CpuBackend {
   /** Why this machine cannot run the WebAssembly backend, or null when it can. */
   static refusal(): string | null {
     if (typeof WebAssembly !== "object") return "there is no WebAssembly here";
-    const probe = encodeModule([[TYPE.i32]], [{ type: 0, locals: [{ count: 1, type: TYPE.v128 }], code: [] }], null);
+    const probe = encodeModule([[OP.i32]], [{ type: 0, locals: [{ count: 1, type: OP.v128 }], code: [] }], null);
     try {
       if (!WebAssembly.validate(probe)) return "WebAssembly has no SIMD here";
       new WebAssembly.Module(probe); // a content security policy may forbid this
