@@ -29,6 +29,11 @@ export default defineConfig({
       },
       {
         extends: true,
+        // The site, built once and opened in Chromium.
+        test: { name: "site", environment: "node", include: ["site/test/**/*.test.ts"], globalSetup: "site/test/build.ts" },
+      },
+      {
+        extends: true,
         // Cross-origin isolation: without it a page has no SharedArrayBuffer.
         server: {
           headers: { "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp" },

@@ -10,6 +10,7 @@ import { type AnyOptimizer, type Metrics, readDescription } from "./state.js";
 import { type BrowserFolder, type Folder, folderOf } from "./storage/folder.js";
 import { openSource, type Source, UnreadError } from "./storage/source.js";
 
+/** How many checkpoints a folder keeps, and which. */
 export interface ManagerOptions {
   /** How many of the newest are kept. An integer, 1 or more; default 3. */
   keep?: number;

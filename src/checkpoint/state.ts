@@ -48,6 +48,7 @@ export interface SavedVariable {
   readonly weightDecay: number;
 }
 
+/** The optimizer of a checkpoint. */
 export interface SavedOptimizer {
   readonly className: string;
   /** As `getConfig` gives it, without groups: each variable says what holds for it. */

@@ -5,6 +5,7 @@ import { belowOne, type Kind, nonNegative, upToOne } from "../../kinds.js";
 import { type JsonValue, parsePlainJson } from "../format/json.js";
 import { isObject } from "../keras/layers.js";
 
+/** The numbers of an exported optimizer, as options here are called. */
 export interface ExportSettings {
   /** null: a schedule, or several rates; give it again. */
   readonly learningRate: number | null;
@@ -18,6 +19,7 @@ export interface ExportSettings {
   readonly problems: readonly ExportProblem[];
 }
 
+/** Something of an exported optimizer that an optimizer here would do in another way. */
 export interface ExportProblem {
   readonly what: string;
   /** The option that settles it when it is given; null: nothing does. */

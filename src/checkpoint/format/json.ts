@@ -2,6 +2,7 @@
 
 import { CheckpointError, OptionError, show } from "../../errors.js";
 
+/** What JSON can say. */
 export type JsonValue = null | boolean | number | string | readonly JsonValue[] | { readonly [key: string]: JsonValue };
 
 /** Deeper than anybody writes by hand, and shallow enough for every recursion over it. */

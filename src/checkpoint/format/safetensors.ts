@@ -11,6 +11,7 @@ import { refuseTwice } from "./names.js";
 export const ELEMENT_BYTES = {
   F64: 8, F32: 4, F16: 2, BF16: 2, F8_E4M3: 1, F8_E5M2: 1, I64: 8, I32: 4, I16: 2, I8: 1, U64: 8, U32: 4, U16: 2, U8: 1, BOOL: 1,
 } as const;
+/** The dtypes of safetensors files, as those spell them. */
 export type TensorType = keyof typeof ELEMENT_BYTES;
 
 /** "float32" for F32, as Keras and NumPy say it. */

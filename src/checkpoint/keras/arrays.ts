@@ -2,6 +2,7 @@
 
 import { CheckpointError } from "../../errors.js";
 
+/** Arrays of numbers, as files hold them. */
 export type Numbers =
   | Float32Array
   | Float64Array

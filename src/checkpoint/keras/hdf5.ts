@@ -7,6 +7,7 @@ import type { Hdf5 } from "./hdf5-contents.js";
 
 export type { Hdf5, Hdf5Attribute, Hdf5Dataset, Hdf5Object } from "./hdf5-contents.js";
 
+/** How long a file may take, and where the worker that reads HDF5 is. */
 export interface Hdf5Options {
   /** Milliseconds that one file may take once the library is loaded. Default: 1000, and 1000 more for each 20 MB. */
   timeLimit?: number;

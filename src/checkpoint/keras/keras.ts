@@ -16,6 +16,7 @@ import { readTensorflow, type TensorflowOptions } from "./tensorflow/checkpoint.
 import { isTable } from "./tensorflow/table.js";
 import { readTfjs } from "./tfjs.js";
 
+/** How files of Keras are read. */
 export interface KerasOptions extends Hdf5Options, TensorflowOptions {}
 
 /** Reads the weights of a model, and its optimizer with state and configuration. The format is told from the bytes.

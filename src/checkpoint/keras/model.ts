@@ -12,6 +12,7 @@ import { isFloating, type Numbers, type StoredArray } from "./arrays.js";
 import { isNeverTrained, type KerasVariable, type Layer } from "./layers.js";
 import { type Kept, type NamedState, nameState } from "./state.js";
 
+/** Formats that are read and written. */
 export type KerasFormat = "keras" | "weights.h5" | "h5" | "tfjs";
 /** Formats that are read, and not written. */
 export type KerasReadFormat = KerasFormat | "weights.json" | "tensorflow" | "saved-model";
@@ -66,6 +67,7 @@ const weightsOf = ({ queues }: KerasContents): KerasVariable[] =>
 
 const ADAMAX: Kept = { average: null, accumulator: null, slots: Adamax.rule.slots };
 
+/** What a file holds: the weights, and the optimizer if there is one. */
 export class KerasModel {
   readonly format: KerasReadFormat;
   /** Who wrote it: tf_keras, or Keras 3. */

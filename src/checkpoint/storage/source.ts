@@ -19,6 +19,7 @@ export interface BrowserFile {
   getFile(): Promise<Blob>;
   createWritable(options?: { mode?: string; keepExistingData?: boolean }): Promise<BrowserFileWriter>;
 }
+/** What writes a file of the browser's file system. */
 export interface BrowserFileWriter {
   write(bytes: Uint8Array<ArrayBuffer>): Promise<void>;
   close(): Promise<void>;

@@ -1,0 +1,59 @@
+/** The site: docs/, the API reference that TypeDoc writes to docs/api, and what lies in site/pages. Pages keep the addresses that their files
+ *  have in the repository, so that links between them hold here and there. */
+
+import { fileURLToPath } from "node:url";
+import { defineConfig } from "vitepress";
+import { linksToSources, slugOf } from "./links.ts";
+import { apiSidebar, guideSidebar } from "./sidebar.ts";
+
+const inRepository = (path: string) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
+
+export default defineConfig({
+  title: "adamax",
+  description: "The Keras optimizer Adamax for TypeScript: documentation, API reference and a playground.",
+  lang: "en",
+  base: process.env.SITE_BASE ?? "/", // where the site lies on its host
+  srcDir: "..",
+  srcExclude: ["README.md", "fixtures/**", "scripts/**", "src/**", "test/**", "dist/**", "examples/page/**"],
+  rewrites: { "site/pages/:rest*": ":rest*" },
+  outDir: "dist",
+  cacheDir: "../node_modules/.cache/vitepress",
+  head: [
+    ["link", { rel: "icon", href: `${process.env.SITE_BASE ?? "/"}icon.svg`, type: "image/svg+xml" }],
+    ["meta", { name: "color-scheme", content: "light dark" }],
+  ],
+  markdown: {
+    config: linksToSources,
+    anchor: { slugify: slugOf },
+    theme: { light: "github-light-high-contrast", dark: "github-dark" },
+  },
+  themeConfig: {
+    nav: [
+      { text: "Guide", link: "/docs/arguments", activeMatch: "^/docs/(?!api)" },
+      { text: "API", link: "/docs/api/", activeMatch: "^/docs/api/" },
+    ],
+    sidebar: { "/docs/api/": apiSidebar(inRepository("docs/api")), "/": guideSidebar },
+    search: { provider: "local" },
+    outline: [2, 3],
+    docFooter: { prev: "Previous", next: "Next" },
+    externalLinkIcon: true,
+  },
+  vite: {
+    publicDir: inRepository("site/public"),
+    resolve: {
+      alias: [
+        { find: /^adamax$/, replacement: inRepository("dist/index.js") },
+        { find: /^adamax\/(.+)$/, replacement: inRepository("dist/$1/index.js") },
+      ],
+    },
+    esbuild: { jsx: "automatic", jsxImportSource: "vue" },
+    worker: { format: "es" },
+    server: { headers: isolation(), fs: { allow: [inRepository("")] } },
+    build: { chunkSizeWarningLimit: 2000 }, // TensorFlow.js, which comes when it is needed
+  },
+});
+
+/** Only a page that is served with these headers has shared memory, and so threads. */
+function isolation(): Record<string, string> {
+  return { "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp" };
+}
