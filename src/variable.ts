@@ -28,6 +28,9 @@ interface Adoption {
   readonly changes: () => void;
 }
 
+/** The name of a variable that is given none. */
+export const UNNAMED = "variable";
+
 export const isValues = (value: unknown): value is Values => value instanceof Float32Array || value instanceof Float64Array;
 
 /** How many elements an array of this shape has. */
@@ -57,7 +60,7 @@ export class Variable<V extends Values = Values> implements Described {
         show(value),
         "Convert it: Float32Array.from(values). In a pair, the gradient comes first.",
       );
-    const { shape = [value.length], name = "variable", constraint, adopt = true } = options;
+    const { shape = [value.length], name = UNNAMED, constraint, adopt = true } = options;
     if (constraint !== undefined && typeof constraint !== "function")
       throw new OptionError(
         `The constraint of variable ${show(name)} must be a function`,

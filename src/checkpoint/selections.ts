@@ -3,7 +3,7 @@
 
 import type { Values } from "../backends/backend.js";
 import { CheckpointError, show } from "../errors.js";
-import type { Config } from "../optimizer/configuration.js";
+import { type Config, nameMeant } from "../optimizer/configuration.js";
 import type { Group } from "../optimizer/options.js";
 import { optionsFrom } from "../spelling.js";
 import type { Variable } from "../variable.js";
@@ -45,26 +45,28 @@ export const selectionsIn = (
 export const groupsByName = (groups: unknown, variables: ReadonlyMap<string, Variable>): Group[] =>
   (Array.isArray(groups) ? groups : [groups]).map((given) => {
     const { names, ...numbers } = optionsFrom((given ?? {}) as Config);
-    const exact = (Array.isArray(names) ? names : [names]).map((pattern) => {
-      const [, literal] = typeof pattern === "string" ? (EXACT.exec(pattern) ?? []) : [];
-      if (literal !== undefined) return variables.get(literal.replace(/\\(.)/gs, "$1"));
-      throw new CheckpointError(
-        "The file means the variables of a group by a pattern, which is not searched for: anybody may have written it",
-        show(typeof pattern === "object" && pattern !== null ? JSON.stringify(pattern) : pattern),
-        "Give the groups again: restore({ groups: [ ... ] }).",
-      );
-    });
-    return { ...numbers, variables: exact.filter((variable) => variable !== undefined) } as Group;
+    return { ...numbers, variables: variablesMeant(names, variables, "Give the groups again: restore({ groups: [ ... ] }).") };
   });
 
-const EXACT = /^\^((?:[^\\^$.*+?()[\]{}|]|\\[\\^$.*+?()[\]{}|])*)\$$/;
+/** The variables whose names these patterns spell.
+ *  @throws CheckpointError for any other pattern. */
+export const variablesMeant = (patterns: unknown, variables: ReadonlyMap<string, Variable>, remedy: string): Variable[] =>
+  (Array.isArray(patterns) ? patterns : [patterns]).flatMap((pattern) => {
+    const name = nameMeant(pattern);
+    if (name !== undefined) return variables.get(name) ?? [];
+    throw new CheckpointError(
+      "The file means variables of groups or of excludeFromWeightDecay by a pattern, which is not searched for: anybody may have written it",
+      show(typeof pattern === "object" && pattern !== null ? JSON.stringify(pattern) : pattern),
+      remedy,
+    );
+  });
 
-/** A configuration and what stands around it, without groups. */
-export const withoutGroups = (config: Config): Config =>
+/** A configuration and what stands around it, without what means variables. */
+export const withoutSelections = (config: Config): Config =>
   Object.fromEntries(
     Object.entries(config).flatMap(([key, value]) => {
-      if (key === "groups") return [];
+      if (key === "groups" || key === "exclude_from_weight_decay") return [];
       const isInner = (key === "config" || key === "inner_optimizer") && typeof value === "object" && value !== null;
-      return [[key, isInner ? withoutGroups(value as Config) : value]];
+      return [[key, isInner ? withoutSelections(value as Config) : value]];
     }),
   );

@@ -6,8 +6,8 @@ import type { UpdateRule } from "../rule/update-rule.js";
 import { deserialize, InverseTimeDecay, serialize } from "../schedules/index.js";
 import { LearningRateSchedule } from "../schedules/schedule.js";
 import { inSnakeCase, optionsFrom } from "../spelling.js";
-import { Variable } from "../variable.js";
-import type { OptimizerOptions, Settings } from "./options.js";
+import { UNNAMED, Variable } from "../variable.js";
+import type { OptimizerOptions, Selection, Settings } from "./options.js";
 
 /** Options under Keras' names (learning_rate), as JSON holds them. */
 export type Config = Record<string, unknown>;
@@ -35,7 +35,17 @@ const KEYS = {
 /** A function cannot be written to JSON; this stands for it, and reading it without the function is an error. */
 const FUNCTION = { class_name: "__function__", config: {} };
 
-export const toConfig = (settings: Settings, hyper: Readonly<Record<string, number>>, dialect: Dialect): Config => {
+/** What is known of a variable, or of the array that was given for it. */
+type Known = ReadonlyMap<unknown, { readonly variable: Variable }>;
+
+/** `excluded` is what excludeFromWeightDecay was called with, `trained` what the optimizer is built for. */
+export const toConfig = (
+  settings: Settings,
+  hyper: Readonly<Record<string, number>>,
+  dialect: Dialect,
+  excluded: readonly Selection[] = [],
+  trained: Known = new Map(),
+): Config => {
   const { learningRate, lossScaleFactor, gradientAccumulationSteps, emaStart, groups } = settings;
   const options: Record<string, unknown> = Object.fromEntries(
     [...KEYS.common, ...KEYS[dialect]].map((name) => [name, settings[name]]),
@@ -47,25 +57,41 @@ export const toConfig = (settings: Settings, hyper: Readonly<Record<string, numb
   if (lossScaleFactor !== null) options.lossScaleFactor = lossScaleFactor;
   if (gradientAccumulationSteps !== null) options.gradientAccumulationSteps = gradientAccumulationSteps;
   if (emaStart !== "variable") options.emaStart = emaStart;
-  if (groups.length > 0) options.groups = groups.map(groupConfig);
+  if (groups.length > 0)
+    options.groups = groups.map(({ variables, names, ...numbers }) => ({
+      names: patternsOf({ variables, names }, trained),
+      ...inSnakeCase(numbers),
+    }));
+  if (excluded.length > 0) options.excludeFromWeightDecay = excluded.flatMap((selection) => patternsOf(selection, trained));
   return inSnakeCase({ ...options, ...hyper });
 };
 
-/** Variables are written as patterns that match exactly their name. */
-const groupConfig = ({ variables, names, ...numbers }: Settings["groups"][number]): Config => ({
-  names: [
+/** Variables are written as patterns that match exactly their name.
+ *  @throws OptionError for a variable whose name is not its own. */
+const patternsOf = ({ variables, names }: Selection, trained: Known): (string | Config)[] => {
+  const all = [...trained.values()].map(({ variable }) => variable.name);
+  // Before anything is built, one without a name of its own may get neighbours like it.
+  const taken = all.length > 0 ? all : [UNNAMED, UNNAMED];
+  return [
     ...(names ?? []).map((pattern) => (pattern instanceof RegExp ? patternConfig(pattern) : pattern)),
-    ...(variables ?? []).map((variable) => {
-      if (variable instanceof Variable) return `^${variable.name.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&")}$`;
+    ...(variables ?? []).map((given) => {
+      const variable = trained.get(given)?.variable ?? given;
+      if (variable instanceof Variable && taken.indexOf(variable.name) === taken.lastIndexOf(variable.name))
+        return `^${variable.name.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&")}$`;
       throw new OptionError(
-        "A group's variables are written by their names",
-        show(variable),
-        "Pass a Variable with a name instead.",
+        "A configuration means the variables of groups and excludeFromWeightDecay by their names",
+        variable instanceof Variable ? `several called ${show(variable.name)}` : show(variable),
+        "Give each a name of its own: new Variable(values, { name }).",
       );
     }),
-  ],
-  ...inSnakeCase(numbers),
-});
+  ];
+};
+
+const EXACT = /^\^((?:[^\\^$.*+?()[\]{}|]|\\[\\^$.*+?()[\]{}|])*)\$$/;
+
+/** The name that a pattern spells, where it does nothing else: a variable is written so. */
+export const nameMeant = (pattern: unknown): string | undefined =>
+  typeof pattern === "string" ? EXACT.exec(pattern)?.[1]?.replace(/\\(.)/gs, "$1") : undefined;
 
 /** As text, or with its flags where it has some. */
 const patternConfig = ({ source, flags }: RegExp): string | Config => (flags === "" ? source : { source, flags });
@@ -95,7 +121,10 @@ export const optionsFromConfig = (
       "is_legacy_optimizer=true",
       "Write it from the current class.",
     );
+  if (overrides.groups) delete options.groups;
   if (Array.isArray(options.groups)) options.groups = options.groups.map(groupFrom);
+  const { excludeFromWeightDecay: excluded } = options;
+  if (Array.isArray(excluded)) options.excludeFromWeightDecay = excluded.map(patternFrom);
   const given = withoutDecay(withoutNeutral(currentNames(options)));
   Object.assign(given, overrides);
   given.learningRate = learningRateFrom(given.learningRate, customObjects);
@@ -108,9 +137,24 @@ const groupFrom = (config: Config): unknown => {
   return Array.isArray(group.names) ? { ...group, names: group.names.map(patternFrom) } : group;
 };
 
+/** Anybody may have written it, and to search for `^(a+)+$` takes a minute in 31 letters: only what takes little is searched for.
+ *  @throws OptionError for a pattern that may take long. */
 const patternFrom = (pattern: unknown): unknown => {
-  const { source, flags } = (pattern ?? {}) as { source?: string; flags?: string };
-  return typeof source === "string" && !(pattern instanceof RegExp) ? new RegExp(source, flags) : pattern;
+  const { source = pattern, flags } = (pattern ?? {}) as { source?: unknown; flags?: string };
+  if (typeof source !== "string" || pattern instanceof RegExp) return pattern; // refused with the options, or the caller's own
+  const plain = source.replace(/\\.|\[(\\.|[^\]])*\]/gs, "x");
+  const choices = plain.match(/\(|[*+?{]+/g) ?? [];
+  if (/\)[*+?{]/.test(plain) || choices.length > 3 || (choices.length > 0 && source.length > 256))
+    throw new OptionError(
+      "A pattern in a configuration may have three groups and repetitions at most, and no group that repeats: to search for it could take minutes",
+      show(source),
+      "Take it out, and give groups and exclusions in your program.",
+    );
+  try {
+    return pattern === source ? source : new RegExp(source, flags);
+  } catch {
+    return pattern; // refused with the options
+  }
 };
 
 /** The optimizer's own keys, from inside a serialized class or a LossScaleOptimizer. */

@@ -398,10 +398,18 @@ export class Optimizer<Hyper extends string = never> {
     return this.addVariable({ shape: variable.shape, dtype: variable.dtype, name: `${name}/${variable.name}` });
   }
 
-  /** The options in Keras' snake_case; JSON. tf_keras and Keras 3 refuse each other's keys: say whose it shall be. */
-  getConfig(dialect: Dialect = "tf_keras"): Config {
+  /** The options in Keras' snake_case; JSON. tf_keras and Keras 3 refuse each other's keys: say whose it shall be. Their configurations do not say what
+   *  is excluded from weight decay; where no dialect is asked for, it is written too.
+   *  @throws OptionError for a variable of a group that its name does not tell from others. */
+  getConfig(dialect?: Dialect): Config {
     const { learningRate } = this.#state;
-    return toConfig({ ...this.settings, learningRate }, this.hyperparameters, check("getConfig", "dialect", dialect, dialects));
+    return toConfig(
+      { ...this.settings, learningRate },
+      this.hyperparameters,
+      check("getConfig", "dialect", dialect, dialects),
+      dialect ? [] : this.#classes.excluded,
+      this.#byVariable,
+    );
   }
 
   /** An optimizer from `getConfig`'s JSON, or from what tf_keras or Keras 3 wrote, bare or serialized with its class name.
@@ -413,7 +421,10 @@ export class Optimizer<Hyper extends string = never> {
     overrides: OptimizerOptions = {},
     customObjects?: Parameters<typeof deserialize>[1],
   ): T {
-    return new this(optionsFromConfig(this.rule, config, overrides, customObjects) as never);
+    const { excludeFromWeightDecay: names, ...options } = optionsFromConfig(this.rule, config, overrides, customObjects);
+    const optimizer = new this(options as never);
+    if (names) optimizer.excludeFromWeightDecay({ names } as Selection);
+    return optimizer;
   }
 
   /** The state as arrays under "0", "1", ..., in the order in which tf_keras or Keras 3 saves it. Copies. */

@@ -305,10 +305,11 @@ const clippingOf = (settings: Settings): Clipping => {
 export class Selections {
   readonly #chosen = new Map<Variable | Values, number>();
   readonly #patterns: (readonly [place: number, pattern: string | RegExp])[] = [];
-  #count = 0;
+  readonly list: Selection[] = [];
 
-  add({ variables, names }: Selection): void {
-    const place = this.#count++;
+  add(selection: Selection): void {
+    const { variables, names } = selection;
+    const place = this.list.push(selection) - 1;
     for (const one of variables ?? []) if (!this.#chosen.has(one)) this.#chosen.set(one, place);
     for (const pattern of names ?? []) this.#patterns.push([place, pattern]);
   }

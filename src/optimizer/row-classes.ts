@@ -40,6 +40,11 @@ export class RowClasses {
     );
   }
 
+  /** What `excludeFromWeightDecay` was called with. */
+  get excluded(): readonly Selection[] {
+    return this.#excluded.list;
+  }
+
   /** Whether `excludeFromWeightDecay` was called for it. */
   isExcluded(variable: Variable): boolean {
     return this.#excluded.placeOf(variable) < Infinity;

@@ -3,6 +3,8 @@
 import type { Values } from "../backends/backend.js";
 import { OptionError, show } from "../errors.js";
 import { checkKinds, flag, integerFrom, type Kind, nonNegative, optional } from "../kinds.js";
+import { internalsOf, Optimizer } from "../optimizer/optimizer.js";
+import { LearningRateSchedule } from "../schedules/schedule.js";
 import { Variable } from "../variable.js";
 import { assertFit, type MonitorOptions, monitorKinds, Watch } from "./monitor.js";
 import type { Callback, TrainableOptimizer, Training } from "./training.js";
@@ -189,8 +191,7 @@ const valuesOf = (variable: unknown): Values => {
 
 /** @throws OptionError where a schedule leads, which nobody else can. */
 const assertRateIsNumber = (optimizer: TrainableOptimizer<unknown>): void => {
-  const { learning_rate: rate } = (optimizer as { getConfig?(): { learning_rate?: unknown } }).getConfig?.() ?? {};
-  if (typeof rate === "object")
+  if (optimizer instanceof Optimizer && internalsOf(optimizer).state.learningRate instanceof LearningRateSchedule)
     throw new OptionError(
       "reduceLROnPlateau steers a learning rate that is a number",
       "an optimizer whose rate follows a schedule",

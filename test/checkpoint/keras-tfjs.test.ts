@@ -3,7 +3,7 @@
 import { CheckpointError, schedules } from "adamax";
 import { readKeras, writeKeras } from "adamax/checkpoint";
 import { Adamax, registerAdamax } from "adamax/tfjs";
-import { beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test, vi } from "vitest";
 import { tf, use } from "../tfjs/backends.js";
 import { compile, train, twoLayers } from "../tfjs/models.js";
 import { rejection } from "./helpers.js";
@@ -37,6 +37,30 @@ test("a model saved by TensorFlow.js is read, restored, written, and goes on the
   const loaded = await load(await writeKeras(read.with({ variables, optimizer }), "tfjs"));
   expect(loaded.optimizer.iterations).toBe(10);
   expect(await train(loaded, 30)).toEqual(await train(model, 30));
+});
+
+test("groups and exclusions by variable are read, and written as they were read; an optimizer that is put in says what Keras' files do not hold", async () => {
+  const model = twoLayers();
+  const [kernel, bias, other] = model.trainableWeights.map((weight) => weight.read() as tf.Variable);
+  const groups = [{ variables: [kernel!], names: [/KERNEL$/i], learningRateMultiplier: 0.5 }];
+  const adamax = new Adamax({ learningRate: 0.1, weightDecay: 0.5, groups });
+  adamax.excludeFromWeightDecay({ variables: [bias!, other!] });
+  await train(compile(model, adamax), 3);
+  const read = await readKeras(await filesOf(model, "group1-shard1of1.bin"));
+  const loaded = await load(await writeKeras(read, "tfjs")); // TensorFlow.js would have changed the letters of a text
+  expect(loaded.optimizer.getConfig()).toEqual(adamax.getConfig());
+  expect(await train(loaded, 5)).toEqual(await train(model, 5));
+
+  expect(() => read.restore({})).toThrow(/by a pattern, which is not searched for/); // KERNEL
+  const { optimizer } = read.restore({ groups: [] });
+  const warn = vi.spyOn(console, "warn").mockImplementation(() => {});
+  const files = Object.fromEntries(await writeKeras(read.with({ optimizer }), "tfjs"));
+  expect(warn).toHaveBeenCalledWith(
+    expect.stringContaining("no file of Keras holds excludeFromWeightDecay (2 of 4 variables here)"),
+  );
+  warn.mockRestore();
+  expect((await readKeras(files)).optimizer!.config).not.toHaveProperty("config.exclude_from_weight_decay");
+  expect(optimizer.getConfig().exclude_from_weight_decay).toEqual([`^${bias!.name}$`, `^${other!.name}$`]);
 });
 
 test("a missing file, one that is too short, and a path outside of the folder are CheckpointErrors", async () => {

@@ -1,9 +1,9 @@
 /** What real tf_keras and Keras 3 wrote about an Adamax is accepted whole, or refused with an error that names what has no counterpart. */
 
-import { Adamax, type Config, type Dialect, OptionError, type schedules } from "adamax";
+import { Adamax, type Config, type Dialect, OptionError, type schedules, Variable } from "adamax";
 import { describe, expect, test } from "vitest";
 import fixture from "../../fixtures/configs.json";
-import { thrown, warnings } from "./helpers.js";
+import { f32, nearTest, read, thrown, variable, warnings } from "./helpers.js";
 
 interface Row {
   written_by: string;
@@ -185,4 +185,86 @@ test("numbers that Keras wrote as tensors are read as numbers", () => {
   const tensor = (value: number) => ({ class_name: "__tensor__", config: { value, dtype: "float32" } });
   const optimizer = Adamax.fromConfig({ learning_rate: tensor(0.5), beta_1: tensor(0.75) });
   expect([optimizer.learningRate, optimizer.hyperparameters.beta1]).toEqual([0.5, 0.75]);
+});
+
+describe("the variables of groups and exclusions are in a configuration by their names", () => {
+  const decayed = async (optimizer: Adamax, names: readonly string[]): Promise<number[]> => {
+    const variables = names.map((name) => variable([1], name));
+    optimizer.applyGradients(variables.map((one) => [f32(0), one]));
+    return (await Promise.all(variables.map(read))).flat();
+  };
+  const settings = { learningRate: 0.5, weightDecay: 0.5 };
+
+  nearTest("what excludeFromWeightDecay named, by identity or by pattern, in an array or not", async () => {
+    const [bias, array] = [variable([1], "a.b"), f32(1)];
+    const optimizer = new Adamax(settings);
+    optimizer.excludeFromWeightDecay({ variables: [bias, array], names: ["scale$", /BETA/i] });
+    optimizer.build([bias, array]);
+    const config = JSON.parse(JSON.stringify(optimizer.getConfig()));
+    expect(config.exclude_from_weight_decay).toEqual(["scale$", { source: "BETA", flags: "i" }, "^a\\.b$", "^variable_1$"]);
+    const again = () => Adamax.fromConfig(config);
+    expect(again().getConfig()).toEqual(config);
+    expect(await decayed(again(), ["a.b", "a_b", "variable_1", "scale", "beta", "scales"])).toEqual([1, 0.75, 1, 1, 1, 0.75]);
+    expect(await decayed(Adamax.fromConfig(config, { weightDecay: 1 }), ["a.b", "x"])).toEqual([1, 0.5]);
+  });
+
+  test("a dialect's configuration has the keys of that Keras alone, which does not save what is excluded", () => {
+    const optimizer = new Adamax(settings);
+    optimizer.excludeFromWeightDecay({ names: ["bias"] });
+    for (const dialect of ["tf_keras", "keras"] as const)
+      expect(optimizer.getConfig(dialect)).toEqual(new Adamax(settings).getConfig(dialect));
+  });
+
+  test.each<[string, (selection: { variables: Variable[] }) => Adamax]>([
+    ["a group", (selection) => new Adamax({ groups: [{ ...selection, learningRateMultiplier: 0.5 }] })],
+    [
+      "an exclusion",
+      (selection) => {
+        const optimizer = new Adamax(settings);
+        optimizer.excludeFromWeightDecay(selection);
+        return optimizer;
+      },
+    ],
+  ])("%s of a variable that is not the only one of its name cannot be said, and is an error", (_, make) => {
+    const [one, other] = [new Variable(f32(1)), new Variable(f32(1))];
+    const optimizer = make({ variables: [one] });
+    const message = /by their names. Received: several called "variable". Give each a name of its own/;
+    expect(() => optimizer.getConfig()).toThrow(message); // before build: nobody knows what will be beside it
+    optimizer.build([one, other]);
+    expect(() => optimizer.getConfig()).toThrow(message);
+    const only = new Variable(f32(1));
+    const alone = make({ variables: [only] });
+    alone.build([only]);
+    expect(JSON.stringify(alone.getConfig())).toContain("^variable$");
+  });
+
+  test.each(["^(a+)+$", "^(a|a)*$", `${"a?".repeat(20)}$`, "(a|b)".repeat(4), "a*a*a*a*$", `a*${"b".repeat(300)}`])(
+    "%s is not searched for: a configuration may come from a file",
+    (pattern) => {
+      const refused = /could take minutes.*give groups and exclusions in your program/s;
+      for (const names of [[pattern], [{ source: pattern, flags: "i" }]]) {
+        const config = { groups: [{ names, learning_rate_multiplier: 2 }] };
+        expect(() => Adamax.fromConfig(config)).toThrow(refused);
+        expect(() => Adamax.fromConfig({ exclude_from_weight_decay: names })).toThrow(refused);
+        expect(Adamax.fromConfig(config, { groups: [{ names: [/x/] }] }).settings.groups).toHaveLength(1);
+      }
+    },
+  );
+
+  test.each([
+    "^(encoder|decoder)/.*/(kernel|bias)$".replace("/.*", ""),
+    "layer_\\d+/.*kernel$",
+    "[*+?(]x*",
+    "\\(\\*\\)\\+",
+    "a|".repeat(200),
+  ])("%s is", (pattern) => {
+    expect(Adamax.fromConfig({ groups: [{ names: [pattern] }] }).settings.groups[0]!.names).toEqual([pattern]);
+  });
+
+  test.each([5, "bias", [5], ["("], [{ source: "(", flags: "i" }]])(
+    "%j in the place of names of what is excluded is an error",
+    (names) => {
+      expect(() => Adamax.fromConfig({ exclude_from_weight_decay: names })).toThrow(/names of excludeFromWeightDecay/);
+    },
+  );
 });

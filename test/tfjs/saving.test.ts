@@ -88,6 +88,67 @@ test.each(options)("%s: the 100 losses after saving and loading are those of the
   expect(await train(loaded, 100)).toEqual(await train(model, 100));
 });
 
+describe("groups and exclusions by variable mean the same variables after loading, however training goes on", () => {
+  /** Two layers of one number each, and an optimizer that treats their biases in another way. */
+  const make = (names: readonly [string, string] | undefined, what: string) => {
+    const layers = [0, 1].map((i) =>
+      tf.layers.dense({
+        units: 1,
+        inputShape: [1],
+        kernelInitializer: "ones",
+        biasInitializer: "ones",
+        ...(names ? { name: names[i]! } : {}),
+      }),
+    );
+    const model = tf.sequential({ layers });
+    const biases = layers.map((layer) => layer.trainableWeights[1]!);
+    const optimizer = new Adamax({
+      learningRate: 0.1,
+      weightDecay: 0.5,
+      ...(what === "in a group" ? { groups: [{ variables: biases, learningRateMultiplier: 0.01 }] } : {}),
+      ...(what === "found by a pattern" ? { groups: [{ names: [/BIAS$/i], learningRateMultiplier: 0.01 }] } : {}),
+    });
+    if (what === "excluded") optimizer.excludeFromWeightDecay({ variables: [biases[0]!, biases[1]!.read() as tf.Variable] });
+    return compile(model, optimizer);
+  };
+  const xs = () => tf.ones([4, 1]);
+  const ways: Record<string, (model: tf.LayersModel) => unknown> = {
+    trainOnBatch: (model) => model.trainOnBatch(xs(), xs()),
+    minimize: (model) =>
+      model.optimizer.minimize(() => (model.predict(xs()) as tf.Tensor).sub(xs()).square().mean() as tf.Scalar),
+    fit: (model) => model.fit(xs(), xs(), { batchSize: 4, verbose: 0 }),
+  };
+  const numbers = (model: tf.LayersModel) => model.getWeights().map((weight) => weight.dataSync()[0]);
+  const cases = Object.keys(ways).flatMap((way) =>
+    [0, 2].flatMap((steps) => ["excluded", "in a group", "found by a pattern"].map((what) => [way, steps, what] as const)),
+  );
+
+  test.each(cases)("%s, saved after %i steps, %s", async (way, steps, what) => {
+    for (const names of [["g", "head_1"], undefined] as const) {
+      const model = make(names, what);
+      for (let i = 0; i < steps; i++) await ways[way]!(model);
+      const loaded = await load(await saved(model));
+      const twice = await load(await saved(loaded));
+      for (const one of [model, loaded, twice]) await ways[way]!(one);
+      expect(numbers(loaded)).toEqual(numbers(model));
+      expect(numbers(twice)).toEqual(numbers(model));
+    }
+  });
+});
+
+test("patterns of a file that could take minutes are not searched for", async () => {
+  const loading = async (layer: string, pattern: string) => {
+    const model = compile(tf.sequential({ layers: [tf.layers.dense({ units: 1, inputShape: [4], name: layer })] }), new Adamax());
+    const artifacts = (await (await saved(model)).load!()) as tf.io.ModelArtifacts;
+    const { config } = artifacts.trainingConfig!.optimizer_config as unknown as { config: Record<string, unknown> };
+    config.groups = [{ names: [{ name: pattern }], learning_rate_multiplier: 2 }];
+    return train(await load(tf.io.fromMemory(artifacts)), 1);
+  };
+  await expect(loading("a".repeat(40), "^(a+)+$")).rejects.toThrow(/repeats.*could take minutes/);
+  await expect(loading("a".repeat(9000), "^a*a*a*b")).rejects.toThrow(/names of more than 256 letters/);
+  await loading("a".repeat(40), "^a*a*a*b|kernel");
+});
+
 test("a rate that is a function is saved as the number that it is now, with a warning, and can be assigned again", async () => {
   const warn = vi.spyOn(console, "warn").mockImplementation(() => {});
   const learningRate = () => 0.25;

@@ -7,7 +7,7 @@ import { internalsOf, Optimizer } from "../../optimizer/optimizer.js";
 import { exactRate, namedEntries, type SavedState } from "../../optimizer/state.js";
 import { Variable } from "../../variable.js";
 import { refuseTwice } from "../format/names.js";
-import { groupsByName, withoutGroups } from "../selections.js";
+import { groupsByName, variablesMeant, withoutSelections } from "../selections.js";
 import { isFloating, type Numbers, type StoredArray } from "./arrays.js";
 import { isNeverTrained, type KerasVariable, type Layer } from "./layers.js";
 import { type Kept, type NamedState, nameState } from "./state.js";
@@ -139,9 +139,12 @@ export class KerasModel {
     const config = this.optimizer?.config;
     if (config && this.format === "tensorflow") assertWhole(innerConfig(config), overrides);
     if (config) {
-      const { groups = null } = innerConfig(config);
-      if (groups === null || overrides.groups) return fromConfig(withoutGroups(config), overrides);
-      return fromConfig(withoutGroups(config), { ...overrides, groups: groupsByName(groups, variables) });
+      const { groups = null, exclude_from_weight_decay: excluded = null } = innerConfig(config);
+      const own = groups === null || overrides.groups ? {} : { groups: groupsByName(groups, variables) };
+      const spared = excluded === null ? [] : variablesMeant(excluded, variables, EXCLUDE_YOURSELF);
+      const optimizer = fromConfig(withoutSelections(config), { ...overrides, ...own });
+      optimizer.excludeFromWeightDecay({ variables: spared });
+      return optimizer;
     }
     throw new CheckpointError(
       this.optimizer ? "The file has the optimizer's state, but not its configuration" : "The file has no optimizer",
@@ -218,6 +221,9 @@ const fromConfig = (config: Config, overrides: AdamaxOptions): Adamax => {
     throw error instanceof OptionError ? new CheckpointError(error.message) : error;
   }
 };
+
+const EXCLUDE_YOURSELF =
+  "Make the optimizer yourself, call its excludeFromWeightDecay({ names }), and pass it: restore(optimizer).";
 
 /** Of a legacy optimizer a TensorFlow checkpoint holds its numbers: what else it was set to must be given.
  *  @throws CheckpointError */
@@ -325,7 +331,7 @@ const optimizerOf = (optimizer: Optimizer<never>, dialect: Dialect, trained: rea
       remedy,
     );
   };
-  const { state, life } = internalsOf(optimizer);
+  const { state, classes, life } = internalsOf(optimizer);
   life.assert("save");
   const entries = namedEntries(state);
   const of = (name: string): StoredArray => {
@@ -336,6 +342,11 @@ const optimizerOf = (optimizer: Optimizer<never>, dialect: Dialect, trained: rea
 
   const { ema_start: start, groups, loss_scale_factor: scale, ...config } = optimizer.getConfig(dialect);
   if (groups) refuse("groups", "Write it with an optimizer without groups, and make them again from your own code.");
+  const spared = state.trained.filter(({ variable }) => classes.isExcluded(variable)).length;
+  if (spared > 0)
+    console.warn(
+      `adamax: no file of Keras holds excludeFromWeightDecay (${spared} of ${trained.length} variables here). Call it again when you go on, before build.`,
+    );
   if (start === "firstStep" && dialect === "tf_keras" && optimizer.iterations === 0)
     refuse("emaStart: firstStep", "Make a step first.");
   if ((config.learning_rate as Config)?.class_name === "__function__")

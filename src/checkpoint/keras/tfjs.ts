@@ -178,13 +178,16 @@ const asKeras = (config: Config): Config => {
     plain.learning_rate = { class_name: className, ...rest };
   }
   if (Array.isArray(inner.groups))
-    plain.groups = inner.groups.map((group: Config) => ({
-      ...group,
-      names: (group.names as { name: string; flags?: string }[]).map((pattern) =>
-        typeof pattern === "string" ? pattern : pattern.flags ? { source: pattern.name, flags: pattern.flags } : pattern.name,
-      ),
-    }));
+    plain.groups = inner.groups.map((group: Config) => ({ ...group, names: (group.names as unknown[]).map(asPattern) }));
+  if (Array.isArray(inner.exclude_from_weight_decay))
+    plain.exclude_from_weight_decay = inner.exclude_from_weight_decay.map(asPattern);
   return { ...config, config: plain };
+};
+
+const asPattern = (pattern: unknown): unknown => {
+  const { name, flags } = (pattern ?? {}) as { name?: unknown; flags?: unknown };
+  if (name === undefined) return pattern;
+  return flags ? { source: name, flags } : name;
 };
 
 /** The names of a model's two files. Several models in one folder need others than TensorFlow.js' usual ones: those that its downloads have. */
@@ -237,8 +240,16 @@ const written = (
 };
 
 const forTfjs = ({ class_name, config }: Config): Config => {
-  const { learning_rate: rate, ...plain } = config as Config;
-  if (typeof rate !== "object" || rate === null) return { class_name, config };
+  const { learning_rate: rate, groups, exclude_from_weight_decay: excluded, ...plain } = config as Config;
+  if (Array.isArray(groups))
+    plain.groups = groups.map((group: Config) => ({ ...group, names: (group.names as unknown[]).map(asNamed) }));
+  if (Array.isArray(excluded)) plain.exclude_from_weight_decay = excluded.map(asNamed);
+  if (typeof rate !== "object" || rate === null) return { class_name, config: { ...plain, learning_rate: rate } };
   const { class_name: className, ...rest } = rate as Config;
   return { class_name, config: { ...plain, learning_rate: { className, ...rest } } };
+};
+
+const asNamed = (pattern: unknown): unknown => {
+  const { source, flags } = (pattern ?? {}) as { source?: unknown; flags?: unknown };
+  return typeof pattern === "string" ? { name: pattern } : { name: source, flags };
 };

@@ -11,7 +11,7 @@ type NamedPattern = { name: string; flags?: string };
 
 /** From the core's configuration to one that survives. */
 export const toTensorFlow = (config: Config): Config => {
-  const { learning_rate: rate, groups } = config;
+  const { learning_rate: rate, groups, exclude_from_weight_decay: excluded } = config;
   const safe = { ...config };
   if (typeof rate === "object" && rate !== null) {
     const { class_name: className, ...rest } = rate as Config;
@@ -19,6 +19,7 @@ export const toTensorFlow = (config: Config): Config => {
   }
   if (Array.isArray(groups))
     safe.groups = groups.map((group: Config) => ({ ...group, names: (group.names as Pattern[]).map(toNamed) }));
+  if (Array.isArray(excluded)) safe.exclude_from_weight_decay = excluded.map(toNamed);
   return safe;
 };
 
@@ -31,6 +32,8 @@ export const fromTensorFlow = (config: Config): Config => {
     const { className, ...rest } = rate as Config;
     plain[rateKey] = { class_name: className, ...rest };
   }
+  for (const key of ["excludeFromWeightDecay", "exclude_from_weight_decay"])
+    if (Array.isArray(plain[key])) plain[key] = (plain[key] as (Pattern | NamedPattern)[]).map(fromNamed);
   if (Array.isArray(plain.groups))
     plain.groups = plain.groups.map((group: Config) => ({
       ...group,

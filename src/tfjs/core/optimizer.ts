@@ -1,11 +1,11 @@
 /** An optimizer of the core as a tf.Optimizer. Its state lies in the core's memory, or on a GPU in tensors. */
 
 import * as tf from "@tensorflow/tfjs-core";
-import { OptionError } from "../../errors.js";
-import { type Config, optionsFromConfig } from "../../optimizer/configuration.js";
+import { OptionError, show } from "../../errors.js";
+import { type Config, nameMeant, optionsFromConfig } from "../../optimizer/configuration.js";
 import type { GradientAndVariable } from "../../optimizer/gradients.js";
 import { internalsOf, type Optimizer } from "../../optimizer/optimizer.js";
-import type { LearningRate, OptimizerOptions } from "../../optimizer/options.js";
+import type { Group, LearningRate, OptimizerOptions } from "../../optimizer/options.js";
 import { entriesOf, forgetAccumulated } from "../../optimizer/state.js";
 import type { UpdateRule } from "../../rule/update-rule.js";
 import { LearningRateSchedule } from "../../schedules/schedule.js";
@@ -14,6 +14,7 @@ import { fromTensorFlow, toTensorFlow } from "./config.js";
 import { DeviceBackend } from "./device.js";
 import { gradientFor, type NamedGradient, type NamedGradients, namedGradients, registered } from "./gradients.js";
 import { HeapBackend } from "./heap.js";
+import { withoutSuffix } from "./names.js";
 import {
   assertOneObject,
   type LayerWeight,
@@ -48,6 +49,8 @@ export class TensorOptimizer extends tf.Optimizer {
   #learningRate: tf.Variable | null;
   /** State that was loaded, as far as its variables have not been seen. */
   #saved: SavedWeights | null = null;
+  /** Patterns of the configuration that it was made from: variables may have been called otherwise there. */
+  #patterns: readonly (string | RegExp)[] = [];
   #hasWarned = false;
   /** What the last call of getWeights returned. */
   #handedOut: NamedTensor[] = [];
@@ -130,10 +133,32 @@ export class TensorOptimizer extends tf.Optimizer {
     if (fresh.length === 0) return;
     this.#prune();
     const savedNames = this.#saved?.match(fresh, this.#arrays());
+    if (this.#patterns.length > 0) this.#rename(fresh, savedNames);
     if (!(this.#near instanceof DeviceBackend)) for (const variable of fresh) variable.locate();
     this.#core.extend(fresh);
     this.#trained.push(...fresh);
     if (savedNames) this.#restore(fresh, savedNames);
+  }
+
+  /** Groups and exclusions of a configuration mean variables by the names that they had where it was written: those of the saved state; where there is
+   *  none, the name of a layer's weight but for the number that loading adds. */
+  #rename(fresh: readonly TensorVariable[], savedNames: readonly string[] | undefined): void {
+    const here = [...this.#trained, ...fresh].map(({ name }) => name);
+    const meant = this.#patterns.flatMap((pattern) => nameMeant(pattern) ?? []);
+    const long = here.find((name) => name.length > 256);
+    if (long && meant.length < this.#patterns.length)
+      throw new OptionError(
+        "Patterns of a configuration are not searched for in names of more than 256 letters: it could take minutes",
+        show(long),
+        "Take them out, and give groups and exclusions in your program.",
+      );
+    const elsewhere = meant.filter((name) => name.includes("/") && !here.includes(name));
+    fresh.forEach((variable, i) => {
+      const isAlike = (other: string) => withoutSuffix(other) === withoutSuffix(variable.name);
+      const [one, ...others] = here.filter((name) => isAlike(name) && !meant.includes(name));
+      const isOnlyOne = one === variable.name && others.length === 0;
+      variable.savedName = savedNames?.[i] ?? (isOnlyOne ? elsewhere.find(isAlike) : undefined) ?? null;
+    });
   }
 
   /** The state of tensors that were disposed of goes: their names may come back for others. */
@@ -346,7 +371,17 @@ export class TensorOptimizer extends tf.Optimizer {
       typeof first === "function"
         ? [first as typeof TensorOptimizer, second, {}]
         : [this as typeof TensorOptimizer, first, second];
-    return new Class(optionsFromConfig(Class.core.rule, fromTensorFlow(config as Config), (overrides ?? {}) as OptimizerOptions));
+    const { excludeFromWeightDecay: names, ...options } = optionsFromConfig(
+      Class.core.rule,
+      fromTensorFlow(config as Config),
+      (overrides ?? {}) as OptimizerOptions,
+    );
+    const optimizer = new Class(options);
+    optimizer.#patterns = [...((options.groups as Group[] | undefined) ?? []), { names: names as Group["names"] }].flatMap(
+      (group) => group?.names ?? [],
+    );
+    if (names) optimizer.excludeFromWeightDecay({ names: names as (string | RegExp)[] });
+    return optimizer;
   }
 
   /** The state as TensorFlow.js saves it with a model. The tensors are this optimizer's: it frees them at the next call and in `dispose`. */

@@ -5,6 +5,7 @@ import type { Values } from "../../backends/backend.js";
 import { ShapeError, show } from "../../errors.js";
 import { Variable } from "../../variable.js";
 import { elementsOf, renewInHeap } from "./elements.js";
+import { withoutSuffix } from "./names.js";
 
 /** What a layer applies to a weight to keep it where it belongs. */
 export interface TensorConstraint {
@@ -13,8 +14,10 @@ export interface TensorConstraint {
 
 export class TensorVariable extends Variable {
   tensorConstraint: TensorConstraint | null = null;
-  /** The name that its layer gave it; loading a model beside another adds a number to the tensor's. */
+  /** The name that its layer gave it, where that is known: a model beside another has a number added to its tensors' names. */
   originalName: string | null = null;
+  /** The name by which a configuration that was loaded means it. */
+  savedName: string | null = null;
   /** The tensor's data as this left them; null before. */
   #left: object | null = null;
   #located = false;
@@ -31,7 +34,8 @@ export class TensorVariable extends Variable {
 
   /** @internal */
   override get names(): readonly string[] {
-    return this.originalName === null ? [this.name] : [this.name, this.originalName];
+    const { name, originalName, savedName } = this;
+    return [savedName ?? name, originalName ?? (name.includes("/") ? withoutSuffix(name) : name)];
   }
 
   /** Whether somebody else has assigned to the tensor since. */
