@@ -1,11 +1,11 @@
 /** Trains a speech denoiser on real recordings, then compares optimizers on speech whose noise keeps changing. */
 import { copyFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { basename, join, relative } from "node:path";
+import { useWasm } from "../tfjs-wasm.ts";
 import { compare, makeStream, type Outcome, Run } from "./comparison.ts";
 import { trainDenoiser } from "./denoiser.ts";
 import { byKind, type Clip, denoise, hear, improvements, makeClips, networkImprovements } from "./evaluation.ts";
 import { mixStream } from "./mixture.ts";
-import { useWasm } from "./network.ts";
 import { noiseKinds } from "./noise.ts";
 import { contenders } from "./optimizers.ts";
 import { Progress } from "./progress.ts";

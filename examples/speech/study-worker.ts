@@ -1,7 +1,8 @@
 /** A process of the study: takes runs one by one from its parent and answers each with what it measured. */
+
+import { useWasm } from "../tfjs-wasm.ts";
 import { makeStream, Run, type Stream } from "./comparison.ts";
 import { makeClips } from "./evaluation.ts";
-import { useWasm } from "./network.ts";
 import { contenders, variants } from "./optimizers.ts";
 import { loadRecordings } from "./recordings.ts";
 import { mean } from "./si-sdr.ts";

@@ -6,12 +6,13 @@ import * as tf from "@tensorflow/tfjs";
 import { Adamax } from "adamax/tfjs";
 import { beforeAll, describe, expect, test } from "vitest";
 import { mixStream } from "../../examples/speech/mixture.ts";
-import { dataMatMul, disposeBatch, matMul, Network, toBatch, useWasm } from "../../examples/speech/network.ts";
+import { disposeBatch, Network, toBatch } from "../../examples/speech/network.ts";
 import { normal, seeded } from "../../examples/speech/random.ts";
 import { loadRecordings, splitOf } from "../../examples/speech/recordings.ts";
 import { siSdr } from "../../examples/speech/si-sdr.ts";
 import { analyse, synthesise } from "../../examples/speech/spectrogram.ts";
 import { trainStep } from "../../examples/speech/training.ts";
+import { dataMatMul, matMul, useWasm } from "../../examples/tfjs-wasm.ts";
 
 const numbers = (seed: number, length: number) => {
   const random = seeded(seed);
