@@ -56,7 +56,7 @@ export const check = <Value>(owner: string, name: string, value: unknown, kind: 
     `${name} of ${owner} must be ${wanted}`,
     received ?? `${name}=${show(value)}`,
     "byDefault" in kind
-      ? `Give such a value, or leave it out for the default, ${show(byDefault)}.`
+      ? `Give such a value, or leave it out for ${show(byDefault)}.`
       : "Give such a value: there is no default.",
   );
 };
@@ -109,7 +109,7 @@ export const either = <A, B>(a: Kind<A>, b: Kind<B>): Kind<A | B> => ({
   wanted: `${a.wanted} or ${b.wanted}`,
   holds: (value) => a.holds(value) || b.holds(value),
 });
-export const object: Kind<object> = { wanted: "an object", holds: (value) => typeof value === "object" && value !== null };
+export const object: Kind<object> = { wanted: "an object", holds: isObject };
 /** Numbers in a typed array or a plain one. */
 export const numbers: Kind<ArrayLike<number | bigint>> = {
   wanted: "an array of numbers",
@@ -118,7 +118,7 @@ export const numbers: Kind<ArrayLike<number | bigint>> = {
 /** What `for ... of` goes through, of `items`; texts are not. */
 export const listOf = (items: string): Kind<Iterable<never>> => ({
   wanted: `a list of ${items}`,
-  holds: (value) => typeof value === "object" && typeof (value as Iterable<never> | null)?.[Symbol.iterator] === "function",
+  holds: (value) => isObject(value) && Symbol.iterator in value,
 });
 /** An array with elements of one kind. */
 export const arrayOf = <Item>({ wanted, holds }: Kind<Item>, least = 0): Kind<readonly Item[]> => ({

@@ -223,12 +223,12 @@ export class Variable<V extends Values = Values> implements Described {
       throw new BackendError(
         "A variable's memory belongs to one optimizer",
         `${this}, which is trained by another optimizer (${this.#adoption.owner})`,
-        "Dispose that one first, or give each optimizer variables of its own.",
+        "Dispose that one first, or use other variables.",
       );
     if (this.#returning)
       throw new BackendError(
         `The value of ${this} is still on its way back`,
-        "a variable of an optimizer that was disposed just now",
+        "one of an optimizer that was disposed just now",
         "Call await variable.read() first.",
       );
     if (this.#value.length !== elementsIn(this.shape)) refuseResized(this, this.#value.length);
@@ -263,7 +263,7 @@ export const refuseResized = (variable: Described, elements: number): never => {
   throw new ShapeError(
     `The array of ${variable} must stay as long as it was`,
     `${elements} elements now: its memory was resized or detached`,
-    "Make a variable of the new array, and an optimizer for it.",
+    "Make a new variable and optimizer.",
   );
 };
 

@@ -15,23 +15,6 @@ export type Config = Record<string, unknown>;
 export type Dialect = "tf_keras" | "keras";
 export const dialects: Kind<Dialect> = optional(oneOf<Dialect>("tf_keras", "keras"), "tf_keras");
 
-/** What only one of the two knows. */
-const KEYS = {
-  common: [
-    "name",
-    "learningRate",
-    "weightDecay",
-    "clipnorm",
-    "globalClipnorm",
-    "clipvalue",
-    "useEma",
-    "emaMomentum",
-    "emaOverwriteFrequency",
-  ],
-  tf_keras: ["jitCompile"],
-  keras: ["lossScaleFactor", "gradientAccumulationSteps"],
-} as const;
-
 /** A function cannot be written to JSON; this stands for it, and reading it without the function is an error. */
 const FUNCTION = { class_name: "__function__", config: {} };
 
@@ -46,24 +29,24 @@ export const toConfig = (
   excluded: readonly Selection[] = [],
   trained: Known = new Map(),
 ): Config => {
-  const { learningRate, lossScaleFactor, gradientAccumulationSteps, emaStart, groups } = settings;
-  const options: Record<string, unknown> = Object.fromEntries(
-    [...KEYS.common, ...KEYS[dialect]].map((name) => [name, settings[name]]),
-  );
-  if (learningRate instanceof LearningRateSchedule) options.learningRate = serialize(learningRate);
-  else if (typeof learningRate === "function") options.learningRate = FUNCTION;
-  if (dialect === "tf_keras") options.isLegacyOptimizer = false;
+  const { backend: _, threads: __, mesh: ___, jitCompile, emaStart, groups, ...options } = settings;
+  const config: Record<string, unknown> = options;
+  const rate = options.learningRate;
+  if (rate instanceof LearningRateSchedule) config.learningRate = serialize(rate);
+  else if (typeof rate === "function") config.learningRate = FUNCTION;
   // What a dialect does not know is written only where it is not at its default.
-  if (lossScaleFactor !== null) options.lossScaleFactor = lossScaleFactor;
-  if (gradientAccumulationSteps !== null) options.gradientAccumulationSteps = gradientAccumulationSteps;
-  if (emaStart !== "variable") options.emaStart = emaStart;
+  if (dialect === "tf_keras") {
+    Object.assign(config, { jitCompile, isLegacyOptimizer: false });
+    for (const name of ["lossScaleFactor", "gradientAccumulationSteps"]) if (config[name] === null) delete config[name];
+  }
+  if (emaStart !== "variable") config.emaStart = emaStart;
   if (groups.length > 0)
-    options.groups = groups.map(({ variables, names, ...numbers }) => ({
+    config.groups = groups.map(({ variables, names, ...numbers }) => ({
       names: patternsOf({ variables, names }, trained),
       ...inSnakeCase(numbers),
     }));
-  if (excluded.length > 0) options.excludeFromWeightDecay = excluded.flatMap((selection) => patternsOf(selection, trained));
-  return inSnakeCase({ ...options, ...hyper });
+  if (excluded.length > 0) config.excludeFromWeightDecay = excluded.flatMap((selection) => patternsOf(selection, trained));
+  return inSnakeCase({ ...config, ...hyper });
 };
 
 /** Variables are written as patterns that match exactly their name.
@@ -224,9 +207,9 @@ const withoutNeutral = (options: Record<string, unknown>): Record<string, unknow
   if (dropped.length > 0) {
     if ("decay" in options)
       throw new OptionError(
-        "A legacy optimizer clipped by all of its clip options, one after the other, and this one clips by one",
+        "A legacy optimizer clipped by all of its clip options, and this one clips by one",
         clips.map((name) => `${name}=${options[name]}`).join(", "),
-        "Keep the one that matters, and set the others to null.",
+        "Keep the one that matters, the others null.",
       );
     console.warn(
       `adamax: the configuration sets ${clips.join(" and ")}. As tf_keras, we use ${used}. Dropped: ${dropped.join(", ")}.`,
@@ -241,7 +224,7 @@ const withoutDecay = ({ decay = null, ...options }: Record<string, unknown>): Re
   const { learningRate = 0.001 } = options;
   if (!nonNegative.holds(decay) || !nonNegative.holds(learningRate))
     throw new OptionError(
-      "decay of a legacy optimizer is a number of 0 or more, for a learning rate that is a number",
+      "decay of a legacy optimizer is a number of 0 or more, beside a learning rate that is a number",
       `decay=${show(decay)}, learning_rate=${show(learningRate)}`,
       "Pass a schedule that does both: fromConfig({ ...config, decay: 0 }, { learningRate }).",
     );

@@ -2,7 +2,7 @@
 
 import { nearest, OptionError, show } from "../errors.js";
 import { arrayOf, callable, check, checkKinds, type Kind, type Kinds, optional, text, upToOne } from "../kinds.js";
-import { Expression, LANGUAGE } from "../rule/expression.js";
+import { Expression } from "../rule/expression.js";
 import type { Hyperparameter, UpdateRule } from "../rule/update-rule.js";
 import { camelCase } from "../spelling.js";
 import { isOption } from "./options.js";
@@ -103,12 +103,18 @@ const checked = <Name extends string>(
   return updated;
 };
 
-/** What `update` returns. An error of JavaScript, such as `g.mean is not a function`, becomes one that says what there is. */
+/** What a rule can be written in. */
+const LANGUAGE =
+  "Use the methods add, sub, mul, div, sqrt, square, neg and pow, the functions abs, max, min, sign, ifPositive, norm, globalNorm and " +
+  "constant, and declared names only.";
+
+/** What `update` returns. An error of an expression, or of JavaScript, such as `g.mean is not a function`, becomes one that says what there is. */
 const recorded = <Result>(rule: string, update: () => Result): Result => {
   try {
     return update();
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
-    throw Object.assign(new OptionError(`The update of ${rule} cannot be recorded`, error.message, LANGUAGE), { cause: error });
+    const wrong = error.message.includes(". Received: ") ? "" : `The update of ${rule} cannot be recorded. Received: `;
+    throw Object.assign(new OptionError(`${wrong}${error.message}. ${LANGUAGE}`), { cause: error });
   }
 };

@@ -72,7 +72,7 @@ export class Optimizer<Hyper extends string = never> {
   /** The backend, if nobody else has made it. */
   readonly #made: Backend | null;
   readonly #state: OptimizerState;
-  readonly #trained: Trained[];
+  readonly #trained: Trained[] = [];
   readonly #byVariable = new Map<Variable | Values, Trained>();
   readonly #classes: RowClasses;
   readonly #steps: StepVariants;
@@ -98,7 +98,7 @@ export class Optimizer<Hyper extends string = never> {
       throw new OptionError(
         "Optimizer is a base class",
         "a class without a rule",
-        "Make a subclass with `static rule = defineRule({ ... })`, or use Adamax.",
+        "Make a subclass with a static rule, or use Adamax.",
       );
     const { settings, hyper } = checkOptions(rule, options as Readonly<Record<string, unknown>>);
     this.settings = settings;
@@ -113,11 +113,10 @@ export class Optimizer<Hyper extends string = never> {
       calls: 0,
       learningRate: settings.learningRate,
       arrays: this.#steps.arrays,
-      trained: [],
+      trained: this.#trained,
       added: [],
       downloads: new Map(),
     };
-    this.#trained = this.#state.trained;
   }
 
   /** Updates made so far: calls of applyGradients, or every k-th of them when k micro-batches are accumulated. */
@@ -133,10 +132,6 @@ export class Optimizer<Hyper extends string = never> {
     this.#state.calls = updates * this.#accumulationSteps + (calls % this.#accumulationSteps);
   }
 
-  get #rule(): UpdateRule {
-    return (this.constructor as typeof Optimizer).rule;
-  }
-
   get #accumulationSteps(): number {
     return this.settings.gradientAccumulationSteps ?? 1;
   }
@@ -149,12 +144,11 @@ export class Optimizer<Hyper extends string = never> {
   /** A schedule may stand in the place of anything.
    *  @throws OptionError for a value out of range, and for a number or a function in the place of a schedule. */
   set learningRate(value: LearningRate) {
-    const isSchedule = (rate: unknown) => rate instanceof LearningRateSchedule;
-    if (isSchedule(this.#state.learningRate) && !isSchedule(value))
+    if (this.#state.learningRate instanceof LearningRateSchedule && !(value instanceof LearningRateSchedule))
       throw new OptionError(
         "A learning rate that follows a schedule cannot be set",
         show(value),
-        "Set another schedule, or make the optimizer with a number or a function.",
+        "Set another schedule, or make a new optimizer.",
       );
     this.#state.learningRate = check(this.settings.name, "learningRate", plainNumber(value), learningRate);
   }
@@ -204,11 +198,21 @@ export class Optimizer<Hyper extends string = never> {
       added.set(given, variable);
     }
     const list = [...added.values()];
-    if (list.some(({ dtype }) => dtype === "float32")) checkRounded(this.#rule, this.settings, this.hyperparameters);
+    if (list.some(({ dtype }) => dtype === "float32"))
+      checkRounded((this.constructor as typeof Optimizer).rule, this.settings, this.hyperparameters);
     const classes = this.#classes.list.length;
-    const requests = list.map((variable) => this.#request(variable));
+    const requests = list.map(
+      (variable): RowRequest => ({
+        variable,
+        range: { begin: 0, end: variable.length },
+        class: this.#classes.placeOf(variable),
+        state: this.#state.arrays.map(({ array }) => array),
+        foreign: variable.adoptable ? null : variable,
+      }),
+    );
     if (this.#classes.list.length > classes) this.#steps.forget();
-    const rows = this.backend.place(requests, this.#steps.fullest(), this.#nextIndex, onProgress);
+    const nextIndex = (this.#trained.at(-1)?.row.index ?? -1) + 1; // rows are in build order, also where some have been removed
+    const rows = this.backend.place(requests, this.#steps.fullest(), nextIndex, onProgress);
     try {
       this.#life.assert("build"); // onProgress is the caller's code
     } catch (error) {
@@ -218,7 +222,7 @@ export class Optimizer<Hyper extends string = never> {
     this.#life.change("build");
     const { name: owner } = this.settings;
     const changes = () => this.#life.change("write");
-    [...added.entries()].forEach(([given, variable], i) => {
+    [...added].forEach(([given, variable], i) => {
       const row = rows[i]!;
       this.#await(variable.adopt({ owner, row, changes }));
       const trained = { variable, row, call: 0, accumulated: false, warned: false };
@@ -229,11 +233,6 @@ export class Optimizer<Hyper extends string = never> {
     const begin = this.#steps.move("begin");
     begin.begin(rows, rows.length, this.#parameters);
     this.#run(begin);
-  }
-
-  /** Rows are in build order, also where some have been removed. */
-  get #nextIndex(): number {
-    return (this.#trained.at(-1)?.row.index ?? -1) + 1;
   }
 
   /** Memory that is far says later whether it did what it was told. Where it did not, what it holds is neither old nor new. */
@@ -252,16 +251,6 @@ export class Optimizer<Hyper extends string = never> {
       const done = step.end();
       if (done) this.#await(done);
     }
-  }
-
-  #request(variable: Variable): RowRequest {
-    return {
-      variable,
-      range: { begin: 0, end: variable.length },
-      class: this.#classes.placeOf(variable),
-      state: this.#state.arrays.map(({ array }) => array),
-      foreign: variable.adoptable ? null : variable,
-    };
   }
 
   /** No weight decay for these variables: named by identity, or by a pattern found in their name.

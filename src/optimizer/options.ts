@@ -167,11 +167,11 @@ const OPTIONS: Kinds<Settings> = {
   mesh: optional({ wanted: "a mesh", holds: (value) => isObject(value) && "around" in value } as Kind<Ranks>, ALONE),
 };
 
-/** Options that are refused by name, and what to do instead. */
+/** Options that Keras removed, and what to do instead. */
 const REPLACED: Readonly<Record<string, string>> = {
-  decay: "Keras removed it. Pass schedules.InverseTimeDecay as learningRate, or weightDecay for decoupled decay.",
-  gradientAggregator: "Keras removed it. Aggregate gradients before applyGradients.",
-  gradientTransformers: "Keras removed it. Transform gradients before applyGradients.",
+  decay: "Pass schedules.InverseTimeDecay as learningRate, or weightDecay for decoupled decay.",
+  gradientAggregator: "Aggregate gradients before applyGradients.",
+  gradientTransformers: "Transform gradients before applyGradients.",
 };
 
 /** What other libraries call options, in lower case without underscores. */
@@ -260,7 +260,7 @@ const currentOptions = (owner: string, options: Readonly<Record<string, unknown>
   const { lr, ...given } = Object.fromEntries(Object.entries(options).map(([name, value]) => [name, plainNumber(value)]));
   for (const [name, remedy] of Object.entries(REPLACED)) {
     if ((given[name] ?? null) !== null)
-      throw new OptionError(`${owner} does not support ${name}`, `${name}=${show(given[name])}`, remedy);
+      throw new OptionError(`${owner} has no ${name}: Keras removed it`, `${name}=${show(given[name])}`, remedy);
     delete given[name];
   }
   if ((lr ?? null) === null) return given;

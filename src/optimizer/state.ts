@@ -212,8 +212,8 @@ const refuse = (name: string, shape: readonly number[], wanted: string, received
   );
 };
 
-const assertLength = (name: string, shape: readonly number[], values: SavedState[string] | undefined, length: number): void => {
-  if (values?.length !== length) refuse(name, shape, `of ${length} elements`, `${values?.length ?? "nothing"}`);
+const assertLength = (name: string, shape: readonly number[], values: SavedState[string], length: number): void => {
+  if (values.length !== length) refuse(name, shape, `of ${length} elements`, `${values.length}`);
 };
 
 const checkCounters = ({ name }: OptimizerState, { calls, learningRate }: Restoration): void => {

@@ -1,7 +1,7 @@
 /** What an update rule is written in: expressions over a variable's elements and over scalars.
  *  Calling `add` computes nothing; it records. `program.ts` turns the record into what a backend compiles. */
 
-import { OptionError, show } from "../errors.js";
+import { show } from "../errors.js";
 
 /** What every backend can do to an element. Each rounds once, to the dtype of the variable. */
 export type Operation =
@@ -33,12 +33,7 @@ export type Recorded =
 /** What an operation takes. */
 export type Operand = Expression | number;
 
-/** What a rule can be written in, for errors. */
-export const LANGUAGE =
-  "Use the methods add, sub, mul, div, sqrt, square, neg and pow, the functions abs, max, min, sign, ifPositive, norm, globalNorm and " +
-  "constant, and declared names only.";
-
-/** A value per element, or a scalar that all elements share. Immutable. */
+/** A value per element, or a scalar that all elements share. Immutable. Its errors are told as those of a rule (optimizer/define-rule.ts). */
 export class Expression {
   /** Whether this has a value per element (true) or is one scalar per variable and step (false). */
   readonly perElement: boolean;
@@ -47,7 +42,7 @@ export class Expression {
     this.perElement =
       recorded.kind === "element" || (recorded.kind === "operation" && recorded.inputs.some((input) => input.perElement));
     if (recorded.kind === "operation" && recorded.operation === "pow" && this.perElement)
-      throw new OptionError("pow is for scalars only", "an expression over elements", "Write x.mul(x) or x.sqrt() instead.");
+      throw new TypeError("pow is for scalars only. Received: an expression over elements. Write x.mul(x) or x.sqrt() instead");
   }
 
   /** this + other */
@@ -79,25 +74,21 @@ export class Expression {
     return operation("mul", this, this);
   }
   /** this ** exponent, evaluated once per step.
-   *  @throws OptionError for an expression over elements. */
+   *  @throws TypeError for an expression over elements. */
   pow(exponent: Operand): Expression {
     return operation("pow", this, exponent);
   }
 
-  /** @throws OptionError: `g > 0`, `2 * g`, `Math.sqrt(g)` and the text of an expression would need a value, and there is none yet. */
+  /** @throws TypeError: `g > 0`, `2 * g`, `Math.sqrt(g)` and the text of an expression would need a value, and there is none yet. */
   [Symbol.toPrimitive](): never {
-    throw new OptionError(
-      "An expression has no value: rules are recorded, not computed",
-      "something like g > 0, 2 * g or Math.sqrt(g)",
-      LANGUAGE,
-    );
+    throw new TypeError("An expression has no value. Received: something like g > 0, 2 * g or Math.sqrt(g)");
   }
 }
 
 const expression = (operand: Operand): Expression => {
   if (operand instanceof Expression) return operand;
   if (typeof operand === "number" && !Number.isNaN(operand)) return new Expression({ kind: "constant", value: operand });
-  throw new OptionError("A rule computes with expressions and numbers", show(operand), LANGUAGE);
+  throw new TypeError(`A rule computes with expressions and numbers. Received: ${show(operand)}`);
 };
 
 const operation = (name: ScalarOperation, ...inputs: Operand[]): Expression =>
@@ -126,7 +117,7 @@ export const flush = (x: Expression, limit: number): Expression => operation("fl
 const normOver = (scope: NormScope, of: Operand): Expression => {
   const recorded = expression(of);
   if (recorded.perElement) return new Expression({ kind: "norm", of: recorded, scope });
-  throw new OptionError("A norm is taken over elements", "a scalar", "Write abs(x).");
+  throw new TypeError("A norm is taken over elements. Received: a scalar. Write abs(x)");
 };
 
 /** L2 norm over the elements of one variable, summed in float64; what is computed from it stays float64 until it meets an element. */

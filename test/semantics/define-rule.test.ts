@@ -191,7 +191,10 @@ test("a leastDecay that is no share is refused: slots would be cleared of tiny n
 });
 
 test("what a rule can be written in is said whole: every method of an expression is in the message", () => {
-  const { message } = thrown(() => norm(undefined as never));
+  class Mine extends Optimizer {
+    static override readonly rule = define({ update: () => norm(undefined as never) });
+  }
+  const { message } = thrown(() => step(new Mine(), [f32(0.5), variable([1])]));
   const methods = Object.getOwnPropertyNames(Expression.prototype).filter((name) => name !== "constructor");
   expect(methods.length).toBeGreaterThan(5);
   for (const method of methods) expect(message).toMatch(new RegExp(`\\b${method}\\b.*, the functions `));

@@ -199,9 +199,9 @@ describe("options", () => {
   test("a group of plain arrays has no names to write into a configuration", () => {
     const optimizer = new Adamax({ groups: [{ variables: [f32(1)], learningRateMultiplier: 2 }] });
     expectError(() => optimizer.getConfig(), OptionError, [
-      "written by their names",
+      "means the variables of groups and excludeFromWeightDecay by their names",
       "Float32Array of length 1",
-      "Pass a Variable",
+      "Give each a name of its own",
     ]);
   });
 

@@ -31,7 +31,7 @@ export class Jobs {
   /** Rows whose gradient names rows of theirs. */
   readonly #listed: CpuRow[] = [];
   /** Elements in one job at most: all of a variable on one thread, enough parts to share on several. */
-  #jobLength = Number.POSITIVE_INFINITY;
+  #jobLength = Infinity;
 
   /** `passes`: how many each program has. `constantsPerRow`: whether some scalars differ from row to row. */
   constructor(engine: Engine, programs: readonly Program[], passes: number, constantsPerRow: boolean) {
@@ -44,7 +44,7 @@ export class Jobs {
   /** Before a step over `rows[0..count)`: into how large parts it is cut. Whole blocks, so that norms are summed alike on any number of
    *  threads. */
   begin(rows: readonly CpuRow[], count: number): void {
-    this.#jobLength = Number.POSITIVE_INFINITY;
+    this.#jobLength = Infinity;
     if (this.#engine.threads === 1) return;
     let elements = 0;
     for (let i = 0; i < count; i++) elements += rows[i]!.length;

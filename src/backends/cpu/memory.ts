@@ -133,14 +133,6 @@ export class CpuRow implements NearRow {
     return this.names.find((name) => name !== "g" && overlaps(name)) ?? null;
   }
 
-  /** The value and the gradient lie there from now on. Jobs that were written for other places are void. */
-  moveTo(w: Pointer, g: Pointer): void {
-    if (this.pointers[0] === w && this.pointers[1] === g) return;
-    this.pointers[0] = w;
-    this.pointers[1] = g;
-    this.segment.writtenRows.length = 0;
-  }
-
   /** The views are of a memory that has moved. */
   forgetViews(): void {
     this.#views.clear();

@@ -4,7 +4,7 @@ import * as OP from "./opcodes.js";
 
 type Bytes = OP.Bytes;
 
-const joined = (bytes: Bytes): number[] => (bytes as unknown[]).flat(Number.POSITIVE_INFINITY) as number[];
+const joined = (bytes: Bytes): number[] => (bytes as unknown[]).flat(Infinity) as number[];
 
 /** Seven bits in a byte, the lowest first; the eighth says that more follow. */
 export const unsigned = (value: number): Bytes => (value < 128 ? [value] : [(value & 127) | 128, unsigned(value >>> 7)]);

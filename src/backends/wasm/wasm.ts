@@ -95,12 +95,13 @@ class WasmEngine implements Engine {
   }
 
   get why(): string {
-    const speed = "WebAssembly SIMD, the fastest in main memory";
-    if (this.#refusal && this.#options.threads !== 1) return `${speed}; one thread: ${this.#refusal}`;
-    const count = this.threads > 1 ? `${this.threads} threads` : "one thread";
-    if (this.#lost) return `${speed}; ${count} of ${this.#planned}: ${this.#lost}`;
-    const isSmall = this.threads === 1 && this.#options.threads === "auto";
-    return `${speed}; ${count}${isSmall ? ": no model was large enough for more" : ""}`;
+    const { threads: asked } = this.#options;
+    const { threads } = this;
+    let words = `WebAssembly SIMD, the fastest in main memory; ${threads > 1 ? `${threads} threads` : "one thread"}`;
+    if (this.#refusal && asked !== 1) words += `: ${this.#refusal}`;
+    else if (this.#lost) words += ` of ${this.#planned}: ${this.#lost}`;
+    else if (threads === 1 && asked === "auto") words += ": no model was large enough for more";
+    return words;
   }
 
   threadsFor(elements: number): number {
@@ -116,7 +117,7 @@ class WasmEngine implements Engine {
       throw new BackendError(
         "There is no memory for the variables, their gradients and their state",
         `a request for ${pages * PAGE} bytes`,
-        "Train fewer variables, or free other memory.",
+        "Train fewer variables, or free memory.",
       );
     }
   }

@@ -49,7 +49,12 @@ const lieIn = (row: CpuRow, buffer: ArrayBufferLike): void => {
   const hasValue = variable instanceof TensorVariable && variable.isWritable && variable.value.buffer === buffer;
   const hasGradient = ArrayBuffer.isView(gradient) && gradient.buffer === buffer;
   if (hasGradient) row.ownGradient = gradient;
-  row.moveTo(hasValue ? variable.value.byteOffset : 0, hasGradient ? gradient.byteOffset : pointers[1]!);
+  const w = hasValue ? variable.value.byteOffset : 0;
+  const g = hasGradient ? gradient.byteOffset : pointers[1]!;
+  if (pointers[0] === w && pointers[1] === g) return;
+  pointers[0] = w;
+  pointers[1] = g;
+  row.segment.writtenRows.length = 0; // jobs that were written for other places are void
 };
 
 class HeapEngine implements Engine {
