@@ -56,13 +56,18 @@ const cells = (row: Row): string[] => [
   row.note ?? "",
 ];
 
+/** The numbers of the columns that these rows fill: those of targets only where there are some. */
+const filled = (rows: readonly Row[]): number[] =>
+  COLUMNS.flatMap((_, i) => ((i === 4 || i === 5) && rows.every(({ target }) => target === undefined) ? [] : [i]));
+
 export const printTable = ({ title, rows, notes }: Answer): void => {
   const table = [[...COLUMNS], ...rows.map(cells)];
+  const shown = filled(rows);
   const widths = COLUMNS.map((_, column) => Math.max(...table.map((line) => line[column]!.length)));
   console.log(`\n${title}`);
   for (const line of table)
     console.log(
-      `  ${line.map((cell, i) => (i === 2 || i === 4 ? cell.padStart(widths[i]!) : cell.padEnd(widths[i]!))).join("  ")}`.trimEnd(),
+      `  ${shown.map((i) => (i === 2 || i === 4 ? line[i]!.padStart(widths[i]!) : line[i]!.padEnd(widths[i]!))).join("  ")}`.trimEnd(),
     );
   for (const note of notes) console.log(`  ${note}`);
 };
@@ -108,12 +113,14 @@ ${answers.map(section).join("\n")}
 const section = (answer: Answer & { machine: Record<string, unknown> }): string => `<section>
 <h2>${escapeHtml(answer.title)}</h2>
 ${answer.lines.length > 0 ? plot(answer.lines) : ""}
-<div class="scroll"><table><tr>${COLUMNS.map((column) => `<th>${column}</th>`).join("")}</tr>
+<div class="scroll"><table><tr>${filled(answer.rows)
+  .map((i) => `<th>${COLUMNS[i]}</th>`)
+  .join("")}</tr>
 ${answer.rows
   .map(
     (row) =>
-      `<tr>${cells(row)
-        .map((cell, i) => `<td class="${i === 2 || i === 4 ? "n" : i === 5 ? cell : ""}">${escapeHtml(cell)}</td>`)
+      `<tr>${filled(answer.rows)
+        .map((i) => `<td class="${i === 2 || i === 4 ? "n" : i === 5 ? cells(row)[i] : ""}">${escapeHtml(cells(row)[i]!)}</td>`)
         .join("")}</tr>`,
   )
   .join("\n")}

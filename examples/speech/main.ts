@@ -2,4 +2,8 @@
 import { fileURLToPath } from "node:url";
 import { demo } from "./demo.ts";
 
-await demo({ quick: process.argv.includes("--quick"), out: fileURLToPath(new URL("out", import.meta.url)) });
+await demo({
+  quick: process.argv.includes("--quick"),
+  recordings: "repository",
+  out: fileURLToPath(new URL("out", import.meta.url)),
+});

@@ -16,9 +16,38 @@ export interface Recording {
 export const splits = ["train", "validation", "test"] as const;
 export type Split = (typeof splits)[number];
 
+/** What is said, by whom, and what goes along with the sounds. */
+export interface Voice {
+  readonly recordings: Record<Split, Recording[]>;
+  /** Files that go wherever the sounds go: whose voice it is, and under which licence. */
+  readonly papers: readonly string[];
+  /** The same as a sentence. */
+  readonly credit: string;
+}
+
 const folder = fileURLToPath(new URL("recordings", import.meta.url));
-/** Whose voice it is, and under which licence: they go wherever the sounds go. */
-export const papers: readonly string[] = ["ATTRIBUTION.md", "LICENSE"].map((name) => join(folder, name));
+
+/** Those of the repository; the package does not hold them. */
+export const recordedVoice = (): Voice => ({
+  recordings: loadRecordings(),
+  papers: ["ATTRIBUTION.md", "LICENSE"].map((name) => join(folder, name)),
+  credit:
+    "Voice: Allison Smith (theivrvoice.com), recorded for Asterisk with contributions by Digium, Inc.; from asterisk-core-sounds, trimmed, and mixed with " +
+    "noise here. The recordings and the sounds on this page are licensed CC-BY-SA-3.0 (creativecommons.org/licenses/by-sa/3.0/).",
+});
+
+/** Those of a folder of yours: WAV files, mono, 16 bit.
+ *  @throws Error unless there are enough to train on and to test on. */
+export const voiceOf = (from: string): Voice => {
+  const recordings = loadRecordings(from);
+  const { train, test } = recordings;
+  if (train.length < 5 || test.length < 2)
+    throw new Error(
+      `${from}: too few recordings, or too short a list to divide. Received: ${train.length} to train on and ${test.length} to test on (which is which is decided by ` +
+        "their names), where 5 and 2 are needed. Use thirty or more WAV files of a few seconds each.",
+    );
+  return { recordings, papers: [], credit: `Voice: the recordings in ${from}.` };
+};
 
 /** Which part a recording belongs to: only its name decides, so adding one moves no other. 65 : 15 : 20. */
 export function splitOf(name: string): Split {

@@ -33,6 +33,8 @@ export interface Results {
   readonly study: Study;
   /** Whether this was the short run. */
   readonly quick: boolean;
+  /** Whose voice it is. */
+  readonly credit: string;
 }
 
 /** One page that needs nothing else. */
@@ -174,7 +176,7 @@ function comparison({ comparison: { stream, outcomes, winner } }: Results): stri
       `<tr${contender === winner.contender ? ' class="winner"' : ""}><th scope="row"><i class="swatch optimizer${i}"></i>${escaped(contender.label)}</th><td>${learningRate}</td><td>${mean(losses).toFixed(4)}</td><td>${decibels(mean(gains[i]!.filter((gain) => !Number.isNaN(gain))))}</td><td>${decibels(mean(improvements))}</td><td>${median(stepTimes).toFixed(2)}</td></tr>`,
   );
   const zoom = { label: "time, s", from: Math.max(0, seconds - 60), to: seconds };
-  return `<section><h2>Five optimizers, one pass, the same batches</h2>
+  return `<section><h2>${outcomes.length} optimizers, one pass, the same batches</h2>
 <p>One unshuffled pass over ${Math.round(seconds)} s of noisy speech in ${steps} steps: a step sees half a second and never sees it again. All start from the same weights. <strong>${escaped(winner.contender.label)}</strong> ends best on the test clips of this run.</p>
 <div class="scroll"><table><thead><tr><th></th><th>learning rate</th><th>mean loss</th><th>gained while learning, dB</th><th>gained on test clips, dB</th><th>its own step, ms</th></tr></thead><tbody>${rows.join("")}</tbody></table></div>
 <h3>Loss</h3>
@@ -208,9 +210,9 @@ ${lineChart("SI-SDR gained against the learning rate", { label: "learning rate o
 ${legend(comparison.outcomes.map(({ contender }, i) => [`optimizer${i}`, contender.label]))}</section>`;
 }
 
-const method = ({ quick }: Results): string => `<footer><h2>What this is</h2>
+const method = ({ quick, credit }: Results): string => `<footer><h2>What this is</h2>
 <p>Features: log power of three frames and two running means (645 numbers); network 645-128-128-129; the mask is applied to a short-time spectrum of 256 samples, 128 apart, at 8 kHz. Nothing looks ahead. SI-SDR: scale-invariant signal-to-distortion ratio. White, pink, hum, engine and babble noise are synthesised. There is one voice, so nothing here says how well others are cleaned.${quick ? " This was <code>--quick</code>: leave it out for numbers that mean something." : ""}</p>
-<p>Voice: Allison Smith (theivrvoice.com), recorded for Asterisk with contributions by Digium, Inc.; from asterisk-core-sounds, trimmed, and mixed with noise here. The recordings and the sounds on this page are licensed CC-BY-SA-3.0 (creativecommons.org/licenses/by-sa/3.0/).</p></footer>`;
+<p>${escaped(credit)}</p></footer>`;
 
 const bandsOf = ({ segments }: Mixture): Band[] =>
   segments.map(({ kind, begin, end }) => ({
