@@ -11,6 +11,7 @@ export type {
   NearRow,
   NearStep,
   OnProgress,
+  PartOfShape,
   Range,
   Ranks,
   Row,
@@ -27,7 +28,15 @@ export type { Config, Dialect } from "./optimizer/configuration.js";
 export { defineRule } from "./optimizer/define-rule.js";
 export type { GradientAndVariable, LossAndGradients } from "./optimizer/gradients.js";
 export { Optimizer } from "./optimizer/optimizer.js";
-export type { BuildOptions, Group, LearningRate, OptimizerOptions, Selection, Settings } from "./optimizer/options.js";
+export type {
+  BuildOptions,
+  Group,
+  LearningRate,
+  OptimizerOptions,
+  Selection,
+  Settings,
+  StepOptions,
+} from "./optimizer/options.js";
 export type { SavedState, StateOrder, StateVariable } from "./optimizer/state.js";
 export type { CheckpointContent, FoundCheckpoint, ManagerOf, SavingOptions, TrainingPlace } from "./resuming/manager.js";
 export { abs, constant, Expression, globalNorm, ifPositive, max, min, norm, type Operand, sign } from "./rule/expression.js";

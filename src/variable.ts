@@ -1,6 +1,6 @@
 /** What an optimizer trains, and the form of a gradient that names only some rows. */
 
-import type { Described, Row, SparseGradient, Values } from "./backends/backend.js";
+import type { Described, PartOfShape, Row, SparseGradient, Values } from "./backends/backend.js";
 import { BackendError, OptionError, ShapeError, show } from "./errors.js";
 import { ARRAYS, type DType } from "./rule/program.js";
 
@@ -18,6 +18,8 @@ export interface VariableOptions {
   /** false: the array you passed stays the variable's memory and is updated in place (staged through the backend, which
    *  costs 1.6 to 2.4 times a step). Default true: `build` moves the value into the backend's memory. */
   adopt?: boolean;
+  /** Where the ranks of a mesh hold parts of the variable: then `shape` is that of the whole, and the value and its gradients are this rank's part. */
+  layout?: PartOfShape | null;
 }
 
 /** What a variable knows of the optimizer that has taken it over. */
@@ -42,12 +44,17 @@ export class Variable<V extends Values = Values> implements Described {
   readonly name: string;
   readonly shape: readonly number[];
   readonly dtype: DType;
+  /** Elements; of the whole, where ranks hold parts. */
   readonly length: number;
+  /** Where ranks hold parts; see VariableOptions. */
+  readonly layout: PartOfShape | undefined;
   /** Called after every update; see VariableOptions. */
   readonly constraint: Constraint | undefined;
   /** @internal Whether `build` moves the value into the backend's memory. */
   readonly adoptable: boolean;
   #value: V;
+  /** Elements of the value on this rank. */
+  readonly #here: number;
   #gradient: V | undefined;
   #adoption: Adoption | undefined;
   /** The value on its way back from memory that is far. */
@@ -60,24 +67,32 @@ export class Variable<V extends Values = Values> implements Described {
         show(value),
         "Convert it: Float32Array.from(values). In a pair, the gradient comes first.",
       );
-    const { shape = [value.length], name = UNNAMED, constraint, adopt = true } = options;
+    const { shape = [value.length], name = UNNAMED, constraint, adopt = true, layout } = options;
     if (constraint !== undefined && typeof constraint !== "function")
       throw new OptionError(
         `The constraint of variable ${show(name)} must be a function`,
         show(constraint),
         "Pass one, such as constraints.nonNeg().",
       );
-    const elements = elementsIn(shape);
-    if (!shape.every((size) => Number.isInteger(size) && size >= 0) || elements !== value.length)
+    const here = layout ? layout.localShape(shape) : shape;
+    if (!shape.every((size) => Number.isInteger(size) && size >= 0) || elementsIn(here) !== value.length)
       throw new ShapeError(
         `The shape of variable ${show(name)} must hold as many elements as its value`,
-        `shape [${shape}] for ${value.length} elements`,
+        `shape [${shape}]${layout ? `, of which [${here}] here (${layout}),` : ""} for ${value.length} elements`,
         "Correct the one that is wrong.",
+      );
+    if (layout && (constraint || !adopt))
+      throw new OptionError(
+        `Variable ${show(name)}, of which each rank holds a part, lies in the optimizer's memory, and has no constraint, which would see that part alone`,
+        constraint ? "a constraint" : "adopt=false",
+        "Leave it out, or give the variable no layout.",
       );
     this.name = name;
     this.shape = [...shape];
     this.dtype = value instanceof Float32Array ? "float32" : "float64";
-    this.length = value.length;
+    this.length = elementsIn(shape);
+    this.layout = layout ?? undefined;
+    this.#here = value.length;
     this.constraint = constraint;
     this.adoptable = adopt;
     this.#value = value;
@@ -129,6 +144,7 @@ export class Variable<V extends Values = Values> implements Described {
   async readInto(begin: number, into: Values): Promise<void> {
     if (this.#returning) await this.#returning;
     const row = this.#row;
+    this.#assertWhole(row);
     if (row) await row.read("w", begin, into);
     else into.set(this.#value.subarray(begin, begin + into.length));
   }
@@ -136,12 +152,23 @@ export class Variable<V extends Values = Values> implements Described {
   /** @internal Writes elements from `begin` on. */
   async writeFrom(begin: number, values: Values): Promise<void> {
     const row = this.#row;
+    this.#assertWhole(row);
     if (row) return row.write("w", begin, values);
     if (this.#returning) {
       values = values.slice();
       await this.#returning;
     }
     this.#value.set(values, begin);
+  }
+
+  /** @throws BackendError where nobody knows the other parts. */
+  #assertWhole(row: Row | undefined): void {
+    if (this.layout && !row)
+      throw new BackendError(
+        `Of ${this} each rank holds a part, and no optimizer brings them together`,
+        `a look at the whole (${this.layout})`,
+        "Build an optimizer with mesh first, or use variable.value, which is this rank's part.",
+      );
   }
 
   /** @internal What patterns of names are looked for in. */
@@ -169,7 +196,7 @@ export class Variable<V extends Values = Values> implements Described {
   get gradient(): V {
     const row = this.#adoption?.row;
     if (row?.view) return row.view("g") as V;
-    this.#gradient ??= new ARRAYS[this.dtype](this.length) as V;
+    this.#gradient ??= new ARRAYS[this.dtype](this.#here) as V;
     return this.#gradient;
   }
 
@@ -207,7 +234,7 @@ export class Variable<V extends Values = Values> implements Described {
       this.#gradient = undefined;
     }
     if (!this.adoptable) return Promise.resolve();
-    const written = row.write("w", 0, this.#value);
+    const written = row.adopt ? row.adopt(this.#value) : row.write("w", 0, this.#value);
     const letGo = () => {
       this.#value = this.#value.slice(0, 0) as V;
     };
@@ -231,7 +258,7 @@ export class Variable<V extends Values = Values> implements Described {
         "one of an optimizer that was disposed just now",
         "Call await variable.read() first.",
       );
-    if (this.#value.length !== elementsIn(this.shape)) refuseResized(this, this.#value.length);
+    if (this.#value.length !== this.#here) refuseResized(this, this.#value.length);
   }
 
   /** @internal Takes the values back into an ordinary array. */

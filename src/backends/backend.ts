@@ -44,6 +44,17 @@ export interface Range {
   readonly end: number;
 }
 
+/** Which part of a variable each rank holds, where none holds the whole. */
+export interface PartOfShape {
+  /** The shape of a rank's part of a variable of `shape`. Default: of this rank's. */
+  localShape(shape: readonly number[], rank?: number): number[];
+  /** What lies together in the whole and in a rank's part, in order: where it begins in each, and how many elements it has. */
+  runs(
+    shape: readonly number[],
+    rank?: number,
+  ): Iterable<{ readonly whole: number; readonly part: number; readonly length: number }>;
+}
+
 /** What a backend knows of a variable; as text, what errors call it. */
 export interface Described {
   /** A function over the value where this thread sees it: a backend whose memory is far refuses the variable. */
@@ -52,6 +63,8 @@ export interface Described {
   readonly shape: readonly number[];
   readonly dtype: DType;
   readonly length: number;
+  /** Where ranks hold parts of it: shape and length are those of the whole. */
+  readonly layout?: PartOfShape | undefined;
 }
 
 /** What is asked for one variable: the arrays it needs, and its value. */
@@ -78,6 +91,8 @@ export interface Row {
   read(array: string, begin: number, into: Values): Promise<void>;
   /** Writes elements from `begin` on. In near memory they are there when this returns. */
   write(array: string, begin: number, values: Values): Promise<void>;
+  /** Takes the value in at build, where that is more than a write: ranks begin with one value. */
+  adopt?(value: Values): Promise<void>;
   /** Near memory only: the elements of "w", "g" or a state array. It stays valid until the rows are freed. */
   view?(array: string): Values;
   /** Gives the memory up. It goes when every row has that was placed with this one. */
@@ -89,6 +104,8 @@ export interface StepParameters {
   learningRate: number;
   /** 1 in the first update. */
   step: number;
+  /** What the gradients count among those of other ranks: a number of examples. 0 or more, default 1. */
+  weight?: number;
 }
 
 /** A step's programs, one per class, compiled for a backend. The optimizer drives it: begin, each pass, between two passes joinSums, end. */
@@ -116,6 +133,9 @@ export interface Backend {
   readonly threads?: number;
   /** Whether its memory is main memory: then it is a NearBackend. */
   readonly near?: boolean;
+  /** Whether what has been accumulated must be whole before it is used: then a call that makes an update adds its gradients first, in a step of its own,
+   *  and makes the update without gradients. */
+  readonly accumulatesFirst?: boolean;
   /** Makes room for variables; all or nothing. `programs` (one per class) are the fullest that will run on them, for sizing.
    *  `onProgress`: how much of the state's memory is ready. */
   place(requests: readonly RowRequest[], programs: readonly Program[], firstIndex: number, onProgress?: OnProgress): Row[];
@@ -127,11 +147,18 @@ export interface Backend {
   dispose(): void;
 }
 
-/** Those who train together: the option `mesh` of an optimizer. */
+/** Those who train together: the option `mesh` of an optimizer. Every call is made by all ranks, in the same order, except those that say otherwise. */
 export interface Ranks {
-  /** What runs the steps of this rank, around what runs them alone.
+  /** This one, in [0, size). */
+  readonly rank: number;
+  readonly size: number;
+  /** Ranks on this machine, this one included: they share its cores. */
+  readonly ranksOnHost: number;
+  /** What runs the steps of this rank, around what runs them alone. `options`: the optimizer's, which must be the same on all ranks. No rank is asked.
    *  @throws BackendError for a backend that cannot share. */
-  around(backend: Backend): Backend;
+  around(backend: Backend, options: Readonly<Record<string, unknown>>): Backend;
+  /** The numbers of every rank, in the order of ranks: as many of each. */
+  gather(own: readonly number[], label: string): number[][];
 }
 
 /** A row that the calling thread sees. */

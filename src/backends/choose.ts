@@ -5,18 +5,19 @@ import type { Backend } from "./backend.js";
 import { InterpreterBackend } from "./interpreter/interpreter.js";
 import { WasmBackend } from "./wasm/wasm.js";
 
-/** `asked`: a backend, the name of one, or null for the best.
+/** `asked`: a backend, the name of one, or null for the best. `processes`: those that share the cores of this machine.
  *  @throws BackendError when the one asked for by name cannot run here. */
 export const chooseBackend = (
   asked: Backend | "wasm" | "interpreter" | null,
   jitCompile: boolean,
   threads: number | "auto",
+  processes: number,
 ): Backend => {
   if (asked !== null && typeof asked === "object") return asked;
   if (asked === "interpreter") return new InterpreterBackend("asked for by name");
   if (!jitCompile && asked === null) return new InterpreterBackend("jitCompile is false");
   const refusal = WasmBackend.refusal();
-  if (refusal === null) return new WasmBackend({ threads });
+  if (refusal === null) return new WasmBackend({ threads, processes });
   if (asked === "wasm")
     throw new BackendError(
       `The wasm backend cannot run here: ${refusal}`,

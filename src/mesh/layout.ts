@@ -1,10 +1,11 @@
 /** Where the elements of a variable lie on a mesh: layouts, as in DTensor. Pure: no rank is asked. */
 
-import type { Values } from "../backends/backend.js";
+import type { PartOfShape, Values } from "../backends/backend.js";
+import { partOf, type Run } from "../backends/ranks/shares.js";
 import { OptionError, ShapeError, show } from "../errors.js";
 import { integerFrom } from "../kinds.js";
+import { Variable, type VariableOptions } from "../variable.js";
 import { Mesh } from "./mesh.js";
-import { partOf } from "./shares.js";
 import { UNSHARDED } from "./unsharded.js";
 
 /** For each axis, which indices a rank holds: [begin, end). */
@@ -12,7 +13,7 @@ export type Part = readonly (readonly [begin: number, end: number])[];
 
 /** For each axis of a variable, along which dimension of a mesh it is cut, or UNSHARDED. Ranks that are at the same place in those dimensions hold
  *  the same elements. Sizes need not divide: 7 columns over 3 ranks are 2, 2 and 3. */
-export class Layout {
+export class Layout implements PartOfShape {
   readonly shardingSpecs: readonly string[];
   readonly mesh: Mesh;
 
@@ -79,21 +80,34 @@ export class Layout {
     return this.partOf(shape, rank).map(([begin, end]) => end - begin);
   }
 
+  /** A variable that lies like this: this rank's part of `whole`, which is the same on every rank. Give its `shape`. */
+  variable<V extends Values>(
+    whole: V,
+    options: Pick<VariableOptions, "name"> & { readonly shape: readonly number[] },
+  ): Variable<V> {
+    return new Variable(this.slice(whole, options.shape), { ...options, layout: this });
+  }
+
+  /** What lies together in a whole of this shape and in a rank's part of it, in order. */
+  *runs(shape: readonly number[], rank?: number): Generator<Run> {
+    const { count, length, axes, first } = runsOf(shape, this.partOf(shape, rank));
+    if (length === 0) return;
+    for (let i = 0; i < count; i++) yield { whole: placeOfRun(i, axes, first), part: i * length, length };
+  }
+
   /** A rank's part, copied out of the `whole` of this shape. Both are row-major. */
   slice<V extends Values>(whole: V, shape: readonly number[], rank?: number): V {
     assertHolds(whole, shape);
-    const runs = runsOf(shape, this.partOf(shape, rank));
-    const part = new (whole.constructor as new (length: number) => V)(runs.count * runs.length);
-    forEachRun(runs, (place, i) => part.set(whole.subarray(place, place + runs.length), i * runs.length));
-    return part;
+    const result = new (whole.constructor as new (length: number) => V)(product(this.localShape(shape, rank)));
+    for (const { whole: place, part, length } of this.runs(shape, rank)) result.set(whole.subarray(place, place + length), part);
+    return result;
   }
 
   /** The way back: writes a rank's part to its place in the `whole` of this shape. */
   unslice(part: Values, whole: Values, shape: readonly number[], rank?: number): void {
     assertHolds(whole, shape);
     assertHolds(part, this.localShape(shape, rank));
-    const runs = runsOf(shape, this.partOf(shape, rank));
-    forEachRun(runs, (place, i) => whole.set(part.subarray(i * runs.length, (i + 1) * runs.length), place));
+    for (const run of this.runs(shape, rank)) whole.set(part.subarray(run.part, run.part + run.length), run.whole);
   }
 
   toString(): string {
@@ -139,19 +153,16 @@ const runsOf = (shape: readonly number[], part: Part): Runs => {
   };
 };
 
-/** Calls `visit` with where each run begins, in order. */
-const forEachRun = ({ count, length, axes, first }: Runs, visit: (place: number, i: number) => void): void => {
-  if (length === 0) return;
-  for (let i = 0; i < count; i++) {
-    let place = first;
-    let rest = i;
-    for (let axis = axes.length - 1; axis >= 0; axis--) {
-      const { size, stride } = axes[axis]!;
-      place += (rest % size) * stride;
-      rest = Math.floor(rest / size);
-    }
-    visit(place, i);
+/** Where run `i` begins. */
+const placeOfRun = (i: number, axes: Runs["axes"], first: number): number => {
+  let place = first;
+  let rest = i;
+  for (let axis = axes.length - 1; axis >= 0; axis--) {
+    const { size, stride } = axes[axis]!;
+    place += (rest % size) * stride;
+    rest = Math.floor(rest / size);
   }
+  return place;
 };
 
 /** Patterns of variables' names, and the layouts of those variables, as in tf_keras.dtensor. */
@@ -187,6 +198,12 @@ export class LayoutMap {
     if (exact) return exact;
     for (const [pattern, layout] of this.#layouts) if (startingWith(pattern).test(name)) return layout;
     return null;
+  }
+
+  /** A variable that lies as the layout of its name says, or whole on every rank where there is none. `whole`: its value, the same on every rank. */
+  variable<V extends Values>(whole: V, options: Pick<VariableOptions, "name" | "shape">): Variable<V> {
+    const { name = "variable", shape = [whole.length] } = options;
+    return this.get(name)?.variable(whole, { name, shape }) ?? new Variable(whole, options);
   }
 
   get size(): number {

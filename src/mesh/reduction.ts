@@ -2,19 +2,11 @@
  *  gathered. Each rank adds up its share of the model (Alltoall brings the parts) and gives it to the others (Allgather), piece by piece: a piece
  *  stays in the cache, and MPI needs no memory for a whole model. */
 
-import type { Values } from "../backends/backend.js";
+import type { Range, Values } from "../backends/backend.js";
 import type { DType } from "../rule/program.js";
 import { type Addition, additionsIn, OVERRUN } from "./addition.js";
 import type { Communicator, Parts } from "./communicator.js";
-import { type Round, roundsOf, type Segment, type Shape, shareOf, wordsPerElement } from "./shares.js";
-
-/** What the ranks' arrays are multiplied by before they are added: 1 each for the sum. For the mean, each rank's part of all weights (numbers of
- *  examples). A rank whose weight is 0 counts as zero, whatever it has. Null when all weights are 0. */
-export const meanFactors = (weights: ArrayLike<number>): Float64Array | null => {
-  const factors = Float64Array.from(weights);
-  const total = factors.reduce((sum, weight) => sum + weight, 0);
-  return total === 0 ? null : factors.map((weight) => weight / total);
-};
+import { evenRanges, type Round, roundsOf, type Segment, type Shape, segmentsOf, wordsPerElement } from "./shares.js";
 
 export class Reduction {
   /** What this rank owns. */
@@ -26,18 +18,16 @@ export class Reduction {
   readonly #staging: Staging;
   readonly #places: Int32Array;
 
-  /** `model`: the arrays, the same on every rank. */
-  constructor(group: Communicator, model: readonly Shape[]) {
+  /** `model`: the arrays, the same on every rank. `ranges`: of each, by rank, which elements are that one's share; default: as even as whole blocks allow. */
+  constructor(group: Communicator, model: readonly Shape[], ranges?: readonly (readonly Range[])[]) {
     const { rank, size } = group;
-    this.share = shareOf(
-      model.map(({ length }) => length),
-      rank,
-      size,
-    );
+    const lengths = model.map(({ length }) => length);
+    const shares = segmentsOf(ranges ?? evenRanges(lengths, size), size);
+    this.share = shares[rank]!;
     this.#group = group;
     this.#model = model;
     this.#words = model.map(({ dtype }) => wordsPerElement(dtype));
-    this.#rounds = size === 1 ? [] : roundsOf(model, size);
+    this.#rounds = size === 1 ? [] : roundsOf(model, shares);
     this.#staging = new Staging(
       size,
       this.#rounds.reduce((most, { counts }) => Math.max(most, ...counts), 0),
@@ -133,13 +123,24 @@ class Places {
   readonly offsets: readonly number[];
 
   constructor(arrays: readonly Values[]) {
-    this.words = arrays.map(({ buffer, byteOffset, byteLength }) => new Int32Array(buffer, byteOffset, byteLength / 4));
+    this.words = arrays.map(wordsOf);
     this.offsets = arrays.map(({ byteOffset }) => byteOffset / 4);
     const { buffer } = arrays[0] ?? new Int32Array(0);
     const isOne = arrays.every((array) => array.buffer === buffer) && buffer.byteLength / 4 < 2 ** 31; // MPI's places are ints
     this.memory = isOne ? new Int32Array(buffer, 0, Math.floor(buffer.byteLength / 4)) : null;
   }
 }
+
+/** Views of arrays that come again in every step. */
+const views = new WeakMap<Values, Int32Array>();
+
+const wordsOf = (values: Values): Int32Array => {
+  const known = views.get(values);
+  if (known) return known;
+  const words = new Int32Array(values.buffer, values.byteOffset, values.byteLength / 4);
+  views.set(values, words);
+  return words;
+};
 
 const pack = (
   into: Int32Array,

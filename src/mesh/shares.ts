@@ -1,12 +1,8 @@
 /** Who owns what, and in which pieces it travels: pure functions of numbers, so that every rank comes to the same without a word. */
 
+import type { Range } from "../backends/backend.js";
+import { blocksIn, partOf, shareOf } from "../backends/ranks/shares.js";
 import { ARRAYS, BLOCK, type DType } from "../rule/program.js";
-
-/** The elements [begin, end) of `count` that are the part of `rank`, of `size`: contiguous, as even as whole numbers allow. */
-export const partOf = (count: number, rank: number, size: number): readonly [begin: number, end: number] => [
-  Math.floor((count * rank) / size),
-  Math.floor((count * (rank + 1)) / size),
-];
 
 /** An array of the model. */
 export interface Shape {
@@ -22,23 +18,19 @@ export interface Segment {
   readonly end: number;
 }
 
-const blocksIn = (length: number): number => Math.ceil(length / BLOCK);
+/** By rank, the segments that are these ranges of the arrays. */
+export const segmentsOf = (rangesByArray: readonly (readonly Range[])[], size: number): Segment[][] =>
+  Array.from({ length: size }, (_, rank) =>
+    rangesByArray.flatMap((ranges, array) => {
+      const { begin, end } = ranges[rank]!;
+      return begin < end ? [{ array, begin, end }] : [];
+    }),
+  );
 
-/** What `rank` of `size` owns: the arrays as one line of blocks (each array begins a new block), cut into parts as even as whole blocks allow.
- *  In order, at most one segment of an array. */
-export const shareOf = (lengths: readonly number[], rank: number, size: number): Segment[] => {
-  const total = lengths.reduce((sum, length) => sum + blocksIn(length), 0);
-  const [first, last] = partOf(total, rank, size);
-  const segments: Segment[] = [];
-  let before = 0;
-  lengths.forEach((length, array) => {
-    const blocks = blocksIn(length);
-    const begin = Math.max(0, first - before) * BLOCK;
-    const end = Math.min(length, (last - before) * BLOCK);
-    if (begin < end) segments.push({ array, begin, end });
-    before += blocks;
-  });
-  return segments;
+/** Shares as even as whole blocks allow: of each array, by rank, which elements. */
+export const evenRanges = (lengths: readonly number[], size: number): Range[][] => {
+  const byRank = Array.from({ length: size }, (_, rank) => shareOf(lengths, rank, size));
+  return lengths.map((_, array) => byRank.map((ranges) => ranges[array]!));
 };
 
 /** Words of four bytes in an element. */
@@ -61,17 +53,16 @@ const LEAST_PIECE = 2 * BLOCK;
 /** A segment of fewer words is packed together with others, as copying it costs less than a message. */
 const SMALL = 4 * BLOCK;
 
-/** The shares of all ranks, cut into pieces. Every element of the model is in one piece of one round. */
-export const roundsOf = (model: readonly Shape[], size: number): Round[] => {
+/** The shares of all ranks, `shares` by rank, cut into pieces. Every element of the model is in one piece of one round. */
+export const roundsOf = (model: readonly Shape[], shares: readonly (readonly Segment[])[]): Round[] => {
+  const size = shares.length;
   const limit = Math.max(LEAST_PIECE, Math.floor(ROUND / size / LEAST_PIECE) * LEAST_PIECE);
   const small = Math.min(SMALL, limit);
-  const lengths = model.map(({ length }) => length);
   const words = model.map(({ dtype }) => wordsPerElement(dtype));
   const wordsOf = ({ array, begin, end }: Segment) => (end - begin) * words[array]!;
   const direct: Segment[][][] = [];
   const together: Segment[][][] = [];
-  for (let rank = 0; rank < size; rank++) {
-    const share = shareOf(lengths, rank, size);
+  for (const share of shares) {
     const large = share.filter((segment) => wordsOf(segment) >= small);
     const rest = share.filter((segment) => wordsOf(segment) < small);
     direct.push(large.flatMap((segment) => cut(segment, limit / words[segment.array]!)));

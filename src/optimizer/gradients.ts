@@ -11,6 +11,8 @@ export type GradientAndVariable = readonly [gradient: Gradient | undefined, vari
 export interface LossAndGradients {
   readonly loss: number;
   readonly gradients: Iterable<GradientAndVariable>;
+  /** The number of examples that they are the mean of, where ranks have parts of a batch that are not equal. */
+  readonly weight?: number;
 }
 
 /** @throws OptionError unless this is what the loss function of `owner` should return. */

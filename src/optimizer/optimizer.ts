@@ -20,6 +20,7 @@ import {
   checkOptions,
   checkRounded,
   checkSelection,
+  checkStepOptions,
   type LearningRate,
   learningRate,
   type OptimizerOptions,
@@ -27,6 +28,7 @@ import {
   plainRate,
   type Selection,
   type Settings,
+  type StepOptions,
 } from "./options.js";
 import { RowClasses } from "./row-classes.js";
 import {
@@ -78,7 +80,7 @@ export class Optimizer<Hyper extends string = never> {
   readonly #steps: StepVariants;
   /** The running call. */
   readonly #call = new Call();
-  readonly #parameters: StepParameters = { learningRate: 0, step: 0 };
+  readonly #parameters: StepParameters = { learningRate: 0, step: 0, weight: 1 };
   readonly #life = new Lifecycle();
 
   static {
@@ -103,9 +105,10 @@ export class Optimizer<Hyper extends string = never> {
     const { settings, hyper } = checkOptions(rule, options as Readonly<Record<string, unknown>>);
     this.settings = settings;
     this.hyperparameters = hyper;
-    const backend = chooseBackend(settings.backend, settings.jitCompile, settings.threads);
+    const { mesh } = settings;
+    const backend = chooseBackend(settings.backend, settings.jitCompile, settings.threads, mesh.ranksOnHost);
     this.#made = backend === settings.backend ? null : backend;
-    this.backend = settings.mesh.around(backend);
+    this.backend = mesh.around(backend, { ...settings, ...hyper });
     this.#classes = new RowClasses(settings);
     this.#steps = new StepVariants(rule, hyper, settings, this.#classes, this.backend);
     this.#state = {
@@ -264,8 +267,9 @@ export class Optimizer<Hyper extends string = never> {
   /** One step: every gradient moves its variable. Returns the number of updates made so far.
    *  Null gradients are left out, with one warning a variable. An empty list changes nothing.
    *  Gradients are read, never written, and free for reuse when this returns. A gradient must not be the value of a variable in the same call.
+   *  `weight`: where ranks have parts of a batch that are not equal, the number of examples that these gradients are the mean of.
    *  @throws ShapeError for a gradient that does not fit, an unknown variable, or one named twice; OptionError when all gradients are null. */
-  applyGradients(gradientsAndVariables: Iterable<GradientAndVariable>): number {
+  applyGradients(gradientsAndVariables: Iterable<GradientAndVariable>, options?: StepOptions): number {
     this.#life.assert("step");
     const learningRate = this.#currentLearningRate();
     const pairs = Array.isArray(gradientsAndVariables)
@@ -281,8 +285,12 @@ export class Optimizer<Hyper extends string = never> {
       if (updates && this.#accumulationSteps > 1) call.addAccumulated(this.#trained);
       call.takeRows();
       this.#parameters.learningRate = learningRate;
+      this.#parameters.weight = checkStepOptions(options);
       this.#parameters.step = this.iterations + 1;
-      this.#change("step", this.#steps.at(this.iterations, updates), call.rows);
+      const step = this.#steps.at(this.iterations, updates);
+      const adds = updates && this.#accumulationSteps > 1 && this.backend.accumulatesFirst;
+      if (adds) this.#change("step", this.#steps.at(this.iterations, false), call.rows, step);
+      else this.#change("step", step, call.rows);
       this.#life.settle();
     } finally {
       call.release();
@@ -294,11 +302,15 @@ export class Optimizer<Hyper extends string = never> {
     return this.iterations;
   }
 
-  /** Runs what changes values or state. Unless it comes to its end, they are neither old nor new: the caller settles. */
-  #change(deed: "step" | "swap" | "finalize" | "write", step: CompiledStep, rows: readonly Row[]): void {
+  /** Runs what changes values or state; `next`: what follows at once, without gradients. Unless it comes to its end, they are neither old nor new: the caller settles. */
+  #change(deed: "step" | "swap" | "finalize" | "write", step: CompiledStep, rows: readonly Row[], next?: CompiledStep): void {
     step.begin(rows, rows.length, this.#parameters); // refuses what it cannot run
     this.#life.begin(deed);
     this.#run(step);
+    if (!next) return;
+    for (const row of rows) row.gradient = null; // they have been added
+    next.begin(rows, rows.length, this.#parameters);
+    this.#run(next);
   }
 
   /** Computes the loss and its gradients, and applies them. Returns the loss. */
@@ -306,8 +318,8 @@ export class Optimizer<Hyper extends string = never> {
   minimize(loss: () => Promise<LossAndGradients>): Promise<number>;
   minimize(loss: () => LossAndGradients | Promise<LossAndGradients>): number | Promise<number> {
     const apply = (result: LossAndGradients): number => {
-      const { loss, gradients } = checkLoss("minimize", result);
-      this.applyGradients(gradients);
+      const { loss, gradients, weight } = checkLoss("minimize", result);
+      this.applyGradients(gradients, weight === undefined ? undefined : { weight });
       return loss;
     };
     const result = loss();

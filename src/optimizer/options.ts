@@ -82,7 +82,7 @@ export interface OptimizerOptions {
   /** Threads of the wasm backend: an integer of 1 or more, or "auto" (default): one per core for models from about 3e5 parameters.
    *  The bits do not depend on it. A backend that you pass has threads of its own. */
   threads?: number | "auto";
-  /** Ranks that train together, each on its part of the batch. Default: none, one machine. */
+  /** Ranks that train together, each on its part of the batch: what `createMesh` of adamax/mesh has made. Default: none, one machine. */
   mesh?: Ranks | null;
 }
 
@@ -91,6 +91,17 @@ export interface BuildOptions {
   /** Told, for large models, how much of the state's memory is ready. The first touch of fresh memory is slow: about 1 s per 3 GB. */
   onProgress?: OnProgress;
 }
+
+/** What `applyGradients` can be told. */
+export interface StepOptions {
+  /** Where ranks have parts of a batch that are not equal: the number of examples that the gradients are the mean of. 0 or more, default 1. A rank that
+   *  gives 0 has none, whatever its gradients are. On one machine it changes nothing. */
+  weight?: number;
+}
+
+/** The weight. */
+export const checkStepOptions = (options: StepOptions | undefined): number =>
+  options ? checkKinds("applyGradients", options, { weight: optional(nonNegative, 1) }).weight : 1;
 
 export const checkBuildOptions = (options: BuildOptions): { onProgress: OnProgress | undefined } =>
   checkKinds("build", options, { onProgress: optional(callable as Kind<OnProgress>, undefined) } as never);
@@ -143,8 +154,19 @@ const GROUP: Kinds<Group> = {
   weightDecay: optional(nonNegative, null),
 };
 
+const ranks: Kind<Ranks> = {
+  wanted: "a mesh, await createMesh(...) of adamax/mesh",
+  holds: (value) => isObject(value) && "around" in value && "gather" in value,
+};
+
 /** One rank, which has nobody to share with. */
-const ALONE: Ranks = { around: (backend) => backend };
+const ALONE: Ranks = {
+  rank: 0,
+  size: 1,
+  ranksOnHost: 1,
+  around: (backend) => backend,
+  gather: (own) => [[...own]],
+};
 
 /** Each option's kind, in the order in which configurations list them. The name is by default that of the rule. */
 const OPTIONS: Kinds<Settings> = {
@@ -164,7 +186,7 @@ const OPTIONS: Kinds<Settings> = {
   groups: optional(arrayOf({ wanted: "a group, { names or variables, ... }", holds: isObject } as Kind<Checked<Group>>), []),
   backend: optional(either(backend, oneOf("wasm", "interpreter")), null),
   threads: threadCount,
-  mesh: optional({ wanted: "a mesh", holds: (value) => isObject(value) && "around" in value } as Kind<Ranks>, ALONE),
+  mesh: optional(ranks, ALONE),
 };
 
 /** Options that Keras removed, and what to do instead. */

@@ -53,3 +53,7 @@ export const digest = (arrays: readonly Values[], segments?: readonly Segment[])
   }
   return hash.digest("hex");
 };
+
+/** The bits of arrays in which all NaN are one. */
+export const digestOf = (arrays: readonly Values[]): string =>
+  digest(arrays.map((values) => values.map((x) => (Number.isNaN(x) ? NaN : x))));

@@ -2,7 +2,7 @@
 
 import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -59,9 +59,16 @@ export class Programs {
       bundle: true,
       format: "esm",
       platform: "node",
+      target: "es2022",
       external: ["koffi"],
+      ignoreAnnotations: true, // what is imported for its effect has one
       logLevel: "error",
     });
+    // Where the wasm backend looks for the script of its threads: beside it.
+    const worker = fileURLToPath(new URL("../../src/backends/wasm/worker.ts", import.meta.url));
+    const outfile = join(programs.#folder, "worker.js");
+    await build({ entryPoints: [worker], bundle: true, format: "esm", platform: "node", outfile });
+    writeFileSync(join(programs.#folder, "package.json"), '{ "type": "module" }');
     symlinkSync(resolve("node_modules"), join(programs.#folder, "node_modules"));
     return programs;
   }

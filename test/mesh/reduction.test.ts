@@ -1,10 +1,12 @@
 /** Gradients are added in the order of ranks: the same bits on every rank, in every run, under every MPI. */
 
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { meanFactors } from "../../src/mesh/reduction.js";
-import { type Segment, shareOf } from "../../src/mesh/shares.js";
+import { factorsOf } from "../../src/backends/ranks/windows.js";
+import { evenRanges, type Segment, segmentsOf } from "../../src/mesh/shares.js";
 import { digest, gradientsOf, MODEL, ONE_BLOCK, plainSum } from "./gradients.js";
 import { type Outcome, Programs } from "./job.js";
+
+const meanFactors = (weights: ArrayLike<number>) => factorsOf(weights, false);
 
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
@@ -48,7 +50,7 @@ describe.each([
 
   test.each(["in one memory", "each in its own"])("each rank has its own share of them (arrays %s)", (places) => {
     const lengths = MODEL.map(({ length }) => length);
-    const shareOfRank = (rank: number) => shareOf(lengths, rank, size);
+    const shareOfRank = (rank: number) => segmentsOf(evenRanges(lengths, size), size)[rank]!;
     expect(reports.map(({ share }) => share)).toEqual(reports.map((_, rank) => shareOfRank(rank)));
     expectBits(`mean, ${places}, own share`, (rank) => digest(mean, shareOfRank(rank)));
   });

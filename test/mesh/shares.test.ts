@@ -2,8 +2,17 @@
 
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { partOf } from "../../src/backends/ranks/shares.js";
 import { Layout } from "../../src/mesh/layout.js";
-import { partOf, type Round, roundsOf, type Segment, type Shape, shareOf, wordsPerElement } from "../../src/mesh/shares.js";
+import {
+  evenRanges,
+  type Round,
+  roundsOf as roundsOfShares,
+  type Segment,
+  type Shape,
+  segmentsOf,
+  wordsPerElement,
+} from "../../src/mesh/shares.js";
 import { UNSHARDED } from "../../src/mesh/unsharded.js";
 import { BLOCK } from "../../src/rule/program.js";
 import { meshOf } from "./fakes.js";
@@ -45,16 +54,17 @@ test("parts are contiguous, cover everything, and differ by one at most", () => 
   );
 });
 
-describe("shares", () => {
-  const sharesOf = (model: readonly Shape[], size: number) =>
-    Array.from({ length: size }, (_, rank) =>
-      shareOf(
-        model.map(({ length }) => length),
-        rank,
-        size,
-      ),
-    );
+const sharesOf = (model: readonly Shape[], size: number) =>
+  segmentsOf(
+    evenRanges(
+      model.map(({ length }) => length),
+      size,
+    ),
+    size,
+  );
+const roundsOf = (model: readonly Shape[], size: number) => roundsOfShares(model, sharesOf(model, size));
 
+describe("shares", () => {
   test("every element belongs to exactly one rank", () => {
     fc.assert(
       fc.property(anyModel, anySize, (model, size) => {
@@ -98,8 +108,8 @@ describe("rounds", () => {
     fc.assert(
       fc.property(anyModel, anySize, (model, size) => {
         const rounds = roundsOf(model, size);
-        const lengths = model.map(({ length }) => length);
-        for (let rank = 0; rank < size; rank++) expect(joined(ofRank(rounds, rank))).toEqual(shareOf(lengths, rank, size));
+        const shares = sharesOf(model, size);
+        for (let rank = 0; rank < size; rank++) expect(joined(ofRank(rounds, rank))).toEqual(shares[rank]);
       }),
     );
   });

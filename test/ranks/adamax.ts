@@ -17,7 +17,13 @@ export interface RankSettings {
 }
 const { rank, size, memory, shardState, threads, mutation } = workerData as RankSettings;
 const exchange = new ThreadExchange(rank, size, memory, mutation);
-const mesh: core.Ranks = { around: (backend) => new RankedBackend(backend, exchange, { shardState }) };
+const mesh: core.Ranks = {
+  rank,
+  size,
+  ranksOnHost: 1,
+  around: (backend) => (size === 1 ? backend : new RankedBackend(backend, exchange, { shardState })),
+  gather: (own, label) => exchange.gather(Float64Array.from(own), new Array(size).fill(own.length), label).map((one) => [...one]),
+};
 
 /** Over all values after all steps, of every optimizer. NaNs count as one. */
 export const trace = { hash: 0, steps: 0 };

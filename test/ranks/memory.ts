@@ -1,7 +1,6 @@
 /** An exchange for tests: ranks are threads of one process, with a shared memory and a barrier. */
 
-import type { Values } from "../../src/backends/backend.js";
-import type { Exchange, SharedArray } from "../../src/backends/ranks/exchange.js";
+import type { Exchange, Placement, Reduced, SharedArray } from "../../src/backends/ranks/exchange.js";
 import { BackendError } from "../../src/errors.js";
 
 /** How long a rank waits for the others. */
@@ -27,6 +26,8 @@ export type Mutation = "none" | "blocks joined in another order" | "totals for b
 export class ThreadExchange implements Exchange {
   readonly rank: number;
   readonly size: number;
+  readonly sums = false;
+  readonly #placement: Placement;
   readonly #memory: RankMemory;
   readonly #mutation: Mutation;
 
@@ -35,12 +36,30 @@ export class ThreadExchange implements Exchange {
     this.size = size;
     this.#memory = memory;
     this.#mutation = mutation;
+    const members = Array.from({ length: size }, (_, r) => r);
+    const team = {
+      members,
+      place: rank,
+      reduce: (arrays: readonly Reduced[]) => this.#reduce(arrays),
+      share: (arrays: readonly SharedArray[]) => this.#share(arrays),
+      broadcast: () => {},
+    };
+    this.#placement = { team, replicas: team, membersOf: () => members, teams: [members] };
+  }
+
+  placementOf(): Placement {
+    return this.#placement;
+  }
+
+  gatherTexts(own: string): string[] {
+    return this.#all(Float64Array.from(own, (letter) => letter.codePointAt(0)!)).map((codes) => String.fromCodePoint(...codes));
   }
 
   /** Every rank of the tests has the whole batch: what is reduced is what each has. That it is the same is checked. */
-  reduce(gradients: readonly Values[]): void {
+  #reduce(arrays: readonly Reduced[]): void {
     let sum = 0;
-    for (const gradient of gradients) {
+    for (const { from: gradient, into } of arrays) {
+      if (into !== gradient) into.set(gradient);
       const words = new Int32Array(gradient.buffer, gradient.byteOffset, gradient.byteLength / 4);
       for (let i = 0; i < words.length; i++) sum = (Math.imul(sum, 31) + words[i]!) | 0;
     }
@@ -48,8 +67,11 @@ export class ThreadExchange implements Exchange {
     if (new Set(sums).size > 1) throw new Error(`ranks have gradients of different bits: ${sums}`);
   }
 
-  gather(own: Float64Array): Float64Array[] {
+  gather(own: Float64Array, lengths: readonly number[], label: string): Float64Array[] {
     const all = this.#all(own);
+    for (const [rank, { length }] of all.entries())
+      if (length !== lengths[rank]) throw new Error(`${length} numbers from rank ${rank}, not ${lengths[rank]}`);
+    if (!label.startsWith("norms")) return all;
     if (this.#mutation === "blocks joined in another order") for (const blocks of all) blocks.reverse();
     if (this.#mutation === "totals for blocks")
       for (const blocks of all) {
@@ -72,7 +94,7 @@ export class ThreadExchange implements Exchange {
     return all;
   }
 
-  share(arrays: readonly SharedArray[]): void {
+  #share(arrays: readonly SharedArray[]): void {
     if (this.#mutation === "values not shared") return;
     for (const { array, ranges } of arrays) {
       const own = ranges[this.rank]!;

@@ -1,8 +1,7 @@
 /** Ranks around a backend in main memory: each makes its part of every step, and all have the bits that one would have. The optimizer knows nothing of it. */
 
 import { BackendError } from "../../errors.js";
-import { BLOCK, type Program } from "../../rule/program.js";
-import { IndexedSlices } from "../../variable.js";
+import type { Program } from "../../rule/program.js";
 import type {
   Backend,
   Described,
@@ -14,35 +13,44 @@ import type {
   Range,
   RowClass,
   RowRequest,
-  StepParameters,
-  Values,
 } from "../backend.js";
-import type { Exchange } from "./exchange.js";
-import { lengthOf, shareOf, within } from "./shares.js";
+import { agree, type Facts } from "./agreement.js";
+import type { Exchange, Placement } from "./exchange.js";
+import { RankedRow } from "./row.js";
+import { blocksIn, shareOf } from "./shares.js";
+import { RankedStep } from "./step.js";
+import { Windows } from "./windows.js";
 
 export interface RankedOptions {
-  /** Whether each rank keeps the state of its share alone, and makes the steps of that: memory for state and time go down with the number of ranks, and the
-   *  values are shared after each step. Else every rank keeps all, and makes every step whole. */
-  readonly shardState: boolean;
+  /** Whether each rank of a team keeps the state of its share alone, and makes the steps of that: memory for state and time go down with the number of ranks,
+   *  and the values are shared after each step. Else every rank keeps all, and makes every step whole. Null: where it pays. */
+  readonly shardState: boolean | null;
+  /** The optimizer's options, which must be the same on all ranks. */
+  readonly options?: Facts;
 }
+
+/** Shares pay from so many blocks for each rank on: below, the smaller step does not make up for ranks that wait. */
+const WORTH_SHARES = 4;
 
 export class RankedBackend implements NearBackend {
   readonly near = true;
+  readonly accumulatesFirst = true;
   readonly #inner: NearBackend;
   readonly #exchange: Exchange;
-  readonly #shards: boolean;
+  readonly #shardState: boolean | null;
+  readonly #options: Facts;
+  readonly #windows: Windows;
+  /** What is here of a variable of which ranks hold parts. */
+  readonly #parts = new WeakMap<Described, Described>();
+  #shards = false;
 
   /** @throws BackendError for a backend whose memory is far. */
-  constructor(inner: Backend, exchange: Exchange, { shardState }: RankedOptions) {
-    if (!isNear(inner))
-      throw new BackendError(
-        "Ranks share steps in main memory",
-        `the backend ${inner.name}, whose memory is elsewhere`,
-        "Leave mesh out, or train on the wasm backend.",
-      );
-    this.#inner = inner;
+  constructor(inner: Backend, exchange: Exchange, { shardState, options = {} }: RankedOptions) {
+    this.#inner = near(inner);
     this.#exchange = exchange;
-    this.#shards = shardState && exchange.size > 1;
+    this.#shardState = shardState;
+    this.#options = options;
+    this.#windows = new Windows(exchange);
   }
 
   get name(): string {
@@ -59,24 +67,74 @@ export class RankedBackend implements NearBackend {
   }
 
   place(requests: readonly RowRequest[], programs: readonly Program[], firstIndex: number, told?: OnProgress): NearRow[] {
-    const lengths = requests.map(({ variable }) => variable.length);
-    const whole = lengths.map((end) => ({ begin: 0, end }));
-    const { rank, size } = this.#exchange;
-    const byRank = Array.from({ length: size }, (_, other) => (this.#shards ? shareOf(lengths, other, size) : whole));
-    const own = requests.map((request, i) => ({ ...request, range: byRank[rank]![i]! }));
-    const rows = this.#inner.place(own, programs, firstIndex, told);
-    return rows.map((row, i) => {
+    const { rank } = this.#exchange;
+    agree(this.#exchange, "variables and options", { ...this.#options, ...factsOf(requests) });
+    const placements = requests.map(({ variable }) => this.#exchange.placementOf(variable));
+    for (const { team } of placements) this.#windows.add(team);
+    const shards = this.#sharesState(requests);
+    this.#shards ||= shards;
+    const byRank = this.#rangesByRank(requests, placements, shards);
+    const own = requests.map(
+      (request, i): RowRequest => ({ ...request, variable: this.#partOf(request.variable), range: byRank[rank]![i]! }),
+    );
+    const inner = this.#inner.place(own, programs, firstIndex, told);
+    // Gradients are added up before they travel: each rank needs room for all of its own.
+    const adds = shards && requests.some(({ state }) => state.includes("accumulator"));
+    const adding = adds ? this.#inner.place(addersOf(own, inner), programs, firstIndex) : inner;
+    return inner.map((row, i) => {
       const ranges = byRank.map((ofRank) => ofRank[i]!);
-      return new RankedRow(requests[i]!, row, this.#shards ? ranges : null, this.#exchange);
+      return new RankedRow(requests[i]!, row, adding[i]!, ranges, shards, placements[i]!, this.#exchange, this.#windows);
     });
   }
 
+  #sharesState(requests: readonly RowRequest[]): boolean {
+    const { size } = this.#exchange;
+    const blocks = requests.reduce((sum, { variable }) => sum + blocksIn(variable.length), 0);
+    return size > 1 && (this.#shardState ?? blocks >= WORTH_SHARES * size);
+  }
+
+  /** By rank, which elements of each variable (of the rank's part of it) have their state there. */
+  #rangesByRank(requests: readonly RowRequest[], placements: readonly Placement[], shards: boolean): Range[][] {
+    const alike = new Map<Placement, number[]>();
+    for (const [i, placement] of placements.entries()) alike.set(placement, [...(alike.get(placement) ?? []), i]);
+    return Array.from({ length: this.#exchange.size }, (_, rank) => {
+      const lengths = requests.map(({ variable }) => elementsOn(variable, rank));
+      const ranges = lengths.map((end) => ({ begin: 0, end }));
+      if (!shards) return ranges;
+      for (const [placement, list] of alike) {
+        const members = placement.membersOf(rank);
+        const ofThese = list.map((i) => lengths[i]!);
+        const shares = shareOf(ofThese, members.indexOf(rank), members.length);
+        for (const [k, i] of list.entries()) ranges[i] = shares[k]!;
+      }
+      return ranges;
+    });
+  }
+
+  #partOf(variable: Described): Described {
+    if (!variable.layout) return variable;
+    const known = this.#parts.get(variable);
+    if (known) return known;
+    const { name, dtype, isConstrained, layout } = variable;
+    const shape = layout.localShape(variable.shape);
+    const part = {
+      name,
+      dtype,
+      isConstrained,
+      shape,
+      length: product(shape),
+      toString: () => `${variable}, of which [${shape}] here`,
+    };
+    this.#parts.set(variable, part);
+    return part;
+  }
+
   checkGradient(gradient: Exclude<Gradient, null>, variable: Described): void {
-    this.#inner.checkGradient(gradient, variable);
+    this.#inner.checkGradient(gradient, this.#partOf(variable));
   }
 
   compile(programs: readonly Program[], classes: readonly RowClass[]): NearStep {
-    return new RankedStep(this.#inner.compile(programs, classes), programs, this.#exchange);
+    return new RankedStep(this.#inner.compile(programs, classes), programs, classes, this.#exchange, this.#windows);
   }
 
   dispose(): void {
@@ -84,162 +142,39 @@ export class RankedBackend implements NearBackend {
   }
 }
 
-const isNear = (backend: Backend): backend is NearBackend => backend.near === true;
+const product = (sizes: readonly number[]): number => sizes.reduce((product, size) => product * size, 1);
 
-/** A variable on this rank. Its value and its gradient are whole; the arrays of its state look so. */
-class RankedRow implements NearRow {
-  gradient: Gradient = null;
+const elementsOn = ({ shape, length, layout }: Described, rank: number): number =>
+  layout ? product(layout.localShape(shape, rank)) : length;
 
-  constructor(
-    readonly request: RowRequest,
-    readonly inner: NearRow,
-    /** By rank, which elements of the state are there; null: all on each. */
-    readonly ranges: readonly Range[] | null,
-    readonly exchange: Exchange,
-  ) {}
-
-  get index(): number {
-    return this.inner.index;
-  }
-
-  /** Of an array in shares, a copy of the whole, for which all ranks must ask. */
-  view(name: string): Values {
-    if (!this.#sharesOf(name)) return this.inner.view(name);
-    return this.#gathered(name, 0, this.request.variable.length);
-  }
-
-  async read(name: string, begin: number, into: Values): Promise<void> {
-    if (!this.#sharesOf(name)) return this.inner.read(name, begin, into);
-    into.set(this.#gathered(name, begin, begin + into.length));
-  }
-
-  async write(name: string, begin: number, values: Values): Promise<void> {
-    const shares = this.#sharesOf(name);
-    if (!shares) return this.inner.write(name, begin, values);
-    const own = shares[this.exchange.rank]!;
-    const part = within(own, begin, begin + values.length);
-    if (lengthOf(part) > 0) await this.inner.write(name, begin + part.begin - own.begin, values.subarray(part.begin, part.end));
-  }
-
-  free(): void {
-    this.inner.free();
-  }
-
-  #sharesOf(name: string): readonly Range[] | null {
-    return name === "w" || name === "g" ? null : this.ranges;
-  }
-
-  /** Elements [begin, end) of a state array, of all ranks. */
-  #gathered(name: string, begin: number, end: number): Values {
-    const own = this.ranges![this.exchange.rank]!;
-    const Values = this.request.variable.dtype === "float32" ? Float32Array : Float64Array;
-    const array = new Values(end - begin);
-    const ranges = this.ranges!.map((range) => within(range, begin, end));
-    const part = ranges[this.exchange.rank]!;
-    const from = begin + part.begin - own.begin;
-    array.set(this.inner.view(name).subarray(from, from + lengthOf(part)), part.begin);
-    this.exchange.share([{ array, ranges }]);
-    return array;
-  }
-}
-
-class RankedStep implements NearStep {
-  readonly passes: number;
-  readonly #inner: NearStep;
-  readonly #programs: readonly Program[];
-  readonly #exchange: Exchange;
-  readonly #readsG: boolean;
-  readonly #writesW: boolean;
-  #rows: readonly RankedRow[] = [];
-
-  constructor(inner: NearStep, programs: readonly Program[], exchange: Exchange) {
-    this.passes = inner.passes;
-    this.#inner = inner;
-    this.#programs = programs;
-    this.#exchange = exchange;
-    this.#readsG = programs.some(({ buffers }) => buffers.includes("g"));
-    this.#writesW = programs.some(({ passes, buffers }) =>
-      passes.some(({ stores }) => stores.some(({ buffer }) => buffers[buffer] === "w")),
-    );
-  }
-
-  begin(rows: readonly RankedRow[], count: number, parameters: StepParameters): void {
-    this.#rows = rows.slice(0, count);
-    if (this.#readsG) this.#reduceGradients();
-    const inner = this.#rows.map((row) => row.inner);
-    this.#inner.begin(inner, count, parameters);
-  }
-
-  /** The gradients of all ranks become one, in the variables' own arrays: which of their elements are listed, or there at all, may differ from rank to rank. */
-  #reduceGradients(): void {
-    const gradients = this.#rows.map(({ gradient, inner }) => {
-      const own = inner.view("g");
-      if (gradient instanceof IndexedSlices) scatter(gradient, own, inner.request.variable);
-      else if (ArrayBuffer.isView(gradient)) {
-        if (gradient !== own) own.set(gradient);
-      } else own.fill(0);
-      inner.gradient = own;
-      return own;
-    });
-    this.#exchange.reduce(gradients);
-  }
-
-  runPass(pass: number): void {
-    this.#inner.runPass(pass);
-    if (pass === this.passes - 1 && this.#writesW) this.#shareValues();
-  }
-
-  #shareValues(): void {
-    const arrays = this.#rows.flatMap(({ inner, ranges }) => (ranges ? [{ array: inner.view("w"), ranges }] : []));
-    if (arrays.length > 0) this.#exchange.share(arrays);
-  }
-
-  blockSums(pass: number): Float64Array[] {
-    return this.#inner.blockSums(pass);
-  }
-
-  joinSums(pass: number): void {
-    if (!this.#rows.some(({ ranges }) => ranges)) this.#inner.joinSums(pass);
-    else this.#inner.joinSums(pass, this.#gatheredBlocks(pass));
-  }
-
-  /** Blocks travel, and not totals: added up in another order, they would have other bits. */
-  #gatheredBlocks(pass: number): Float64Array[] {
-    const own = this.#inner.blockSums(pass);
-    const byRank = this.#exchange.gather(joined(own));
-    const taken = byRank.map(() => 0);
-    return this.#rows.map(({ ranges, request }) => {
-      const sums = this.#programs[request.class]!.passes[pass]!.sums.length;
-      const parts = byRank.map((blocks, rank) => {
-        const begin = taken[rank]!;
-        taken[rank] = begin + Math.ceil(lengthOf(ranges![rank]!) / BLOCK) * sums;
-        return blocks.subarray(begin, taken[rank]);
-      });
-      return joined(parts);
-    });
-  }
-
-  end(): void | Promise<void> {
-    const done = this.#inner.end();
-    for (const { inner } of this.#rows) inner.gradient = null;
-    this.#rows = [];
-    return done;
-  }
-}
-
-const joined = (parts: readonly Float64Array[]): Float64Array => {
-  const whole = new Float64Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
+/** @throws BackendError for a backend whose memory is far. */
+export const near = (backend: Backend): NearBackend => {
+  const isNear = (backend: Backend): backend is NearBackend => backend.near === true;
+  if (isNear(backend)) return backend;
+  throw new BackendError(
+    "Ranks share steps in main memory, and not on a device yet",
+    `the backend ${backend.name}, whose memory is elsewhere`,
+    "Leave mesh out, or train on the wasm backend.",
+  );
 };
 
-/** The dense gradient that listed rows mean; rows given twice are added in the order given. */
-const scatter = ({ values, indices }: IndexedSlices, into: Values, { shape, length }: Described): void => {
-  const size = length / (shape[0] || 1);
-  into.fill(0);
-  for (let i = 0; i < indices.length; i++) for (let k = 0; k < size; k++) into[indices[i]! * size + k]! += values[i * size + k]!;
-};
+const factsOf = (requests: readonly RowRequest[]): Facts => ({
+  variables: requests.map(({ variable: { name, shape, dtype, layout }, class: place, state, foreign }) => {
+    const facts = [name, shape, dtype, `${layout ?? "replicated"}`, place, state, foreign !== null];
+    return facts;
+  }),
+});
+
+/** Rows for the gradients of whole variables. The values are those of the others. */
+const addersOf = (requests: readonly RowRequest[], rows: readonly NearRow[]): RowRequest[] =>
+  requests.map(({ variable, class: place, foreign }, i) => {
+    const value = () => rows[i]!.view("w");
+    const elsewhere = {
+      get value() {
+        return value();
+      },
+      target: value,
+    };
+    const range = { begin: 0, end: variable.length };
+    return { variable, range, class: place, state: ["accumulator"], foreign: foreign ?? elsewhere };
+  });

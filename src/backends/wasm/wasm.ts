@@ -1,7 +1,7 @@
 /** The WebAssembly backend: compiled passes over memory of its own, on one thread or several. */
 
 import { BackendError } from "../../errors.js";
-import { type Checked, checkKinds, threadCount } from "../../kinds.js";
+import { type Checked, checkKinds, integerFrom, optional, threadCount } from "../../kinds.js";
 import type { Program } from "../../rule/program.js";
 import type { Engine, Memory, Segment, SegmentRunner } from "../cpu/memory.js";
 import { CpuBackend } from "../cpu/step.js";
@@ -20,6 +20,8 @@ export interface WasmOptions {
   /** Threads for a step, the calling one included: an integer of 1 or more, or "auto" (default), one per core for models from about 3e5
    *  parameters. Where threads cannot be had, one; `why` says the reason. The bits do not depend on it. */
   threads?: number | "auto";
+  /** Processes like this one, this one included, among which "auto" divides the cores of the machine. An integer of 1 or more, default 1. */
+  processes?: number;
   /** Where the worker's script is, for bundlers and servers that move it. Default: worker.js beside this module. */
   workerUrl?: URL | string;
 }
@@ -85,6 +87,7 @@ class WasmEngine implements Engine {
   constructor(options: WasmOptions) {
     this.#options = checkKinds("WasmBackend", options, {
       threads: threadCount,
+      processes: optional(integerFrom(1), 1),
       workerUrl: { wanted: "a URL", holds: (value) => value instanceof URL || typeof value === "string", byDefault: "" },
     });
   }
@@ -124,8 +127,9 @@ class WasmEngine implements Engine {
 
   /** Starts workers, if they are asked for and worth it for a memory of this size. Their code is loaded when it is needed. */
   #startThreads(bytes: number): void {
-    const { threads, workerUrl } = this.#options;
-    const auto = bytes < WORTH_THREADS_BYTES ? 1 : Math.min(coreCount(), MAX_AUTO_THREADS);
+    const { threads, workerUrl, processes } = this.#options;
+    const cores = Math.max(1, Math.floor(coreCount() / processes));
+    const auto = bytes < WORTH_THREADS_BYTES ? 1 : Math.min(cores, MAX_AUTO_THREADS);
     this.#planned = this.#refusal ? 1 : threads === "auto" ? auto : threads;
     if (this.#planned === 1) return;
     const lost = (words: string) => {

@@ -2,7 +2,8 @@
 
 import { createMesh } from "adamax/mesh";
 import type { Values } from "../../../src/backends/backend.js";
-import { meanFactors, Reduction } from "../../../src/mesh/reduction.js";
+import { factorsOf } from "../../../src/backends/ranks/windows.js";
+import { Reduction } from "../../../src/mesh/reduction.js";
 import { digest, gradientsOf, MODEL, ONE_BLOCK } from "../gradients.js";
 import { report } from "../report.js";
 
@@ -13,7 +14,7 @@ const reduction = new Reduction(group, MODEL);
 const { share } = reduction;
 const everywhere = { everywhere: true, label: "gradients" };
 const ones = new Float64Array(size).fill(1);
-const mean = meanFactors(ones)!;
+const mean = factorsOf(ones, false)!;
 
 /** The arrays side by side in one memory, as a backend has them. */
 const inOneMemory = (arrays: readonly Values[]): Values[] => {
@@ -57,6 +58,6 @@ bits["a model of one block"] = digest(tiny);
 const weighted = gradientsOf(rank);
 if (rank === size - 1 && size > 1) for (const values of weighted) values.fill(Number.NaN); // it has no examples
 const weights = Array.from({ length: size }, (_, r) => (r === size - 1 && size > 1 ? 0 : 10 + r));
-reduction.sumInRankOrder(weighted, weighted, meanFactors(weights)!, everywhere);
+reduction.sumInRankOrder(weighted, weighted, factorsOf(weights, false)!, everywhere);
 bits.weighted = digest(weighted);
 report(rank, { bits, share });
