@@ -81,12 +81,6 @@ export class Variable<V extends Values = Values> implements Described {
         `shape [${shape}]${layout ? `, of which [${here}] here (${layout}),` : ""} for ${value.length} elements`,
         "Correct the one that is wrong.",
       );
-    if (layout && (constraint || !adopt))
-      throw new OptionError(
-        `Variable ${show(name)}, of which each rank holds a part, lies in the optimizer's memory, and has no constraint, which would see that part alone`,
-        constraint ? "a constraint" : "adopt=false",
-        "Leave it out, or give the variable no layout.",
-      );
     this.name = name;
     this.shape = [...shape];
     this.dtype = value instanceof Float32Array ? "float32" : "float64";
@@ -144,31 +138,21 @@ export class Variable<V extends Values = Values> implements Described {
   async readInto(begin: number, into: Values): Promise<void> {
     if (this.#returning) await this.#returning;
     const row = this.#row;
-    this.#assertWhole(row);
-    if (row) await row.read("w", begin, into);
-    else into.set(this.#value.subarray(begin, begin + into.length));
+    if (row) return row.read("w", begin, into);
+    this.layout?.assertWhole(this);
+    into.set(this.#value.subarray(begin, begin + into.length));
   }
 
   /** @internal Writes elements from `begin` on. */
   async writeFrom(begin: number, values: Values): Promise<void> {
     const row = this.#row;
-    this.#assertWhole(row);
     if (row) return row.write("w", begin, values);
+    this.layout?.assertWhole(this);
     if (this.#returning) {
       values = values.slice();
       await this.#returning;
     }
     this.#value.set(values, begin);
-  }
-
-  /** @throws BackendError where nobody knows the other parts. */
-  #assertWhole(row: Row | undefined): void {
-    if (this.layout && !row)
-      throw new BackendError(
-        `Of ${this} each rank holds a part, and no optimizer brings them together`,
-        `a look at the whole (${this.layout})`,
-        "Build an optimizer with mesh first, or use variable.value, which is this rank's part.",
-      );
   }
 
   /** @internal What patterns of names are looked for in. */

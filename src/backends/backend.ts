@@ -46,6 +46,8 @@ export interface Range {
 
 /** Which part of a variable each rank holds, where none holds the whole. */
 export interface PartOfShape {
+  /** @throws BackendError unless this rank holds all of it: nobody is there who brings the parts together. */
+  assertWhole(variable: Described): void;
   /** The shape of a rank's part of a variable of `shape`. Default: of this rank's. */
   localShape(shape: readonly number[], rank?: number): number[];
   /** What lies together in the whole and in a rank's part, in order: where it begins in each, and how many elements it has. */

@@ -1,8 +1,8 @@
 /** Where the elements of a variable lie on a mesh: layouts, as in DTensor. Pure: no rank is asked. */
 
-import type { PartOfShape, Values } from "../backends/backend.js";
+import type { Described, PartOfShape, Values } from "../backends/backend.js";
 import { partOf, type Run } from "../backends/ranks/shares.js";
-import { OptionError, ShapeError, show } from "../errors.js";
+import { BackendError, OptionError, ShapeError, show } from "../errors.js";
 import { integerFrom } from "../kinds.js";
 import { Variable, type VariableOptions } from "../variable.js";
 import { Mesh } from "./mesh.js";
@@ -53,6 +53,16 @@ export class Layout implements PartOfShape {
   /** Whether every rank holds the whole. */
   get isFullyReplicated(): boolean {
     return this.shardingSpecs.every((_, axis) => this.numShards(axis) === 1);
+  }
+
+  /** @throws BackendError unless this rank holds all of the variable. */
+  assertWhole(variable: Described): void {
+    if (!this.isFullyReplicated)
+      throw new BackendError(
+        `Of ${variable} each rank holds a part (${this}), and only an optimizer with the mesh brings them together`,
+        "a use without one",
+        "Build an optimizer with the option mesh first; variable.value is this rank's part.",
+      );
   }
 
   /** Into how many parts an axis is cut. */

@@ -14,6 +14,7 @@ import { UNSHARDED } from "./unsharded.js";
 /** The name and the size of a dimension; -1: as many as are left. */
 export type MeshDimension = readonly [name: string, size: number];
 
+/** What createMesh can be told. */
 export interface MeshOptions {
   /** Milliseconds that a rank waits for others in one call before the job is ended on all of them. Above 0, default 300,000 (five minutes);
    *  Infinity, for debuggers: however long. It holds for every mesh of the process: the last one that was made says it. */
@@ -54,7 +55,8 @@ export class Mesh implements Ranks {
     this.#options = options;
   }
 
-  /** @internal */
+  /** What an optimizer with this mesh runs its steps on; the optimizer calls it. No rank is asked.
+   *  @throws BackendError for a backend on a device. */
   around(backend: Backend, options: Readonly<Record<string, unknown>>): Backend {
     const { batchDims, reduction, shardState } = this.#options;
     const own = near(backend); // on one rank as on many

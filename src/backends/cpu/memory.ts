@@ -206,9 +206,6 @@ export class Segment {
   }
 }
 
-const isWhole = ({ layout, shape }: RowRequest["variable"]): boolean =>
-  !layout || layout.localShape(shape).every((size, axis) => size === shape[axis]);
-
 /** Lays variables into as few segments as hold them, in order. All or nothing. */
 export const placeRows = (
   engine: Engine,
@@ -220,12 +217,7 @@ export const placeRows = (
   const groups: RowRequest[][] = [];
   let room = 0;
   for (const request of requests) {
-    if (!isWhole(request.variable))
-      throw new BackendError(
-        "A variable of which each rank holds a part is trained on a mesh",
-        `${request.variable}, by an optimizer without one`,
-        "Pass the mesh of its layout as the option mesh.",
-      );
+    request.variable.layout?.assertWhole(request.variable);
     const bytes = rowBytes(request, sizes);
     if (bytes + TABLES_BYTES > engine.maxBytes)
       throw new BackendError(

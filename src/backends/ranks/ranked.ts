@@ -1,6 +1,6 @@
 /** Ranks around a backend in main memory: each makes its part of every step, and all have the bits that one would have. The optimizer knows nothing of it. */
 
-import { BackendError } from "../../errors.js";
+import { BackendError, OptionError } from "../../errors.js";
 import type { Program } from "../../rule/program.js";
 import type {
   Backend,
@@ -68,6 +68,7 @@ export class RankedBackend implements NearBackend {
 
   place(requests: readonly RowRequest[], programs: readonly Program[], firstIndex: number, told?: OnProgress): NearRow[] {
     const { rank } = this.#exchange;
+    for (const { variable, foreign } of requests) if (variable.layout) assertCanBeCut(variable, foreign !== null);
     agree(this.#exchange, "variables and options", { ...this.#options, ...factsOf(requests) });
     const placements = requests.map(({ variable }) => this.#exchange.placementOf(variable));
     for (const { team } of placements) this.#windows.add(team);
@@ -156,6 +157,16 @@ export const near = (backend: Backend): NearBackend => {
     `the backend ${backend.name}, whose memory is elsewhere`,
     "Leave mesh out, or train on the wasm backend.",
   );
+};
+
+/** @throws OptionError for a variable that needs its whole value in one place. */
+const assertCanBeCut = (variable: Described, isForeign: boolean): void => {
+  if (variable.isConstrained || isForeign)
+    throw new OptionError(
+      `${variable}, of which each rank holds a part, can have no constraint, which would see that part alone, and must be adopted`,
+      variable.isConstrained ? "a constraint" : "adopt=false",
+      "Leave it out, or give the variable no layout.",
+    );
 };
 
 const factsOf = (requests: readonly RowRequest[]): Facts => ({
