@@ -250,7 +250,7 @@ const sizedFor = (ranks: number, dimensions: readonly MeshDimension[]): MeshDime
 
 /** @throws OptionError, on every rank, unless all make the same mesh. */
 const agree = (all: Communicator, dimensions: readonly MeshDimension[], options: object): void => {
-  const set = Object.entries(options).filter(([, value]) => value !== null);
+  const set = Object.entries(options).filter(([name, value]) => value !== DEFAULTS[name as keyof typeof DEFAULTS]);
   const words = [inWords(dimensions), ...set.map(([name, value]) => `${name} ${value}`)].join(", ");
   const [first, ...others] = gatherTexts(all, words, "the dimensions of the mesh");
   const odd = others.findIndex((text) => text !== first);
