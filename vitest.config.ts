@@ -3,7 +3,7 @@ import { playwright } from "@vitest/browser-playwright";
 import { defineConfig } from "vitest/config";
 import { launchOptions } from "./scripts/chromium.ts";
 
-const [src, far] = ["./src", "./test/far"].map((path) => fileURLToPath(new URL(path, import.meta.url)));
+const [src, far, webgpu] = ["./src", "./test/far", "./test/webgpu"].map((path) => fileURLToPath(new URL(path, import.meta.url)));
 
 export default defineConfig({
   test: {
@@ -31,6 +31,12 @@ export default defineConfig({
         extends: true,
         // The site, built once and opened in Chromium.
         test: { name: "site", environment: "node", include: ["site/test/**/*.test.ts"], globalSetup: "site/test/build.ts" },
+      },
+      {
+        extends: true,
+        // And on a GPU device, in software.
+        resolve: { alias: [{ find: /^adamax$/, replacement: `${webgpu}/adamax.ts` }] },
+        test: { name: "webgpu", environment: "node", include: ["test/semantics/**/*.test.ts"] },
       },
       {
         extends: true,

@@ -5,6 +5,7 @@ export type {
   Backend,
   CompiledStep,
   Described,
+  DeviceBuffer,
   DeviceGradient,
   Gradient,
   NearBackend,

@@ -1,6 +1,6 @@
 /** What an optimizer trains, and the form of a gradient that names only some rows. */
 
-import type { Described, PartOfShape, Row, SparseGradient, Values } from "./backends/backend.js";
+import type { Described, DeviceBuffer, PartOfShape, Row, SparseGradient, Values } from "./backends/backend.js";
 import { BackendError, OptionError, ShapeError, show } from "./errors.js";
 import { ARRAYS, type DType } from "./rule/program.js";
 
@@ -102,6 +102,18 @@ export class Variable<V extends Values = Values> implements Described {
       `The value of ${this} is not in memory that this thread sees`,
       "variable.value",
       "Call await variable.read(); to set it, await variable.write(values).",
+    );
+  }
+
+  /** Where shaders find the elements, where a GPU holds them: fixed from `build` on.
+   *  @throws BackendError where none does. */
+  get buffer(): DeviceBuffer {
+    const buffer = this.#adoption?.row.buffer;
+    if (buffer) return buffer;
+    throw new BackendError(
+      `The value of ${this} is not in the memory of a GPU`,
+      "variable.buffer",
+      "Build it by an optimizer on adamax/webgpu first.",
     );
   }
 
@@ -242,14 +254,19 @@ export class Variable<V extends Values = Values> implements Described {
         "one of an optimizer that was disposed just now",
         "Call await variable.read() first.",
       );
-    if (this.#value.length !== this.#here) refuseResized(this, this.#value.length);
+    const { visible } = this;
+    if (visible && visible.length !== this.#here) refuseResized(this, visible.length);
   }
 
-  /** @internal Takes the values back into an ordinary array. */
+  /** @internal No optimizer owns it any more. */
   release(): void {
     const row = this.#row;
     this.#adoption = undefined;
-    if (!row) return;
+    if (row) this.takeBack(row);
+  }
+
+  /** @internal Takes the values back from the row that has held them. */
+  takeBack(row: Row): void {
     if (row.view) {
       this.#value = row.view("w").slice() as V;
       return;

@@ -21,6 +21,12 @@ export interface DeviceGradient {
   readonly buffer: object;
   readonly offset?: number;
 }
+/** Where elements are in the memory of a GPU; offset and size in bytes. */
+export interface DeviceBuffer {
+  readonly buffer: typeof globalThis extends { GPUBuffer: { prototype: infer Buffer } } ? Buffer : object;
+  readonly offset: number;
+  readonly size: number;
+}
 /** null: no gradient in this micro-batch, which counts as zero. */
 export type Gradient = Values | SparseGradient | DeviceGradient | null;
 
@@ -97,6 +103,8 @@ export interface Row {
   adopt?(value: Values): Promise<void>;
   /** Near memory only: the elements of "w", "g" or a state array. It stays valid until the rows are freed. */
   view?(array: string): Values;
+  /** Where shaders find the value. @throws BackendError where it is not in one buffer. */
+  readonly buffer?: DeviceBuffer;
   /** Gives the memory up. It goes when every row has that was placed with this one. */
   free(): void;
 }
@@ -121,6 +129,8 @@ export interface CompiledStep {
   joinSums(pass: number): void;
   /** After the last pass, and where a step broke off. Where the memory is far: settles when the step has been made, or says why not. */
   end(): void | Promise<void>;
+  /** Gives up what is held for it; it is not needed any more. */
+  free?(): void;
 }
 
 /** Told now and then how far something long has come. */

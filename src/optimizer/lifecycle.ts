@@ -31,11 +31,16 @@ export class Lifecycle {
   changes = 0;
   /** Told of each. */
   onChange: (() => void) | undefined;
+  /** What the next call is told. */
+  #news: Error | undefined;
   /** After what the state is broken. */
   #cause = BROKEN_STEP;
 
   /** @throws unless this can be done now. */
   assert(deed: Deed): void {
+    const news = this.#news;
+    this.#news = undefined;
+    if (news) throw news;
     const state = this.#state;
     if (state !== "ready" && state !== POSSIBLE[deed]) this.#refuse(state);
   }
@@ -76,6 +81,11 @@ export class Lifecycle {
   #count(): void {
     this.changes++;
     this.onChange?.();
+  }
+
+  /** Something that was enqueued could not be done, and has left everything as it was. */
+  report(error: Error): void {
+    this.#news = error;
   }
 
   /** What was enqueued did not come to its end, or the load that holds the optimizer: that one writes anew what others left. */

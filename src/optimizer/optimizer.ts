@@ -225,22 +225,29 @@ export class Optimizer<Hyper extends string = never> {
     this.#life.change("build");
     const { name: owner } = this.settings;
     const changes = () => this.#life.change("write");
-    [...added].forEach(([given, variable], i) => {
+    const taken = [...added].map(([given, variable], i) => {
       const row = rows[i]!;
-      this.#await(variable.adopt({ owner, row, changes }));
       const trained = { variable, row, call: 0, accumulated: false, warned: false };
       this.#trained.push(trained);
       this.#byVariable.set(given, trained);
+      return variable.adopt({ owner, row, changes });
     });
+    this.#await(Promise.all(taken), rows);
     if (!this.useEma || rows.length === 0) return;
     const begin = this.#steps.move("begin");
     begin.begin(rows, rows.length, this.#parameters);
     this.#run(begin);
   }
 
-  /** Memory that is far says later whether it did what it was told. Where it did not, what it holds is neither old nor new. */
-  #await(done: Promise<unknown>): void {
-    done.catch((error) => this.#life.breakOff(error));
+  /** Memory that is far says later whether it did what it was told. Where it did not, what it holds is neither old nor new; but where `added` rows
+   *  have found no room and nothing was done since, all is as if they had not been asked for. */
+  #await(done: Promise<unknown>, added?: readonly Row[]): void {
+    const { changes } = this.#life;
+    done.catch((error) => {
+      if (!added || this.#life.changes !== changes) return this.#life.breakOff(error);
+      this.#remove(this.#trained.filter(({ row }) => added.includes(row)));
+      this.#life.report(error);
+    });
   }
 
   /** Runs a step that has begun. */

@@ -43,6 +43,7 @@ export class StepVariants {
 
   /** There are classes that the compiled steps do not know. */
   forget(): void {
+    for (const step of [...this.#compiled, ...Object.values(this.#moves)]) step?.free?.();
     this.#compiled = [];
     this.#moves = {};
   }

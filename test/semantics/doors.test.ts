@@ -2,7 +2,7 @@
 
 import { Adamax, CheckpointError, OptionError, ShapeError, schedules, Variable } from "adamax";
 import { describe, expect, test } from "vitest";
-import { f32, nearTest, read, save, step, thrown, variable, warnings } from "./helpers.js";
+import { DTYPES, f32, nearTest, read, save, step, thrown, variable, warnings } from "./helpers.js";
 
 describe("a number that float32 cannot hold", () => {
   test.each([
@@ -22,7 +22,7 @@ describe("a number that float32 cannot hold", () => {
     expect(error.message).toContain(wrong);
     expect(error.message).toContain(received);
     expect([w.owner, optimizer.trainableVariables]).toEqual([null, []]);
-    optimizer.build([new Variable(Float64Array.of(1), { name: "w" })]);
+    if (DTYPES.includes("float64")) optimizer.build([new Variable(Float64Array.of(1), { name: "w" })]);
   });
 
   test.each([1e39, -1, "0.1", undefined])("is no rate either, from a function: %s", async (rate) => {

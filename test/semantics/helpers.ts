@@ -3,6 +3,7 @@
 import {
   Adamax,
   type AdamaxOptions,
+  type DType,
   type GradientAndVariable,
   type Optimizer,
   type SavedState,
@@ -13,20 +14,33 @@ import {
 } from "adamax";
 import { afterAll, expect, onTestFinished, test, vi } from "vitest";
 
-/** Whether "adamax" is here the one of test/far: then memory is in another thread. */
-export const isFar = new Adamax().backend.name.startsWith("far");
+/** Whether "adamax" is here the one of test/far or of test/webgpu: then memory is in another thread, or on a device. */
+export const isFar = new Adamax().backend.near !== true;
+/** Whether it is the one of test/webgpu. There is no float64 then, and numbers below 2^-126 may count as zero. */
+export const isDevice = new Adamax().backend.name === "webgpu";
+
+/** float64 where there is such a thing, else float32: for tests that want two dtypes, whichever they are. */
+export const WIDE = isDevice ? "float32" : "float64";
+export const Wide = (isDevice ? Float32Array : Float64Array) as Float64ArrayConstructor;
+/** What variables may be made of here. */
+export const DTYPES: readonly DType[] = isDevice ? ["float32"] : ["float32", "float64"];
 
 /** A test of what only near memory has: views, arrays updated where they lie, constraints, and the two backends beside each other. Where memory is
  *  far it is not run, and its name is printed. */
-export const nearTest: Pick<typeof test, "each"> & ((name: string, run: () => unknown) => void) = isFar
-  ? Object.assign(notHere, {
-      each: ((cases: readonly unknown[]) => (name: string) => notHere(`${name} (${cases.length} of them)`)) as never,
-    })
-  : test;
-const nearOnly: string[] = [];
+type NamedTest = Pick<typeof test, "each"> & ((name: string, run: () => unknown) => void);
+const unless = (isMissing: boolean): NamedTest =>
+  isMissing
+    ? Object.assign(notHere, {
+        each: ((cases: readonly unknown[]) => (name: string) => notHere(`${name} (${cases.length} of them)`)) as never,
+      })
+    : test;
+const missing: string[] = [];
 function notHere(name: string): void {
-  if (nearOnly.push(name) === 1) afterAll(() => console.log(`for near memory only:\n- ${nearOnly.join("\n- ")}`));
+  if (missing.push(name) === 1) afterAll(() => console.log(`not for what runs here:\n- ${missing.join("\n- ")}`));
 }
+export const nearTest = unless(isFar);
+/** Likewise of what only float64 has. */
+export const wideTest = unless(isDevice);
 
 export const f32 = (...values: number[]) => Float32Array.from(values);
 

@@ -9,7 +9,7 @@ import { Lion } from "../../examples/rules/lion.js";
 import { SGD } from "../../examples/rules/sgd-momentum.js";
 import golden from "../../fixtures/rules.json";
 import { decode, ulp } from "./golden.js";
-import { inTurn, read, save, stateNow, stateOf } from "./helpers.js";
+import { DTYPES, inTurn, read, save, stateNow, stateOf, Wide } from "./helpers.js";
 
 interface Trajectory {
   name: string;
@@ -23,7 +23,10 @@ interface Trajectory {
 }
 const RULES = { Adam, SGD, Lion, Lamb };
 type RuleName = keyof typeof RULES;
-const trajectories = golden.trajectories as unknown as Trajectory[];
+const all = golden.trajectories as unknown as Trajectory[];
+const trajectories = all.filter(({ dtype }) => DTYPES.includes(dtype));
+if (trajectories.length < all.length)
+  console.log(`float64 is not for what runs here: ${all.length - trajectories.length} goldens`);
 
 /** What the golden calls an array of ours. Keras' SGD has a number and an array of one name; a rule has not. */
 const keras = (rule: string, array: string): string => (rule === "SGD" && array === "velocity" ? "momentum" : array);
@@ -101,11 +104,11 @@ test("a rule of one's own gets every option: LAMB with clipping, decay, averages
       useEma: true,
       gradientAccumulationSteps: 2,
     });
-    const [v, w] = [new Variable(Float32Array.of(1, -2, 3)), new Variable(Float64Array.of(0.5))];
+    const [v, w] = [new Variable(Float32Array.of(1, -2, 3)), new Variable(Wide.of(0.5))];
     for (let k = 1; k <= 6; k++)
       optimizer.applyGradients([
         [Float32Array.of(1 / k, -k, 0), v],
-        [Float64Array.of(1 - k / 3), w],
+        [Wide.of(1 - k / 3), w],
       ]);
     return [...(await stateOf(optimizer)), await read(v), await read(w)];
   };

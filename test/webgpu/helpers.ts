@@ -1,7 +1,6 @@
 /** What the tests of the WebGPU backend share: a device, numbers, and the interpreter as the oracle. */
 
 import { onTestFinished } from "vitest";
-import { create } from "webgpu";
 import type { RowClass, StepParameters } from "../../src/backends/backend.js";
 import { InterpreterBackend } from "../../src/backends/interpreter/interpreter.js";
 import type { Corrections } from "../../src/backends/webgpu/arithmetic.js";
@@ -12,9 +11,9 @@ import { USAGE } from "../../src/backends/webgpu/usage.js";
 import type { Program } from "../../src/rule/program.js";
 import { Variable } from "../../src/variable.js";
 import { random } from "../semantics/helpers.js";
+import { gpu } from "./gpu.js";
 
-process.env.VK_ICD_FILENAMES ??= "/usr/lib/chromium/vk_swiftshader_icd.json"; // read when an adapter is asked for
-export const gpu = create([]);
+export { gpu };
 
 /** A device that is disposed when the test ends. */
 export const openDevice = async (corrections?: Corrections): Promise<Device> => {

@@ -30,9 +30,14 @@ export class Device {
   readonly #pipelines = new Map<string, GPUComputePipeline>();
   readonly #compiling = new Set<Promise<void>>();
   readonly #buffers = new Set<GPUBuffer>();
+  readonly #reads = new Set<Promise<unknown>>();
+  /** Until it is known whether there was memory for them. */
+  readonly #allocations = new Set<Promise<void>>();
   #corrections: Corrections = { quotient: false, root: false };
   #bytes = 0;
   #fault: BackendError | undefined;
+  #isLost = false;
+  #isDisposed = false;
 
   private constructor(gpu: GPUDevice, isOwn: boolean) {
     const { vendor, architecture, description } = gpu.adapterInfo ?? {};
@@ -43,9 +48,10 @@ export class Device {
     // On a device of somebody else's, it need not be ours.
     if (isOwn)
       gpu.addEventListener("uncapturederror", ({ error }) => {
-        this.#fault ??= ownFault(`A command of adamax is refused by the GPU device`, `${this.why}\n${error.message}`);
+        this.#fault ??= this.#refused(error.message);
       });
     void gpu.lost.then(({ reason, message }) => {
+      this.#isLost = true;
       this.#fault ??= new BackendError(
         "The GPU device is lost, and everything in its memory with it",
         `${reason || "an unknown reason"}${message ? `: ${message}` : ""}`,
@@ -124,25 +130,81 @@ export class Device {
     buffer.destroy();
   }
 
-  /** Calls `make`, which makes buffers of `bytes` bytes together. Resolves when they are there.
-   *  Rejects with BackendError when there is no memory for them: then none of them is left. */
-  async allocate<Made>(bytes: number, make: () => Made): Promise<Made> {
+  /** Calls `make`, which makes buffers of `bytes` bytes together. `ready` resolves when they are there, and rejects with BackendError when there is
+   *  no memory for them: then none of them is left. What is done with them before goes through `guard`. */
+  reserve<Made>(bytes: number, make: () => Made): { made: Made; ready: Promise<void> } {
     this.assertUsable();
     const before = this.#buffers.size;
     this.gpu.pushErrorScope("validation");
     this.gpu.pushErrorScope("out-of-memory");
     const made = make();
     const added = [...this.#buffers].slice(before);
-    const [noMemory, invalid] = await Promise.all([this.gpu.popErrorScope(), this.gpu.popErrorScope()]);
-    this.assertUsable();
-    const error = noMemory ?? invalid;
-    if (!error) return made;
-    for (const buffer of added) this.free(buffer);
-    throw new BackendError(
-      "The GPU has no memory for the variables, their gradients and their state",
-      `a request for ${bytes} bytes, beside ${this.#bytes} in use (${error.message.split("\n")[0]})`,
-      "Train fewer variables, free other memory of the GPU, or use the backend wasm.",
-    );
+    const scopes = [this.gpu.popErrorScope(), this.gpu.popErrorScope()];
+    const ready = Promise.all(scopes).then(([noMemory, invalid]) => {
+      this.assertUsable();
+      const error = noMemory ?? invalid;
+      if (!error) return;
+      for (const buffer of added) this.free(buffer);
+      throw new BackendError(
+        "The GPU has no memory for the variables, their gradients and their state",
+        `a request for ${bytes} bytes, beside ${this.#bytes} in use (${error.message.split("\n")[0]})`,
+        "Train fewer variables, free other memory of the GPU, or use the backend wasm.",
+      );
+    });
+    this.#allocations.add(ready);
+    void ready.catch(() => {}).then(() => this.#allocations.delete(ready)); // whoever waits for it is told
+    return { made, ready };
+  }
+
+  /** Likewise, at once or not at all. */
+  async allocate<Made>(bytes: number, make: () => Made): Promise<Made> {
+    const { made, ready } = this.reserve(bytes, make);
+    await ready;
+    return made;
+  }
+
+  /** Whether it is still unknown if there was memory for something. */
+  get isAllocating(): boolean {
+    return this.#allocations.size > 0;
+  }
+
+  /** Does something with buffers that may not be there: that is no bug then. */
+  guard(act: () => void): void {
+    if (!this.isAllocating) {
+      act();
+      return;
+    }
+    const close = this.watch();
+    try {
+      act();
+    } finally {
+      void close().then((message) => {
+        if (message) this.#fault ??= this.#refused(message);
+      });
+    }
+  }
+
+  /** From now on until the function is called that this returns, what the device refuses is no bug, where there was no memory for something. Else
+   *  the function says what the device refused; null if nothing. */
+  watch(): () => Promise<string | null> {
+    const allocations = [...this.#allocations];
+    this.gpu.pushErrorScope("validation");
+    return async () => {
+      const popped = this.#popped();
+      const settled = await Promise.allSettled([...allocations, ...this.#allocations]);
+      const message = await popped;
+      return settled.every(({ status }) => status === "fulfilled") ? message : null;
+    };
+  }
+
+  /** A lost device shows by itself. */
+  async #popped(): Promise<string | null> {
+    const error = await this.gpu.popErrorScope().catch(() => null);
+    return error?.message ?? null;
+  }
+
+  #refused(message: string): BackendError {
+    return ownFault(`A command of adamax is refused by the GPU device`, `${this.why}\n${message}`);
   }
 
   /** The pipeline of a shader; compiled once. If it does not compile, `assertUsable` says so from then on. */
@@ -176,30 +238,58 @@ export class Device {
     if (data.length > 0) this.gpu.queue.writeBuffer(buffer, offset, data); // Deno (2.9) ends the process over an empty array
   }
 
-  /** A copy of `bytes` bytes of a buffer, in the order of the queue. Multiples of 4. */
+  /** A copy of `bytes` bytes of a buffer, as all calls before have left them. Multiples of 4.
+   *  Rejects with BackendError when the device is lost, has no memory for the copy, or refuses to read the buffer. */
   async read(buffer: GPUBuffer, offset: number, bytes: number): Promise<ArrayBuffer> {
     this.assertUsable();
     if (bytes === 0) return new ArrayBuffer(0);
-    const staging = this.buffer("read", bytes, USAGE.mapRead | USAGE.copyTarget);
+    const reading = this.#read(buffer, offset, bytes);
+    this.#reads.add(reading);
     try {
-      const encoder = this.gpu.createCommandEncoder();
-      encoder.copyBufferToBuffer(buffer, offset, staging, 0, bytes);
-      this.gpu.queue.submit([encoder.finish()]);
-      await staging.mapAsync(MAP_MODE_READ);
+      return await reading;
+    } finally {
+      this.#reads.delete(reading);
+      this.#destroyIfDone();
+    }
+  }
+
+  async #read(buffer: GPUBuffer, offset: number, bytes: number): Promise<ArrayBuffer> {
+    this.gpu.pushErrorScope("validation");
+    this.gpu.pushErrorScope("out-of-memory");
+    const staging = this.buffer("read", bytes, USAGE.mapRead | USAGE.copyTarget);
+    const encoder = this.gpu.createCommandEncoder();
+    encoder.copyBufferToBuffer(buffer, offset, staging, 0, bytes);
+    this.gpu.queue.submit([encoder.finish()]);
+    const noMemory = this.#popped();
+    const refused = this.#popped();
+    const mapped = staging.mapAsync(MAP_MODE_READ);
+    mapped.catch(() => {}); // what the scopes say comes first
+    try {
+      const message = (await noMemory) ?? (await refused);
+      if (message)
+        throw new BackendError("The GPU device cannot be read from", message, "Free memory of the GPU, and try again.");
+      await mapped;
       return staging.getMappedRange().slice(0);
     } catch (error) {
-      this.assertUsable(); // a lost device says more
+      if (this.#isLost) this.assertUsable(); // which says more
       throw error;
     } finally {
       this.free(staging);
     }
   }
 
-  /** Frees what was made here, and the device unless it was given. Twice is harmless. */
+  /** Frees what was made here, and the device unless it was given, once what is being read has been read. Twice is harmless. */
   dispose(): void {
+    if (this.#isDisposed) return;
+    this.#isDisposed = true;
+    this.#fault ??= new BackendError("The backend is disposed", "a use after dispose", "Make a new one.");
+    this.#destroyIfDone();
+  }
+
+  #destroyIfDone(): void {
+    if (!this.#isDisposed || this.#reads.size > 0) return;
     for (const buffer of [...this.#buffers]) this.free(buffer);
     this.#pipelines.clear();
-    this.#fault ??= new BackendError("The backend is disposed", "a use after dispose", "Make a new one.");
     if (this.#isOwn) this.gpu.destroy();
   }
 }

@@ -44,12 +44,14 @@ export const layOut = (lengths: readonly number[], capacity: number): { variable
 };
 
 /** A buffer for each array, by name. */
-type Arena = ReadonlyMap<string, GPUBuffer>;
+type Arena = Map<string, GPUBuffer>;
 
 /** Consecutive elements of a variable that lie in one arena. */
 export interface Part {
   readonly arena: Arena;
-  /** In each array of the arena, in elements. */
+  /** In each array of the arena. */
+  readonly elements: number;
+  /** Where it begins in each array of the arena, in elements. */
   readonly offset: number;
   /** The first of them in the variable. */
   readonly begin: number;
@@ -80,14 +82,18 @@ export class DeviceArrays {
       this.device.write(place.buffer, place.offset * 4, values.subarray(from - begin, to - begin));
   }
 
-  /** A copy of the elements [begin, end), after what has been enqueued. */
+  /** A copy of the elements [begin, end), as all calls before have left them. */
   async read(name: string, begin: number, end: number): Promise<Float32Array<ArrayBuffer>> {
     const values = new Float32Array(end - begin);
-    for (const { place, from, to } of this.#places(name, begin, end)) {
-      const bytes = await this.device.read(place.buffer, place.offset * 4, (to - from) * 4);
-      values.set(new Float32Array(bytes), from - begin);
-    }
+    await this.readInto(name, begin, values);
     return values;
+  }
+
+  /** Fills `into` with a copy of the elements from `begin` on. */
+  async readInto(name: string, begin: number, into: Float32Array | Float64Array): Promise<void> {
+    const places = [...this.#places(name, begin, begin + into.length)];
+    const copies = places.map(({ place, from, to }) => this.device.read(place.buffer, place.offset * 4, (to - from) * 4));
+    for (const [i, bytes] of (await Promise.all(copies)).entries()) into.set(new Float32Array(bytes), places[i]!.from - begin);
   }
 
   /** Where the elements [begin, end) of an array are. */
@@ -111,35 +117,64 @@ export const placeOf = (part: Part, name: string): Place => {
 /** What was allocated together, and is freed together. */
 export interface Allocation {
   readonly variables: readonly DeviceArrays[];
+  readonly bytes: number;
+  /** Resolves when the memory is there, and rejects with BackendError when there is none. */
+  readonly ready: Promise<void>;
   /** Twice is harmless. */
   free(): void;
 }
 
-/** Arrays of these names, all zeros, for variables of these lengths. All or nothing. `capacity`: elements in an array of an arena at most.
- *  @throws BackendError when the device has no memory for them. */
-export const allocate = async (
+const ARRAY_USAGE = USAGE.storage | USAGE.copySource | USAGE.copyTarget;
+
+/** Arrays of these names, all zeros, for variables of these lengths. All or nothing. `capacity`: elements in an array of an arena at most. */
+export const reserve = (
   device: Device,
   lengths: readonly number[],
   names: readonly string[],
   capacity = arenaCapacity(device),
-): Promise<Allocation> => {
+): Allocation => {
   const { variables, arenas } = layOut(lengths, capacity);
   const bytes = arenas.reduce((sum, elements) => sum + elements, 0) * 4 * names.length;
-  const usage = USAGE.storage | USAGE.copySource | USAGE.copyTarget;
-  const made: Arena[] = await device.allocate(bytes, () =>
-    arenas.map((elements) => new Map(names.map((name) => [name, device.buffer(`array ${name}`, elements * 4, usage)]))),
+  const { made, ready } = device.reserve(bytes, () =>
+    arenas.map((elements) => new Map(names.map((name) => [name, device.buffer(`array ${name}`, elements * 4, ARRAY_USAGE)]))),
   );
   const partOf = ({ arena: place, offset, begin, length }: Range): Part => {
     const arena = made[place]!;
     const at = (name: string): Place => ({ buffer: arena.get(name)!, offset });
-    return { arena, offset, begin, length, w: at("w"), g: at("g") };
+    return { arena, elements: arenas[place]!, offset, begin, length, w: at("w"), g: at("g") };
   };
   return {
     variables: variables.map((ranges) => new DeviceArrays(device, ranges.map(partOf))),
+    bytes,
+    ready,
     free() {
       for (const arena of made) for (const buffer of arena.values()) device.free(buffer);
     },
   };
+};
+
+/** Likewise, at once.
+ *  @throws BackendError when the device has no memory for them. */
+export const allocate = async (...given: Parameters<typeof reserve>): Promise<Allocation> => {
+  const allocation = reserve(...given);
+  await allocation.ready;
+  return allocation;
+};
+
+/** Gives the arenas of these parts an array more, where they have none of this name. Returns what it waits for, if it made any. */
+export const addArray = (
+  device: Device,
+  parts: readonly Part[],
+  name: string,
+  bytesPerElement = 4,
+): Promise<void> | undefined => {
+  const lacking = new Map(parts.filter(({ arena }) => !arena.has(name)).map(({ arena, elements }) => [arena, elements]));
+  if (lacking.size === 0) return undefined;
+  const bytes = [...lacking.values()].reduce((sum, elements) => sum + elements * bytesPerElement, 0);
+  return device.reserve(bytes, () => {
+    for (const [arena, elements] of lacking)
+      arena.set(name, device.buffer(`array ${name}`, elements * bytesPerElement, ARRAY_USAGE));
+  }).ready;
 };
 
 /** What a shader can bind, in whole tiles. */

@@ -42,7 +42,7 @@ export class DeviceStep {
   /** Those that are not alike, mostly one or two; and which of them is that of a class. */
   readonly #programs: readonly Program[];
   readonly #programOf: readonly number[];
-  readonly #passes: number;
+  readonly passes: number;
   /** The most sums that a pass writes for a tile. */
   readonly #sums: number;
   /** What one part needs in the totals, in units of four words. */
@@ -73,9 +73,9 @@ export class DeviceStep {
     const distinct = [...new Set(texts)];
     this.#programs = distinct.map((text) => programs[texts.indexOf(text)]!);
     this.#programOf = texts.map((text) => distinct.indexOf(text));
-    this.#passes = Math.max(...programs.map(({ passes }) => passes.length));
+    this.passes = Math.max(...programs.map(({ passes }) => passes.length));
     this.#sums = Math.max(...programs.flatMap(({ passes }) => passes.map(({ sums }) => sums.length)));
-    this.#sumsPerPart = this.#sums * (this.#passes - 1);
+    this.#sumsPerPart = this.#sums * (this.passes - 1);
     this.#constantsPerPart = Math.max(...programs.map((program) => Math.ceil(constants(program).length / 4)));
     for (const [i, { passes }] of this.#programs.entries())
       for (const pass of passes.keys()) assertBindable(device, this.#passShader(i, pass, 4));
@@ -84,15 +84,22 @@ export class DeviceStep {
   /** Runs every pass over `rows[0..count)`: enqueues it and returns. */
   run(rows: readonly StepRow[], count: number, parameters: StepParameters): void {
     this.begin(rows, count, parameters);
-    for (let pass = 0; pass < this.#passes; pass++) this.runPass(pass);
+    for (let pass = 0; pass < this.passes; pass++) this.runPass(pass);
     this.end();
   }
 
-  begin(rows: readonly StepRow[], count: number, parameters: StepParameters): void {
+  /** `prepare`: encodes what comes before it. */
+  begin(
+    rows: readonly StepRow[],
+    count: number,
+    parameters: StepParameters,
+    prepare?: (encoder: GPUCommandEncoder) => void,
+  ): void {
     this.#device.assertUsable();
     if (!this.#isPlanned(rows, count)) this.#plan(rows.slice(0, count));
     this.#upload(parameters);
     this.#encoder = this.#device.gpu.createCommandEncoder();
+    prepare?.(this.#encoder);
     this.#computePass = this.#encoder.beginComputePass();
   }
 
@@ -150,7 +157,7 @@ export class DeviceStep {
       this.#classes.map(({ at }) => at),
     );
     this.#writeTable(table);
-    this.#dispatches = Array.from({ length: this.#passes }, (_, pass) => this.#dispatchesOf(pass, table));
+    this.#dispatches = Array.from({ length: this.passes }, (_, pass) => this.#dispatchesOf(pass, table));
     this.#rows = rows;
     this.#moves = this.#device.moves;
   }
@@ -184,7 +191,7 @@ export class DeviceStep {
     const dispatches: Dispatch[] = [];
     for (const [i, { program, width, count, sample }] of groups.entries())
       dispatches.push(this.#dispatch(`pass ${pass}`, this.#passShader(program, pass, width), i, count, sample));
-    if (pass + 1 === this.#passes) return dispatches;
+    if (pass + 1 === this.passes) return dispatches;
     if (large > 0)
       dispatches.push(
         this.#dispatch(`sums of pass ${pass}`, compileJoin(pass, this.#sums), groups.length + sections.length, large),

@@ -1,0 +1,189 @@
+/** A backend on a GPU, by WebGPU: variables, gradients and state are in the device's memory, and a step is a few dispatches that nobody waits for. */
+
+import { BackendError, OptionError, show } from "../../errors.js";
+import type { Program } from "../../rule/program.js";
+import type { Backend, CompiledStep, Described, Gradient, OnProgress, RowClass, RowRequest, StepParameters } from "../backend.js";
+import { Device, type DeviceSource } from "./device.js";
+import { checkGradient, Gradients } from "./gradients.js";
+import { type Allocation, type DeviceArrays, reserve } from "./memory.js";
+import { DeviceRow, Placement } from "./rows.js";
+import { DeviceStep } from "./step.js";
+import { BufferVariable, type BufferVariableOptions } from "./variable.js";
+
+export class WebGpuBackend implements Backend {
+  readonly name = "webgpu";
+  readonly #device: Device;
+  readonly #gradients: Gradients;
+
+  private constructor(device: Device) {
+    this.#device = device;
+    this.#gradients = new Gradients(device);
+  }
+
+  /** Without options: on the GPU that the browser gives. `device`: one of yours, to share buffers with; you destroy it. `gpu`: what has
+   *  `requestAdapter`, in Node `create([])` of the package webgpu.
+   *  @throws BackendError where there is no WebGPU or no adapter. */
+  static async create(options: DeviceSource = {}): Promise<WebGpuBackend> {
+    const unknown = Object.keys(options ?? {}).filter((name) => name !== "device" && name !== "gpu");
+    if (typeof options !== "object" || options === null || unknown.length > 0 || (options.device && options.gpu))
+      throw new OptionError(
+        "WebGpuBackend.create takes { device } or { gpu }, one of them or none",
+        unknown.length > 0 ? unknown.join(", ") : show(options),
+        "Leave the rest out.",
+      );
+    return new WebGpuBackend(await Device.open(options));
+  }
+
+  /** Which adapter this is, and how it computes. */
+  get why(): string {
+    return this.#device.why;
+  }
+
+  /** The device, for shaders of yours: buffers of it can be gradients and values. */
+  get device(): GPUDevice {
+    return this.#device.gpu;
+  }
+
+  /** What is in the device's memory because of this backend. */
+  get memory(): { readonly buffers: number; readonly bytes: number } {
+    const { buffers, bytes } = this.#device;
+    return { buffers, bytes };
+  }
+
+  /** A variable whose elements stay in a buffer of yours: steps read and write it there.
+   *  @throws ShapeError unless they are float32 in a buffer that shaders can bind. */
+  variable(options: BufferVariableOptions): BufferVariable {
+    return new BufferVariable(this.#device, options);
+  }
+
+  place(requests: readonly RowRequest[], programs: readonly Program[], firstIndex: number, onProgress?: OnProgress): DeviceRow[] {
+    for (const request of requests) assertPlaceable(this.#device, request);
+    if (requests.length === 0) return [];
+    new DeviceStep(
+      this.#device,
+      programs,
+      programs.map(() => ({ learningRateMultiplier: 1, weightDecay: 0 })),
+    ); // refuses what cannot be bound
+    const arrays = new Map<RowRequest, DeviceArrays>();
+    const allocate = (own: RowRequest[], names: readonly string[]): Allocation[] => {
+      if (own.length === 0) return [];
+      const lengths = own.map(({ variable }) => variable.length);
+      const allocation = reserve(this.#device, lengths, names);
+      for (const [i, request] of own.entries()) arrays.set(request, allocation.variables[i]!);
+      return [allocation];
+    };
+    const { state } = requests[0]!;
+    const theirs = requests.filter(isInBuffer);
+    const ours = requests.filter((request) => !isInBuffer(request));
+    const allocations = [...allocate(ours, ["w", ...state]), ...allocate(theirs, state)];
+    const placement = new Placement(allocations, requests.length);
+    for (const request of theirs) {
+      const { buffer, offset } = (request.variable as BufferVariable).place;
+      const own = arrays.get(request)!;
+      for (const part of own.parts) own.move(part, "w", { buffer, offset: offset + part.begin });
+    }
+    const total = allocations.reduce((sum, { bytes }) => sum + bytes, 0);
+    onProgress?.({ bytes: total, total });
+    return requests.map((request, i) => new DeviceRow(request, firstIndex + i, arrays.get(request)!, placement));
+  }
+
+  checkGradient(gradient: Exclude<Gradient, null>, variable: Described): void {
+    checkGradient(this.#device, gradient, variable);
+  }
+
+  compile(programs: readonly Program[], classes: readonly RowClass[]): CompiledStep {
+    return new Step(this.#device, this.#gradients, programs, classes);
+  }
+
+  /** Frees what was made on the device, and the device unless it is yours. What is being read is read first. */
+  dispose(): void {
+    this.#device.dispose();
+  }
+}
+
+const isInBuffer = ({ variable }: RowRequest): boolean => variable instanceof BufferVariable;
+
+/** @throws BackendError for what cannot be where this thread does not see it, and for what WGSL does not have. */
+const assertPlaceable = (device: Device, { variable, foreign }: RowRequest): void => {
+  const refuse = (wrong: string, remedy: string): never => {
+    throw new BackendError(`A GPU cannot ${wrong}`, `${variable}`, remedy);
+  };
+  if (variable.dtype === "float64")
+    refuse("train float64: WGSL, its language, has no such numbers", "Make it of a Float32Array, or use the backend wasm.");
+  if (variable.isConstrained)
+    refuse("call a constraint, a function over the value", "Leave the constraint out, or use the backend wasm.");
+  if (foreign)
+    refuse("train an array where it lies", "Pass a Variable without adopt: false, or backend.variable({ buffer, shape }).");
+  if (variable instanceof BufferVariable && variable.device !== device)
+    refuse("train a buffer of another device", "Make the variable by the backend that trains it.");
+};
+
+class Step implements CompiledStep {
+  readonly #device: Device;
+  readonly #gradients: Gradients;
+  readonly #step: DeviceStep;
+  readonly #usesGradients: boolean;
+  /** Of the running step: what there must be memory for, and what tells what the device has refused of it. */
+  #memory: Promise<unknown> | undefined;
+  #close: (() => Promise<string | null>) | undefined;
+
+  constructor(device: Device, gradients: Gradients, programs: readonly Program[], classes: readonly RowClass[]) {
+    this.#device = device;
+    this.#gradients = gradients;
+    this.#step = new DeviceStep(device, programs, classes);
+    this.#usesGradients = programs.some(({ buffers }) => buffers.includes("g"));
+  }
+
+  get passes(): number {
+    return this.#step.passes;
+  }
+
+  begin(rows: readonly DeviceRow[], count: number, parameters: StepParameters): void {
+    this.#device.assertUsable();
+    let isWatched = this.#device.isAllocating;
+    for (let i = 0; i < count; i++) {
+      const { placement, request, gradient } = rows[i]!;
+      placement.assertThere();
+      isWatched ||= isInBuffer(request) || (gradient !== null && "buffer" in gradient && !ArrayBuffer.isView(gradient));
+    }
+    const gradients = this.#usesGradients ? this.#gradients : null;
+    this.#memory = gradients?.bring(rows, count);
+    if (isWatched || this.#memory) this.#close = this.#device.watch();
+    try {
+      this.#step.begin(rows, count, parameters, gradients ? (encoder) => gradients.encode(encoder) : undefined);
+    } catch (error) {
+      void this.#close?.();
+      this.#close = undefined;
+      throw error;
+    }
+  }
+
+  runPass(pass: number): void {
+    this.#step.runPass(pass);
+  }
+
+  /** The device does that itself. */
+  joinSums(): void {}
+
+  end(): void | Promise<void> {
+    this.#step.end();
+    const [memory, close] = [this.#memory, this.#close];
+    this.#memory = this.#close = undefined;
+    if (close) return assertDone(memory, close());
+  }
+
+  free(): void {
+    this.#step.dispose();
+  }
+}
+
+const assertDone = async (memory: Promise<unknown> | undefined, refused: Promise<string | null>): Promise<void> => {
+  await memory;
+  const message = await refused;
+  if (message === null) return;
+  throw new BackendError(
+    "The GPU device refuses a step over buffers of yours: they must be of backend.device, and not destroyed",
+    message.split("\n")[0],
+    "Pass buffers that are.",
+  );
+};

@@ -1,0 +1,176 @@
+/** What gradients a device takes, and how they get to where a step reads them: buffers are read where they are, arrays are brought to the arenas. */
+
+import { ShapeError, show } from "../../errors.js";
+import { IndexedSlices } from "../../variable.js";
+import type { Described, DeviceGradient, Gradient } from "../backend.js";
+import { checkGradient as checkArray } from "../cpu/gradients.js";
+import type { Device } from "./device.js";
+import { addArray, type Part, type Place } from "./memory.js";
+import type { DeviceRow } from "./rows.js";
+import { Scatter } from "./sparse.js";
+import { Uploads } from "./uploads.js";
+import { USAGE } from "./usage.js";
+
+/** A gradient in a buffer of the caller's. */
+interface InBuffer extends DeviceGradient {
+  readonly buffer: GPUBuffer;
+}
+
+const isInBuffer = (gradient: unknown): gradient is InBuffer =>
+  typeof gradient === "object" && gradient !== null && "buffer" in gradient && !ArrayBuffer.isView(gradient);
+
+/** @throws ShapeError unless `gradient` has as many elements as the variable, or names rows of it. */
+export const checkGradient = (device: Device, gradient: Exclude<Gradient, null>, variable: Described): void => {
+  if (isInBuffer(gradient)) checkBuffer(device, `The gradient of ${variable}`, gradient, variable.length);
+  else if (isBuffer(gradient))
+    throw new ShapeError(`The gradient of ${variable} is a bare GPUBuffer`, show(gradient), "Pass { buffer, offset }.");
+  else checkArray(gradient, variable);
+};
+
+const isBuffer = (buffer: unknown): buffer is GPUBuffer =>
+  typeof buffer === "object" && buffer !== null && "usage" in buffer && "mapState" in buffer;
+
+/** @throws ShapeError unless so many elements can be bound there. */
+export const checkBuffer = ({ limits }: Device, what: string, { buffer, offset = 0 }: DeviceGradient, length: number): void => {
+  const refuse = (wrong: string, received: string, remedy: string): never => {
+    throw new ShapeError(`${what} ${wrong}`, received, remedy);
+  };
+  if (!isBuffer(buffer))
+    throw new ShapeError(`${what} must be in a GPUBuffer`, show(buffer), "Pass { buffer, offset }, or an array.");
+  if (!(buffer.usage & USAGE.storage))
+    refuse(
+      "must be in a buffer that shaders can bind",
+      `a buffer of usage ${buffer.usage}`,
+      "Make it with GPUBufferUsage.STORAGE.",
+    );
+  if (!(Number.isInteger(offset) && offset >= 0 && offset % 4 === 0))
+    refuse("must begin at a multiple of 4 bytes", `offset ${show(offset)}`, "Correct the offset.");
+  if (offset + 4 * length > buffer.size)
+    refuse(
+      `must be ${length} float32 numbers, ${4 * length} bytes`,
+      `a buffer of ${buffer.size} bytes, from byte ${offset} on`,
+      "Correct the offset, or pass the buffer that holds them.",
+    );
+  if (buffer.size > limits.maxStorageBufferBindingSize)
+    refuse(
+      "must be in a buffer that shaders can bind as a whole",
+      `${buffer.size} bytes; maxStorageBufferBindingSize is ${limits.maxStorageBufferBindingSize}`,
+      "Ask your device for a higher limit, or use several buffers.",
+    );
+};
+
+/** Brings the gradients of a step to where it reads them. */
+export class Gradients {
+  readonly #device: Device;
+  readonly #uploads: Uploads;
+  readonly #scatter: Scatter;
+  /** Of the step that begins. */
+  readonly #zeros: Place[] = [];
+  readonly #lengths: number[] = [];
+  readonly #copies: { from: Place; to: Place; length: number }[] = [];
+
+  constructor(device: Device) {
+    this.#device = device;
+    this.#uploads = new Uploads(device.gpu.queue);
+    this.#scatter = new Scatter(device);
+  }
+
+  /** Before a step over `rows[0..count)`. What it returns resolves when there was memory for what it needed.
+   *  @throws ShapeError where a gradient lies where the same step writes. */
+  bring(rows: readonly DeviceRow[], count: number): Promise<unknown> | undefined {
+    const written = writtenBuffers(rows, count);
+    const added = this.#makeRoom(rows, count, written);
+    this.#zeros.length = this.#lengths.length = this.#copies.length = 0;
+    for (let i = 0; i < count; i++) {
+      const { arrays, gradient, request } = rows[i]!;
+      const isSparse = gradient instanceof IndexedSlices;
+      for (const part of arrays.parts) {
+        const own = { buffer: part.arena.get("g")!, offset: part.offset };
+        if (isInBuffer(gradient)) {
+          const there = { buffer: gradient.buffer, offset: (gradient.offset ?? 0) / 4 + part.begin };
+          if (!written?.has(gradient.buffer)) {
+            arrays.move(part, "g", there);
+            continue;
+          }
+          this.#copies.push({ from: there, to: own, length: part.length });
+        } else if (gradient === null || isSparse) {
+          this.#zeros.push(own);
+          this.#lengths.push(part.length);
+        } else this.#uploads.add(own, (gradient as Float32Array).subarray(part.begin, part.begin + part.length));
+        arrays.move(part, "g", own);
+      }
+      if (isSparse) this.#scatter.add(arrays.parts, gradient, request.variable);
+    }
+    this.#uploads.flush();
+    const grown = this.#scatter.flush();
+    return added || grown ? Promise.all([added, grown]) : undefined;
+  }
+
+  /** What has to be done on the device before the step. */
+  encode(encoder: GPUCommandEncoder): void {
+    for (const [i, { buffer, offset }] of this.#zeros.entries()) encoder.clearBuffer(buffer, 4 * offset, 4 * this.#lengths[i]!);
+    for (const { from, to, length } of this.#copies)
+      encoder.copyBufferToBuffer(from.buffer, 4 * from.offset, to.buffer, 4 * to.offset, 4 * length);
+    this.#scatter.encode(encoder);
+  }
+
+  dispose(): void {
+    this.#scatter.dispose();
+  }
+
+  /** Arrays for gradients that are brought, made when the first is. */
+  #makeRoom(rows: readonly DeviceRow[], count: number, written: Written | null): Promise<void> | undefined {
+    const lacking: Part[] = [];
+    for (let i = 0; i < count; i++) {
+      const { arrays, gradient } = rows[i]!;
+      const isThere = isInBuffer(gradient) && !written?.has(gradient.buffer);
+      if (!isThere) for (const part of arrays.parts) if (!part.arena.has("g")) lacking.push(part);
+    }
+    return lacking.length > 0 ? addArray(this.#device, lacking, "g") : undefined;
+  }
+}
+
+/** The buffers that a step writes: a shader cannot read them as gradients too. */
+type Written = ReadonlySet<object>;
+
+/** Null where no gradient lies in any.
+ *  @throws ShapeError where one lies in the value or the state of a variable of the same call. */
+const writtenBuffers = (rows: readonly DeviceRow[], count: number): Written | null => {
+  let any = false;
+  for (let i = 0; i < count; i++) any ||= isInBuffer(rows[i]!.gradient);
+  if (!any) return null;
+  const written = new Set<object>();
+  for (let i = 0; i < count; i++)
+    for (const { arena, w } of rows[i]!.arrays.parts) {
+      written.add(w.buffer);
+      for (const [name, buffer] of arena) if (name !== "g") written.add(buffer);
+    }
+  const taken = rows.slice(0, count);
+  for (const row of taken) {
+    const { gradient } = row;
+    if (!isInBuffer(gradient) || !written.has(gradient.buffer)) continue;
+    for (const other of taken) refuseOverlap(row, gradient, other);
+    if (!(gradient.buffer.usage & USAGE.copySource))
+      throw new ShapeError(
+        `The gradient of ${row.request.variable} lies in a buffer that this step writes to, so that it must be copied`,
+        `a buffer of usage ${gradient.buffer.usage}`,
+        "Make it with GPUBufferUsage.COPY_SRC, or keep gradients and values in buffers of their own.",
+      );
+  }
+  return written;
+};
+
+const refuseOverlap = ({ request }: DeviceRow, { buffer, offset = 0 }: InBuffer, other: DeviceRow): void => {
+  const end = offset + 4 * request.variable.length;
+  for (const { arena, w, length, offset: own } of other.arrays.parts) {
+    const overlaps = (begin: number) => 4 * begin < end && offset < 4 * (begin + length);
+    const array = [...arena].find(([name, held]) => name !== "g" && held === buffer && overlaps(own))?.[0];
+    const name = w.buffer === buffer && overlaps(w.offset) ? "w" : array;
+    if (name === undefined) continue;
+    throw new ShapeError(
+      `The gradient of ${request.variable} must not lie where the same step writes`,
+      `{ buffer, offset: ${offset} } in ${name === "w" ? "the value" : `the state (${name})`} of ${other.request.variable}`,
+      "Pass a copy.",
+    );
+  }
+};

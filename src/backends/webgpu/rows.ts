@@ -1,0 +1,85 @@
+/** Variables in the memory of a device, as the optimizer knows them. */
+
+import { BackendError } from "../../errors.js";
+import type { DeviceBuffer, Gradient, Row, RowRequest, Values } from "../backend.js";
+import type { Allocation, DeviceArrays } from "./memory.js";
+import type { StepRow } from "./table.js";
+
+/** What was placed together: the memory goes when every row has. */
+export class Placement {
+  readonly #allocations: readonly Allocation[];
+  #rows: number;
+  #refusal: Error | undefined;
+  /** Resolves when there was memory for all. */
+  readonly ready: Promise<unknown>;
+
+  constructor(allocations: readonly Allocation[], rows: number) {
+    this.#allocations = allocations;
+    this.#rows = rows;
+    this.ready = Promise.all(allocations.map(({ ready }) => ready));
+    this.ready.catch((error) => {
+      this.#refusal = error;
+      this.#free(); // all or nothing
+    });
+  }
+
+  /** @throws BackendError when it is known that there was no memory. */
+  assertThere(): void {
+    if (this.#refusal) throw this.#refusal;
+  }
+
+  release(): void {
+    if (--this.#rows === 0) this.#free();
+  }
+
+  #free(): void {
+    for (const allocation of this.#allocations) allocation.free();
+  }
+}
+
+export class DeviceRow implements Row, StepRow {
+  gradient: Gradient = null;
+  readonly class: number;
+  #isFreed = false;
+
+  constructor(
+    readonly request: RowRequest,
+    readonly index: number,
+    readonly arrays: DeviceArrays,
+    readonly placement: Placement,
+  ) {
+    this.class = request.class;
+  }
+
+  async read(array: string, begin: number, into: Values): Promise<void> {
+    this.placement.assertThere();
+    const reading = this.arrays.readInto(array, begin, into);
+    reading.catch(() => {}); // that there is no memory says more
+    await this.placement.ready;
+    await reading;
+  }
+
+  async write(array: string, begin: number, values: Values): Promise<void> {
+    this.placement.assertThere();
+    const { device } = this.arrays;
+    device.guard(() => this.arrays.write(array, begin, values as Float32Array<ArrayBuffer>));
+    await this.placement.ready;
+  }
+
+  get buffer(): DeviceBuffer {
+    const { variable } = this.request;
+    const [part, ...more] = this.arrays.parts;
+    if (part && more.length === 0) return { buffer: part.w.buffer, offset: 4 * part.w.offset, size: 4 * part.length };
+    throw new BackendError(
+      `The value of ${variable} is not in one buffer: ${part ? "it is larger than what shaders can bind" : "it has no elements"}`,
+      `${variable.length} elements in ${this.arrays.parts.length} buffers`,
+      "Look at backend.partsOf(variable), or ask your device for a higher maxStorageBufferBindingSize.",
+    );
+  }
+
+  free(): void {
+    if (this.#isFreed) return;
+    this.#isFreed = true;
+    this.placement.release();
+  }
+}
