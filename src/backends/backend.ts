@@ -42,6 +42,8 @@ export interface ForeignArray {
   readonly value: Values;
   /** The array that a step writes every element to; it may be `value`. Asked for only by a step that writes. */
   target(): Values;
+  /** Takes these values before the first step, where that is more than writing them to `target()`. */
+  take?(values: Values): void;
 }
 
 /** Elements [begin, end) of an array. */

@@ -35,8 +35,11 @@ class FitWatcher extends Callback {
     optimizer.beginFit(this.model.trainableWeights, this.model.nonTrainableWeights);
   }
 
-  override async onBatchBegin(): Promise<void> {
-    if (this.#batches === 0) this.#updatesBefore = this.#optimizer?.iterations ?? 0; // a checkpoint has been loaded by now
+  override async onBatchBegin(_: number, logs?: { readonly size?: unknown }): Promise<void> {
+    const optimizer = this.#optimizer;
+    if (!optimizer) return;
+    if (this.#batches === 0) this.#updatesBefore = optimizer.iterations; // a checkpoint has been loaded by now
+    optimizer.examples = typeof logs?.size === "number" ? logs.size : null;
   }
 
   override async onBatchEnd(): Promise<void> {
@@ -47,6 +50,7 @@ class FitWatcher extends Callback {
   override async onTrainEnd(): Promise<void> {
     const optimizer = this.#optimizer;
     if (!optimizer) return;
+    optimizer.examples = null;
     optimizer.finalizeVariableValues(this.model.trainableWeights);
     if (this.#batches > 0 && optimizer.iterations === this.#updatesBefore) warnOfOpenWindow(optimizer, this.#batches);
   }

@@ -60,7 +60,7 @@ export class Programs {
       format: "esm",
       platform: "node",
       target: "es2022",
-      external: ["koffi"],
+      external: ["koffi", "@tensorflow/*"],
       ignoreAnnotations: true, // what is imported for its effect has one
       logLevel: "error",
     });

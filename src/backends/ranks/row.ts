@@ -42,11 +42,21 @@ export class RankedRow implements NearRow {
       (isShared ? team : team.slice(0, 1)).map((rank) => ({ rank, range: ranges[rank]! })),
     );
     const { foreign } = request;
-    if (foreign) placement.replicas.broadcast(foreign.target(), `the first value of ${request.variable.name}`);
+    if (!foreign) return;
+    const first = foreign.value.slice();
+    placement.replicas.broadcast(first, `the first value of ${request.variable.name}`);
+    if (placement.replicas.place === 0) return;
+    if (foreign.take) foreign.take(first);
+    else foreign.target().set(first);
   }
 
   get index(): number {
     return this.inner.index;
+  }
+
+  /** Where a step writes the value. */
+  get written(): Values {
+    return this.request.foreign?.target() ?? this.inner.view("w");
   }
 
   /** Whether this rank has only a part of the state. */

@@ -129,8 +129,8 @@ export class RankedStep implements NearStep {
 
   #shareValues(): void {
     for (const team of this.#windows.teams) {
-      const shared = this.#ofTeam(team, this.#rows).flatMap(({ inner, ofTeam }): SharedArray[] =>
-        ofTeam ? [{ array: inner.view("w"), ranges: ofTeam }] : [],
+      const shared = this.#ofTeam(team, this.#rows).flatMap(({ written, ofTeam }): SharedArray[] =>
+        ofTeam ? [{ array: written, ranges: ofTeam }] : [],
       );
       if (shared.length > 0) team.share(shared, `values of step ${this.#step}`);
     }

@@ -5,7 +5,7 @@ import { OptionError, show } from "../../errors.js";
 import { type Config, nameMeant, optionsFromConfig } from "../../optimizer/configuration.js";
 import type { GradientAndVariable } from "../../optimizer/gradients.js";
 import { internalsOf, type Optimizer } from "../../optimizer/optimizer.js";
-import type { Group, LearningRate, OptimizerOptions } from "../../optimizer/options.js";
+import type { Group, LearningRate, OptimizerOptions, StepOptions } from "../../optimizer/options.js";
 import { entriesOf, forgetAccumulated } from "../../optimizer/state.js";
 import type { UpdateRule } from "../../rule/update-rule.js";
 import { LearningRateSchedule } from "../../schedules/schedule.js";
@@ -84,14 +84,18 @@ export class TensorOptimizer extends tf.Optimizer {
     this.#learningRate = options.learningRate instanceof tf.Variable ? options.learningRate : null;
   }
 
+  /** @internal Examples in the batch of the next step, where it is known. */
+  examples: number | null = null;
+
   /** One step. Gradients come by name, for variables that TensorFlow.js knows; variables that are new here begin with fresh state.
+   *  `weight`: on a mesh where parts of a batch are not equal, the number of examples that these gradients are the mean of; `fit` knows it.
    *  @throws ShapeError for a gradient that does not fit or an unknown name; OptionError when all gradients are null. */
-  applyGradients(gradients: NamedGradients): void {
+  applyGradients(gradients: NamedGradients, { weight = this.examples ?? undefined }: StepOptions = {}): void {
     const named = namedGradients(gradients);
     const variables = named.map(({ name }) => this.#variableOf(registered(name)));
     this.#train(variables);
     this.#forgetAccumulated(this.#trained.filter(({ tensor }) => !tensor.trainable));
-    this.#core.applyGradients(this.#pairs(named, variables));
+    this.#core.applyGradients(this.#pairs(named, variables), weight === undefined ? undefined : { weight });
     for (const variable of this.#trained) if (variable.settle()) variable.constrainTensor();
   }
 

@@ -100,6 +100,13 @@ export class TensorVariable extends Variable {
     return this.#fresh;
   }
 
+  /** Begins with these values: those of a mesh's first rank. */
+  take(values: Values): void {
+    this.#fresh = values as Float32Array;
+    this.#written = true;
+    this.settle();
+  }
+
   /** Takes the new value from a tensor, which stays the caller's. What is still written to a tensor that was disposed goes nowhere. */
   assign(value: tf.Tensor): void {
     this.#written = true;

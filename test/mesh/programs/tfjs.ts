@@ -1,0 +1,48 @@
+/** A model of TensorFlow.js, trained on each rank's part of the data: `tfjs BACKEND`. Alone, on all of it. */
+
+import * as tf from "@tensorflow/tfjs";
+import { createMesh } from "adamax/mesh";
+import { Adamax } from "adamax/tfjs";
+import "@tensorflow/tfjs-backend-wasm";
+import { report } from "../report.js";
+
+const [backend = "cpu"] = process.argv.slice(2);
+console.warn = () => {};
+await tf.setBackend(backend);
+const mesh = await createMesh([["batch", -1]], { timeout: 60_000 });
+const { rank, size } = mesh;
+
+/** Batches of 7 and, at the end, of 3: of each, every rank has a part that is not as long as the others'. */
+const EXAMPLES = 38;
+const BATCH = 7;
+const xs = tf.randomNormal([EXAMPLES, 5], 0, 1, "float32", 1);
+const ys = tf.tidy(() => tf.matMul(xs, tf.randomNormal([5, 2], 0, 1, "float32", 2)));
+const partOf = (begin: number) => {
+  const count = Math.min(BATCH, EXAMPLES - begin);
+  const [from, to] = [rank, rank + 1].map((r) => begin + Math.floor((count * r) / size)) as [number, number];
+  return { xs: xs.slice([from, 0], [to - from, 5]), ys: ys.slice([from, 0], [to - from, 2]) };
+};
+const data = tf.data.generator(function* () {
+  for (let begin = 0; begin < EXAMPLES; begin += BATCH) yield partOf(begin);
+} as never);
+
+const model = tf.sequential({
+  layers: [
+    tf.layers.dense({
+      units: 8,
+      activation: "tanh",
+      inputShape: [5],
+      kernelInitializer: tf.initializers.glorotNormal({ seed: 10 + rank }),
+    }),
+    tf.layers.dense({
+      units: 2,
+      kernelInitializer: tf.initializers.glorotNormal({ seed: 20 + rank }),
+      kernelConstraint: "maxNorm",
+    }),
+  ],
+});
+const optimizer = new Adamax({ mesh, learningRate: 0.01, globalClipnorm: 1, useEma: true, emaMomentum: 0.9 });
+model.compile({ optimizer, loss: "meanSquaredError" });
+await model.fitDataset(data as never, { epochs: 3, verbose: 0 });
+const weights = model.getWeights().flatMap((weight) => [...weight.dataSync()]);
+report(rank, { weights, iterations: optimizer.iterations, why: optimizer.backend.why });

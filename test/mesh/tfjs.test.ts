@@ -1,0 +1,42 @@
+/** Models of TensorFlow.js over real ranks. */
+
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { Programs } from "./job.js";
+
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
+
+let programs: Programs;
+beforeAll(async () => {
+  programs = await Programs.build();
+});
+afterAll(() => programs.remove());
+
+interface Report {
+  readonly weights: number[];
+  readonly iterations: number;
+  readonly why: string;
+}
+
+test.each([
+  ["cpu", 3],
+  ["wasm", 2],
+] as const)(
+  "%s, %i ranks, each with its part of every batch: the same weights on each, and those of one machine but for roundings",
+  async (backend, size) => {
+    const [alone, together] = [
+      await programs.runAlone("tfjs", { args: [backend] }),
+      await programs.run("tfjs", size, { args: [backend] }),
+    ];
+    expect(alone).toMatchObject({ code: 0, complained: "" });
+    expect(together).toMatchObject({ code: 0, complained: "", orphans: [] });
+    const [expected] = alone.reports as [Report];
+    const reports = together.reports as Report[];
+    for (const { weights, iterations, why } of reports) {
+      expect(weights).toEqual(reports[0]!.weights);
+      expect(iterations).toBe(expected.iterations);
+      expect(why).toMatch(new RegExp(`rank \\d of ${size}`));
+      // Means of parts, then a mean of those: other roundings than of the whole, in 18 steps of a hundredth.
+      for (const [i, weight] of weights.entries()) expect(Math.abs(weight - expected.weights[i]!)).toBeLessThan(1e-5);
+    }
+  },
+);
