@@ -1,8 +1,7 @@
 /** What happens at the beginning and at the end of `fit` and `fitDataset`, without the user doing anything. */
 
-import { AdamaxOptimizer } from "@tensorflow/tfjs-core";
 import { Callback, type LayersModel, registerCallbackConstructor } from "@tensorflow/tfjs-layers";
-import { CheckpointError, OptionError } from "../errors.js";
+import { OptionError } from "../errors.js";
 import { TensorOptimizer } from "./core/optimizer.js";
 import { assertHas } from "./core/private-members.js";
 
@@ -70,19 +69,6 @@ let watching = false;
 
 export const watchFits = (): void => {
   if (watching) return;
-  leadToRegistration();
   registerCallbackConstructor(0, FitWatcher);
   watching = true;
-};
-
-/** Where a saved model names "Adamax" and `registerAdamax` was not called, tf.loadLayersModel makes TensorFlow.js' own, which cannot take state: it says only
- *  that this is not implemented. */
-const leadToRegistration = (): void => {
-  AdamaxOptimizer.prototype.setWeights = async () => {
-    throw new CheckpointError(
-      "TensorFlow.js' own Adamax cannot take the state that was saved",
-      "a model that names Adamax, in a process where registerAdamax was not called",
-      "Call registerAdamax() of adamax/tfjs before tf.loadLayersModel.",
-    );
-  };
 };

@@ -61,10 +61,3 @@ describe("gradients that cannot be used are refused in words", () => {
     expect(() => adamax.applyGradients({ [variable.name]: tf.ones([2]) })).toThrow(/knows no variable of this name/);
   });
 });
-
-test("loading without registerAdamax leads to it", async () => {
-  new Adamax().dispose();
-  await expect(tf.train.adamax().setWeights([])).rejects.toThrow(
-    /Call registerAdamax\(\) of adamax\/tfjs before tf\.loadLayersModel/,
-  );
-});

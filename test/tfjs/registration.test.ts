@@ -40,6 +40,26 @@ test("importing registers nothing: 'Adamax' in a file is TensorFlow.js' own unti
   expect(tf.train.adamax(0.1)).toBeInstanceOf(tf.AdamaxOptimizer);
 });
 
+test.each(["adamax/tfjs", "adamax/tfjs/core"])(
+  "importing %s is enough for loading a model without registerAdamax to lead to it",
+  async (entry) => {
+    const theirs = tf.AdamaxOptimizer.prototype.setWeights;
+    try {
+      tf.AdamaxOptimizer.prototype.setWeights = tf.Optimizer.prototype.setWeights;
+      await expect(tf.train.adamax(0.1).setWeights([])).rejects.toThrow(
+        "setWeights() is not implemented for this optimizer class Adamax",
+      );
+      vi.resetModules();
+      await import(entry);
+      await expect(tf.train.adamax(0.1).setWeights([])).rejects.toThrow(
+        /Call registerAdamax\(\) of adamax\/tfjs before tf\.loadLayersModel/,
+      );
+    } finally {
+      tf.AdamaxOptimizer.prototype.setWeights = theirs;
+    }
+  },
+);
+
 test("adamax/tfjs/core loads tfjs-core and no other package of TensorFlow.js; adamax loads none", async () => {
   const imported = async (entry: string) => {
     const { metafile } = await build({

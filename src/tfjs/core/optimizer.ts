@@ -1,7 +1,7 @@
 /** An optimizer of the core as a tf.Optimizer. Its state lies in the core's memory, or on a GPU in tensors. */
 
 import * as tf from "@tensorflow/tfjs-core";
-import { OptionError, show } from "../../errors.js";
+import { CheckpointError, OptionError, show } from "../../errors.js";
 import { type Config, nameMeant, optionsFromConfig } from "../../optimizer/configuration.js";
 import type { GradientAndVariable } from "../../optimizer/gradients.js";
 import { internalsOf, type Optimizer } from "../../optimizer/optimizer.js";
@@ -433,3 +433,13 @@ const wayOfValues = (name: string): string =>
   name === "cpu"
     ? "TensorFlow.js' tensors are in the same memory"
     : `TensorFlow.js runs on ${name}, so values and gradients are copied to main memory in each step, and new values back`;
+
+// Where a saved model names "Adamax" and `registerAdamax` was not called, tf.loadLayersModel makes TensorFlow.js' own, which cannot take state: it says only
+// that this is not implemented. Importing is enough to be led on.
+tf.AdamaxOptimizer.prototype.setWeights = async () => {
+  throw new CheckpointError(
+    "TensorFlow.js' own Adamax cannot take the state that was saved",
+    "a model that names Adamax, in a process where registerAdamax was not called",
+    "Call registerAdamax() of adamax/tfjs before tf.loadLayersModel.",
+  );
+};
