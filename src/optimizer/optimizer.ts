@@ -374,7 +374,9 @@ export class Optimizer<Hyper extends string = never> {
   }
 
   #chosen(variables: Iterable<Variable | Values> | undefined): readonly Trained[] {
-    return variables === undefined ? this.#trained : [...variables].map((variable) => trainedOf(variable, this.#byVariable));
+    if (variables === undefined) return this.#trained;
+    const given = [...check(this.settings.name, "variables", variables, listOf("variables"))];
+    return given.map((variable) => trainedOf(variable, this.#byVariable));
   }
 
   /** Writes the moving averages into the variables: the end of a training with useEma. Without useEma, nothing.

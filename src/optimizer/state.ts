@@ -157,11 +157,13 @@ export const stateOf = (state: OptimizerState, expose: () => void): StateVariabl
 export const saveState = (state: OptimizerState, order: StateOrder, store: SavedState): SavedState => {
   const values = [...scalarsOf(state, order).map(({ value }) => value), ...entriesOf(state).map((entry) => entry.view())];
   for (const [i, value] of values.entries()) store[i] = value.slice();
-  return Object.defineProperty(store, ORDER, { value: order, configurable: true });
+  return Object.defineProperty(store, KINDS, { value: kindsOf(entriesOf(state)), configurable: true });
 };
 
-/** In what order a list was saved, where it is still the object that was saved. */
-const ORDER = Symbol("order");
+/** Of what arrays a list was saved, where it is still the object that was saved. */
+const KINDS = Symbol("kinds");
+
+const kindsOf = (entries: readonly StateEntry[]): string => [...new Set(entries.map(({ name }) => name))].join(", ");
 
 /** The numbers beside the arrays. */
 export interface Counters {
@@ -243,8 +245,8 @@ export const setCounters = (state: OptimizerState, { calls, learningRate, accumu
  *  @throws CheckpointError for a list of another length. */
 export const restorationOf = (
   state: OptimizerState,
-  store: Readonly<SavedState> & { readonly [ORDER]?: StateOrder },
-  order: StateOrder | undefined = store[ORDER],
+  store: Readonly<SavedState> & { readonly [KINDS]?: string },
+  order: StateOrder | undefined,
 ): Restoration => {
   if (state.trained.length === 0)
     throw new CheckpointError(
@@ -256,9 +258,12 @@ export const restorationOf = (
     .sort((a, b) => Number(a) - Number(b))
     .map((key) => store[key]!);
   const entries = entriesOf(state);
-  const hasRate = values.length === entries.length + 2;
-  if (!hasRate && values.length !== entries.length + 1) throw wrongCount(state, entries, values.length);
-  if (order === undefined && isAmbiguous(entries, hasRate))
+  const { [KINDS]: saved } = store;
+  const kept = kindsOf(entries);
+  if (saved !== undefined && saved !== kept) throw new CheckpointError(`The state must be ${kept}`, saved, AS_SAVED);
+  const hasRate = values.length === entries.length + 2 && (saved !== undefined || order !== "tf_keras");
+  if (!hasRate && values.length !== entries.length + 1) throw wrongCount(state, entries, values.length, order);
+  if (saved === undefined && order === undefined && isAmbiguous(entries, hasRate))
     throw new CheckpointError(
       "A state of so many arrays may begin with a learning rate (Keras 3) or with an average",
       `${values.length} arrays for one variable of one element`,
@@ -288,12 +293,20 @@ const isAmbiguous = (entries: readonly StateEntry[], hasRate: boolean): boolean 
 export const exactRate = ({ learningRate: own }: OptimizerState, saved: number): number =>
   typeof own === "number" && Math.fround(own) === Math.fround(saved) ? own : saved;
 
-const wrongCount = (state: OptimizerState, entries: readonly StateEntry[], count: number): CheckpointError => {
+const AS_SAVED = "Build with the variables and options (useEma, gradientAccumulationSteps) that it was saved with.";
+
+const wrongCount = (
+  state: OptimizerState,
+  entries: readonly StateEntry[],
+  count: number,
+  order: StateOrder | undefined,
+): CheckpointError => {
   const missing = entries.slice(Math.max(0, count - 1)).map((entry) => `${kerasName(state, entry)} [${entry.variable.shape}]`);
+  const withRate = order === "tf_keras" ? "" : ` (or ${entries.length + 2}, with Keras 3's learning_rate)`;
   return new CheckpointError(
-    `The state must have ${entries.length + 1} arrays (or ${entries.length + 2}, with Keras 3's learning_rate)`,
+    `The state must have ${entries.length + 1} arrays${withRate}`,
     `${count}${missing.length > 0 ? `; missing at the end: ${firstOf(missing)}` : ""}`,
-    "Build with the variables and options (useEma, gradientAccumulationSteps) that it was saved with.",
+    AS_SAVED,
   );
 };
 

@@ -107,6 +107,31 @@ describe("a list without names, of one variable of one element", () => {
     expect([rate.learningRate, average.learningRate]).toEqual([0.01, 0.01]);
   });
 
+  test("in tf_keras' order has no learning rate", async () => {
+    const [rate, average] = [make(), make({ useEma: true })];
+    const list = plain(await save(average));
+    expect(() => rate.setWeights(list, "tf_keras")).toThrow(/must have 3 arrays\. Received: 4/);
+    expect(rate.learningRate).toBe(0.01);
+  });
+
+  test.each([
+    [{ useEma: true }, {}, "momentum, norm. Received: average, momentum, norm"],
+    [{}, { useEma: true }, "average, momentum, norm. Received: momentum, norm"],
+    [{ gradientAccumulationSteps: 2 }, { useEma: true }, "average, momentum, norm. Received: accumulator, momentum, norm"],
+    [{ useEma: true }, { gradientAccumulationSteps: 2 }, "accumulator, momentum, norm. Received: average, momentum, norm"],
+  ])(
+    "that was saved with %j does not fit %j, as long as it knows itself, in either order and of any size",
+    async (from, into, message) => {
+      const [saved, other] = [make(from), make(into)];
+      for (const order of ["tf_keras", "keras"] as const)
+        for (const said of [undefined, order]) {
+          const list = await save(saved, order);
+          expect(() => other.loadOwnVariables(list, said)).toThrow(`The state must be ${message}. Build with`);
+        }
+      expect(other.learningRate).toBe(0.01);
+    },
+  );
+
   test("is read in the order that is said, or that it still knows itself", async () => {
     const average = make({ useEma: true });
     average.setWeights(plain(await save(average)), "tf_keras");

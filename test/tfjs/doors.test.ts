@@ -26,6 +26,36 @@ describe("arguments in the order of tf.train.adamax are refused, with the line t
   });
 });
 
+describe("variables that are none are refused in words", () => {
+  const names = ["build", "finalizeVariableValues", "resetAverages", "excludeFromWeightDecay"] as const;
+  test.each(
+    names.flatMap((name) => [5, null, [null], [5], [{ read: () => tf.ones([2]) }], "w"].map((given) => [name, given] as const)),
+  )("%s of %j", (name, given) => {
+    const optimizer = new Untyped({ useEma: true });
+    if (name !== "excludeFromWeightDecay")
+      expect(() => optimizer[name](given)).toThrow(/must be a list of |is a tf\.Variable, or/);
+    else if (given !== null)
+      expect(() => optimizer[name]({ variables: given })).toThrow(/must be a list of |is a tf\.Variable, or/);
+  });
+
+  test.each([
+    [["bias"], /It takes variables, names/],
+    [{ name: ["bias"] }, /Did you mean names\?/],
+    [null, /one object of options/],
+  ])("excludeFromWeightDecay(%j) excludes nothing in silence", (given, message) => {
+    expect(() => new Untyped().excludeFromWeightDecay(given)).toThrow(message as RegExp);
+  });
+
+  test("one that is in no list, for a group", () => {
+    expect(() => new Untyped({ groups: [{ variables: tf.variable(tf.scalar(1)) }] })).toThrow(
+      /variables of groups\[0\] must be an array/,
+    );
+    expect(() => new Untyped({ groups: [{ variables: [5] }] })).toThrow(
+      /is a tf\.Variable, or the weight of a layer\. Received: 5/,
+    );
+  });
+});
+
 describe("gradients that cannot be used are refused in words", () => {
   const optimizer = () => new Untyped({ learningRate: 0.1 });
   const w = () => tf.variable(tf.tensor1d([1, 2]));

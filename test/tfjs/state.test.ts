@@ -143,7 +143,47 @@ describe("a disposed variable", () => {
   });
 });
 
+test("variables that tf.disposeVariables took away leave no state behind, and others train on", async () => {
+  const optimizer = adamax({ useEma: true });
+  const old = modelOf(optimizer, layer("gone"));
+  await fit(old);
+  tf.disposeVariables();
+  const model = modelOf(optimizer, layer("gone"));
+  await fit(model);
+  const alone = modelOf(adamax({ useEma: true }), layer("alone"));
+  await fit(alone);
+  expect(weight(model)).toBeCloseTo(weight(alone), 1); // the step count goes on
+  const [, ...state] = await optimizer.getWeights();
+  expect(state.map(({ name }) => name.replace(/_\d+\//, "/"))).toEqual([
+    "gone/kernel/average",
+    "gone/kernel/momentum",
+    "gone/kernel/norm",
+  ]);
+});
+
 describe("state is found by the names that last", () => {
+  test("once it was found for some, variables that come later and were not saved begin anew, with a warning", async () => {
+    const [base, head, stem] = ["late_base", "late_head", "late_stem"].map((name) => tf.variable(tf.tensor1d([5]), true, name));
+    const before = adamax();
+    before.applyGradients({ late_base: tf.tensor1d([1]), late_head: tf.tensor1d([2]) });
+    const weights = await before.getWeights();
+    const after = adamax();
+    after.build([base!]);
+    await after.setWeights(weights);
+    const warned = warnings();
+    after.applyGradients({ late_base: tf.tensor1d([1]), late_stem: tf.tensor1d([1]) });
+    expect(warned.join()).toContain(
+      "nothing was saved for late_stem, which begin with fresh state. Saved state waits for late_head.",
+    );
+    after.build([head!]);
+    const state = new Map((await after.getWeights()).map(({ name, tensor }) => [name, tensor.dataSync()[0]!]));
+    expect(state.get("late_head/norm")).toBe(2);
+    expect(state.get("late_stem/momentum")).toBeCloseTo(0.1);
+    expect(state.get("late_base/momentum")).toBeCloseTo(0.19);
+    expect(after.iterations).toBe(2);
+    stem!.dispose();
+  });
+
   const stateOf = async (...names: string[]) => {
     const optimizer = adamax();
     for (const name of names) {

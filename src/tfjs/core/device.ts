@@ -168,7 +168,7 @@ class DeviceRow implements Row {
   /** The value of one of the arrays before the step. */
   load(name: string): tf.Tensor {
     const { tensor } = this.variable;
-    if (name === "w") return tensor.isDisposed ? tf.zeros(tensor.shape) : tensor;
+    if (name === "w") return this.variable.isGone ? tf.zeros(tensor.shape) : tensor;
     if (name === "g") return tensorOf(this.gradient) ?? tf.zeros(tensor.shape);
     const written = this.#written.get(name);
     if (written) this.store(name, tf.tensor(written, tensor.shape));

@@ -2,10 +2,11 @@
 
 import * as tf from "@tensorflow/tfjs-core";
 import { CheckpointError, OptionError, show } from "../../errors.js";
+import { check, listOf } from "../../kinds.js";
 import { type Config, nameMeant, optionsFromConfig } from "../../optimizer/configuration.js";
 import type { GradientAndVariable } from "../../optimizer/gradients.js";
 import { internalsOf, type Optimizer } from "../../optimizer/optimizer.js";
-import type { Group, LearningRate, OptimizerOptions, StepOptions } from "../../optimizer/options.js";
+import type { Group, LearningRate, OptimizerOptions, Selection, StepOptions } from "../../optimizer/options.js";
 import { entriesOf, forgetAccumulated } from "../../optimizer/state.js";
 import type { UpdateRule } from "../../rule/update-rule.js";
 import { LearningRateSchedule } from "../../schedules/schedule.js";
@@ -22,6 +23,7 @@ import {
   plainOptions,
   type TensorOptions,
   type TrainableTensor,
+  tensorOf,
 } from "./options.js";
 import { assertEngine } from "./private-members.js";
 import { TensorVariable } from "./variable.js";
@@ -129,14 +131,14 @@ export class TensorOptimizer extends tf.Optimizer {
    *  A model's `trainableWeights` bring the constraints of their layers, which are applied after each step.
    *  @throws CheckpointError when state was loaded that does not fit them. */
   build(variables: Iterable<TrainableTensor>): void {
-    this.#train([...variables].map((variable) => this.#variableOf(variable)));
+    this.#train(this.#variablesOf("build", variables));
   }
 
   #train(variables: readonly TensorVariable[]): void {
     const fresh = variables.filter((variable) => variable.owner === null);
     if (fresh.length === 0) return;
     this.#prune();
-    const savedNames = this.#saved?.match(fresh, this.#arrays());
+    const savedNames = this.#saved?.match(fresh, this.#arrays(), this.#trained.length > 0);
     if (this.#patterns.length > 0) this.#rename(fresh, savedNames);
     if (!(this.#near instanceof DeviceBackend)) for (const variable of fresh) variable.locate();
     this.#core.extend(fresh);
@@ -146,7 +148,7 @@ export class TensorOptimizer extends tf.Optimizer {
 
   /** Groups and exclusions of a configuration mean variables by the names that they had where it was written: those of the saved state; where there is
    *  none, the name of a layer's weight but for the number that loading adds. */
-  #rename(fresh: readonly TensorVariable[], savedNames: readonly string[] | undefined): void {
+  #rename(fresh: readonly TensorVariable[], savedNames: readonly (string | null)[] | undefined): void {
     const here = [...this.#trained, ...fresh].map(({ name }) => name);
     const meant = this.#patterns.flatMap((pattern) => nameMeant(pattern) ?? []);
     const long = here.find((name) => name.length > 256);
@@ -167,8 +169,8 @@ export class TensorOptimizer extends tf.Optimizer {
 
   /** The state of tensors that were disposed of goes: their names may come back for others. */
   #prune(): void {
-    for (const tensor of this.#variables.keys()) if (tensor.isDisposed) this.#variables.delete(tensor);
-    const gone = new Set<Variable>(this.#trained.filter(({ tensor }) => tensor.isDisposed));
+    for (const [tensor, variable] of this.#variables) if (variable.isGone) this.#variables.delete(tensor);
+    const gone = new Set<Variable>(this.#trained.filter(({ isGone }) => isGone));
     if (gone.size === 0) return;
     const { state, remove } = internalsOf(this.#core);
     remove(state.trained.filter(({ variable }) => gone.has(variable)));
@@ -182,10 +184,14 @@ export class TensorOptimizer extends tf.Optimizer {
     return internalsOf(this.#core).state.arrays.map(({ name }) => name);
   }
 
-  #restore(variables: readonly TensorVariable[], savedNames: readonly string[]): void {
+  /** Those without a saved name have begun anew. */
+  #restore(variables: readonly TensorVariable[], savedNames: readonly (string | null)[]): void {
     const saved = this.#saved!;
     const { state, restore } = internalsOf(this.#core);
-    const chosen = new Map(variables.map((variable, i) => [variable as Variable, savedNames[i]!]));
+    const names = savedNames.filter((name) => name !== null);
+    const chosen = new Map(
+      variables.flatMap((variable, i) => (savedNames[i] ? [[variable as Variable, savedNames[i]] as const] : [])),
+    );
     const entries = entriesOf(state).filter(({ variable }) => chosen.has(variable));
     restore({
       calls: variables.length === this.#trained.length ? saved.calls : state.calls,
@@ -193,12 +199,12 @@ export class TensorOptimizer extends tf.Optimizer {
       accumulating: null,
       arrays: new Map(entries.map((entry) => [entry, saved.array(chosen.get(entry.variable)!, entry.name)])),
     });
-    saved.forget(savedNames);
+    saved.forget(names);
     if (saved.isSpent) this.#saved = null;
   }
 
   #variableOf(given: TrainableTensor): TensorVariable {
-    const tensor = ("read" in given ? given.read() : given) as tf.Variable;
+    const tensor = tensorOf(given);
     let variable = this.#variables.get(tensor);
     if (!variable) {
       variable = new TensorVariable(tensor);
@@ -265,14 +271,9 @@ export class TensorOptimizer extends tf.Optimizer {
 
   /** No weight decay for these variables: named by identity, or by a pattern found in their name.
    *  @throws OptionError once a step has been made. */
-  excludeFromWeightDecay({
-    variables = [],
-    names = [],
-  }: {
-    variables?: readonly TrainableTensor[];
-    names?: readonly (string | RegExp)[];
-  }): void {
-    this.#core.excludeFromWeightDecay({ variables: variables.map((variable) => this.#variableOf(variable)), names });
+  excludeFromWeightDecay(selection: { variables?: readonly TrainableTensor[]; names?: readonly (string | RegExp)[] }): void {
+    const variables = selection?.variables && this.#variablesOf("excludeFromWeightDecay", selection.variables);
+    this.#core.excludeFromWeightDecay(variables ? { ...selection, variables } : (selection as unknown as Selection));
   }
 
   /** Reads the state from a GPU. On cpu and wasm, nothing. */
@@ -284,8 +285,7 @@ export class TensorOptimizer extends tf.Optimizer {
    *  `variables`: only into these, as far as they are trained; default all. */
   finalizeVariableValues(variables?: Iterable<TrainableTensor>): void {
     if (!this.useEma) return;
-    const chosen =
-      variables && [...variables].map((variable) => this.#variableOf(variable)).filter(({ owner }) => owner !== null);
+    const chosen = variables && this.#trainedOf(variables);
     this.#rewrite(() => this.#core.finalizeVariableValues(chosen));
     for (const variable of chosen ?? this.#trained) variable.constrainTensor();
   }
@@ -299,7 +299,13 @@ export class TensorOptimizer extends tf.Optimizer {
   }
 
   #trainedOf(variables: Iterable<TrainableTensor>): TensorVariable[] {
-    return [...variables].map((variable) => this.#variableOf(variable)).filter(({ owner }) => owner !== null);
+    return this.#variablesOf("optimizer", variables).filter(({ owner }) => owner !== null);
+  }
+
+  #variablesOf(owner: string, variables: Iterable<TrainableTensor>): TensorVariable[] {
+    return [...check(owner, "variables", variables, listOf("tf.Variables or weights of layers"))].map((one) =>
+      this.#variableOf(one),
+    );
   }
 
   /** @internal A model's fit begins. `weights` are to be trained, and bring the constraints of their layers; `frozen` are not. An average of values that

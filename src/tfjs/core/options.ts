@@ -2,6 +2,7 @@
 
 import * as tf from "@tensorflow/tfjs-core";
 import { OptionError, show } from "../../errors.js";
+import { isObject } from "../../kinds.js";
 import type { Group } from "../../optimizer/options.js";
 import type { Variable } from "../../variable.js";
 import type { TensorConstraint } from "./variable.js";
@@ -34,6 +35,17 @@ export type TensorOptions<Options> = {
 
 const isTensor = (value: unknown): value is tf.Tensor => value instanceof tf.Tensor;
 
+/** @throws OptionError for what is neither a tf.Variable nor the weight of a layer. */
+export const tensorOf = (given: TrainableTensor): tf.Variable => {
+  const tensor = isObject(given) && "read" in given ? given.read() : given;
+  if (tensor instanceof tf.Variable) return tensor;
+  throw new OptionError(
+    "What is trained is a tf.Variable, or the weight of a layer",
+    show(given),
+    "Pass tf.Variables, or model.trainableWeights.",
+  );
+};
+
 /** The option's value as the core takes it: a typed array with one element for a tensor. */
 export const plainNumber = (value: unknown): unknown => (isTensor(value) ? value.dataSync() : value);
 
@@ -48,7 +60,7 @@ export const plainOptions = (
   if (options.learningRate !== undefined) plain.learningRate = plainLearningRate(options.learningRate);
   if (Array.isArray(options.groups))
     plain.groups = (options.groups as TensorGroup[]).map((group) =>
-      group?.variables ? { ...group, variables: group.variables.map(variableOf) } : group,
+      Array.isArray(group?.variables) ? { ...group, variables: group.variables.map(variableOf) } : group,
     );
   return plain;
 };

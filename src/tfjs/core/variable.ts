@@ -38,9 +38,15 @@ export class TensorVariable extends Variable {
     return [savedName ?? name, originalName ?? (name.includes("/") ? withoutSuffix(name) : name)];
   }
 
+  /** Whether the tensor was disposed of, by itself or by tf.disposeVariables, which does not tell it. */
+  get isGone(): boolean {
+    const { tensor } = this;
+    return tensor.isDisposed || tf.engine().registeredVariables[tensor.name] !== tensor;
+  }
+
   /** Whether somebody else has assigned to the tensor since. */
   get wasAssigned(): boolean {
-    return this.#left !== null && !this.tensor.isDisposed && this.tensor.dataId !== this.#left;
+    return this.#left !== null && !this.isGone && this.tensor.dataId !== this.#left;
   }
 
   /** @internal On a GPU, nothing. */
@@ -50,7 +56,7 @@ export class TensorVariable extends Variable {
 
   /** @internal */
   override async readInto(begin: number, into: Values): Promise<void> {
-    const values = this.#fresh ?? (this.tensor.isDisposed ? new Float32Array(this.length) : await this.tensor.data());
+    const values = this.#fresh ?? (this.isGone ? new Float32Array(this.length) : await this.tensor.data());
     into.set(values.subarray(begin, begin + into.length));
   }
 
@@ -58,8 +64,7 @@ export class TensorVariable extends Variable {
   override async writeFrom(begin: number, values: Values): Promise<void> {
     if (!this.#fresh) {
       const { length, tensor } = this;
-      this.#fresh =
-        values.length === length || tensor.isDisposed ? new Float32Array(length) : new Float32Array(tensor.dataSync());
+      this.#fresh = values.length === length || this.isGone ? new Float32Array(length) : new Float32Array(tensor.dataSync());
     }
     this.#written = true;
     this.#fresh.set(values, begin);
@@ -72,16 +77,16 @@ export class TensorVariable extends Variable {
 
   /** Makes room for a new value where TensorFlow.js keeps it, if that is its heap. May detach every view of that. */
   renew(): void {
-    this.#renewed = !this.tensor.isDisposed && renewInHeap(this.tensor);
+    this.#renewed = !this.isGone && renewInHeap(this.tensor);
   }
 
   /** Finds the elements anew: assigning to the tensor, or growth of TensorFlow.js' heap, has moved them. A tensor that was disposed has
    *  none; what is still written to it goes nowhere. Call `renew` first where they will be written. */
   locate(): void {
     const { tensor } = this;
-    this.relocate(tensor.isDisposed ? new Float32Array(this.length) : (elementsOf(tensor) as Values));
+    this.relocate(this.isGone ? new Float32Array(this.length) : (elementsOf(tensor) as Values));
     this.#located = true;
-    this.#inPlace = tensor.isDisposed || this.#renewed;
+    this.#inPlace = this.isGone || this.#renewed;
     this.#renewed = false;
     this.#fresh = null;
     this.#written = false;
@@ -110,12 +115,12 @@ export class TensorVariable extends Variable {
   /** Takes the new value from a tensor, which stays the caller's. What is still written to a tensor that was disposed goes nowhere. */
   assign(value: tf.Tensor): void {
     this.#written = true;
-    if (!this.tensor.isDisposed) this.tensor.assign(value);
+    if (!this.isGone) this.tensor.assign(value);
   }
 
   /** Gives the tensor what was written to an array of its own. Returns whether anything was written. */
   settle(): boolean {
-    if (this.#fresh && !this.tensor.isDisposed) {
+    if (this.#fresh && !this.isGone) {
       const value = tf.tensor(this.#fresh, this.tensor.shape);
       this.tensor.assign(value);
       value.dispose();
@@ -130,7 +135,7 @@ export class TensorVariable extends Variable {
 
   constrainTensor(): void {
     const { tensor, tensorConstraint } = this;
-    if (!tensorConstraint || tensor.isDisposed) return;
+    if (!tensorConstraint || this.isGone) return;
     tf.tidy(() => tensor.assign(tensorConstraint.apply(tensor)));
     this.#left = tensor.dataId;
   }

@@ -2,7 +2,7 @@
  *  as "variable/array", in the core's order. */
 
 import * as tf from "@tensorflow/tfjs-core";
-import { CheckpointError, show } from "../../errors.js";
+import { CheckpointError, firstOf, show } from "../../errors.js";
 import { entriesOf, type OptimizerState } from "../../optimizer/state.js";
 import { lastingName, withoutSuffix } from "./names.js";
 
@@ -63,14 +63,13 @@ export class SavedWeights {
     return this.#variables.size === 0;
   }
 
-  /** The name under which the state of each variable was saved.
+  /** The name under which the state of each variable was saved. `late`: others have taken theirs, so one without any may begin anew (null).
    *  @throws CheckpointError that lists the variables without state, and the arrays that are missing or do not fit. */
-  match(variables: readonly Slotted[], arrays: readonly string[]): string[] {
-    const names = matchNames(
-      [...this.#variables.keys()],
-      variables.map(({ name }) => name),
-    );
+  match(variables: readonly Slotted[], arrays: readonly string[], late = false): (string | null)[] {
+    const present = variables.map(({ name }) => name);
+    const names = matchNames([...this.#variables.keys()], present, late);
     variables.forEach(({ name, shape }, i) => {
+      if (names[i] === null) return;
       const saved = this.#variables.get(names[i]!)!;
       const has = [...saved.arrays.keys()];
       const missing = arrays.filter((array) => !has.includes(array));
@@ -107,9 +106,9 @@ export class SavedWeights {
 
 /** For each name present, the saved name that means it, by what TensorFlow.js may have changed: nothing; the number by which a variable is told from
  *  another of its name; the numbers of layers that have no name. Of several that are alike but for that: the same ones, where all of them are saved; else
- *  those at the same places, where there are as many.
+ *  those at the same places, where there are as many. null, if they come `late`, for those that nothing was saved for.
  *  @throws CheckpointError that lists the names for which nothing is saved, and what is. */
-export const matchNames = (saved: readonly string[], present: readonly string[]): string[] => {
+export const matchNames = (saved: readonly string[], present: readonly string[], late = false): (string | null)[] => {
   const meant = new Map<string, string>();
   for (const keyOf of [withoutSuffix, lastingName]) {
     const taken = new Set(meant.values());
@@ -126,7 +125,12 @@ export const matchNames = (saved: readonly string[], present: readonly string[])
     }
   }
   const missing = present.filter((name) => !meant.has(name));
-  if (missing.length === 0) return present.map((name) => meant.get(name)!);
+  const left = saved.filter((name) => ![...meant.values()].includes(name));
+  if (late && missing.length > 0)
+    console.warn(
+      `adamax: nothing was saved for ${firstOf(missing)}, which begin with fresh state. Saved state waits for ${firstOf(left)}.`,
+    );
+  if (late || missing.length === 0) return present.map((name) => meant.get(name) ?? null);
   throw new CheckpointError(
     `The saved state has ${saved.length} variables (${saved.join(", ")}), and ${present.length} are trained. ` +
       `Received none for: ${missing.join(", ")}. ` +
