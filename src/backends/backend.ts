@@ -20,6 +20,8 @@ export interface SparseGradient {
 export interface DeviceGradient {
   readonly buffer: object;
   readonly offset?: number;
+  /** What its elements are. Default "float32". */
+  readonly dtype?: "float32" | "float16";
 }
 /** Where elements are in the memory of a GPU; offset and size in bytes. */
 export interface DeviceBuffer {

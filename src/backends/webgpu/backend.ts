@@ -2,36 +2,57 @@
 
 import { BackendError, OptionError, show } from "../../errors.js";
 import type { Program } from "../../rule/program.js";
-import type { Backend, CompiledStep, Described, Gradient, OnProgress, RowClass, RowRequest, StepParameters } from "../backend.js";
+import type {
+  Backend,
+  CompiledStep,
+  Described,
+  DeviceBuffer,
+  Gradient,
+  OnProgress,
+  RowClass,
+  RowRequest,
+  StepParameters,
+} from "../backend.js";
 import { Device, type DeviceSource } from "./device.js";
 import { checkGradient, Gradients } from "./gradients.js";
-import { type Allocation, type DeviceArrays, reserve } from "./memory.js";
+import { type Allocation, addArray, type DeviceArrays, reserve } from "./memory.js";
 import { DeviceRow, Placement } from "./rows.js";
 import { DeviceStep } from "./step.js";
 import { BufferVariable, type BufferVariableOptions } from "./variable.js";
+
+export interface WebGpuOptions extends DeviceSource {
+  /** Whether a float16 copy of each value is kept, for shaders that compute with halves: steps write it in the same pass. Default false. */
+  readonly float16Copies?: boolean;
+}
 
 export class WebGpuBackend implements Backend {
   readonly name = "webgpu";
   readonly #device: Device;
   readonly #gradients: Gradients;
+  readonly #copiesHalves: boolean;
+  readonly #rows = new WeakMap<Described, DeviceRow>();
 
-  private constructor(device: Device) {
+  private constructor(device: Device, copiesHalves: boolean) {
     this.#device = device;
     this.#gradients = new Gradients(device);
+    this.#copiesHalves = copiesHalves;
   }
 
   /** Without options: on the GPU that the browser gives. `device`: one of yours, to share buffers with; you destroy it. `gpu`: what has
    *  `requestAdapter`, in Node `create([])` of the package webgpu.
    *  @throws BackendError where there is no WebGPU or no adapter. */
-  static async create(options: DeviceSource = {}): Promise<WebGpuBackend> {
-    const unknown = Object.keys(options ?? {}).filter((name) => name !== "device" && name !== "gpu");
+  static async create(options: WebGpuOptions = {}): Promise<WebGpuBackend> {
+    const unknown = Object.keys(options ?? {}).filter((name) => !OPTIONS.includes(name));
     if (typeof options !== "object" || options === null || unknown.length > 0 || (options.device && options.gpu))
       throw new OptionError(
-        "WebGpuBackend.create takes { device } or { gpu }, one of them or none",
+        "WebGpuBackend.create takes { device } or { gpu }, one of them or none, and { float16Copies }",
         unknown.length > 0 ? unknown.join(", ") : show(options),
         "Leave the rest out.",
       );
-    return new WebGpuBackend(await Device.open(options));
+    const { float16Copies = false, ...source } = options;
+    if (typeof float16Copies !== "boolean")
+      throw new OptionError("float16Copies must be true or false", show(float16Copies), "Pass one of them.");
+    return new WebGpuBackend(await Device.open(source), float16Copies);
   }
 
   /** Which adapter this is, and how it computes. */
@@ -56,6 +77,18 @@ export class WebGpuBackend implements Backend {
     return new BufferVariable(this.#device, options);
   }
 
+  /** Where shaders find the float16 copy of a variable's value: fixed from `build` on.
+   *  @throws BackendError where none is kept. */
+  float16(variable: Described): DeviceBuffer {
+    const half = this.#rows.get(variable)?.half;
+    if (half) return half;
+    throw new BackendError(
+      `No float16 copy of ${variable} is kept here`,
+      this.#copiesHalves ? "a variable that was not built on this backend" : "float16Copies=false",
+      this.#copiesHalves ? "Build it first." : "Make the backend with float16Copies: true.",
+    );
+  }
+
   place(requests: readonly RowRequest[], programs: readonly Program[], firstIndex: number, onProgress?: OnProgress): DeviceRow[] {
     for (const request of requests) assertPlaceable(this.#device, request);
     if (requests.length === 0) return [];
@@ -63,6 +96,7 @@ export class WebGpuBackend implements Backend {
       this.#device,
       programs,
       programs.map(() => ({ learningRateMultiplier: 1, weightDecay: 0 })),
+      this.#copiesHalves,
     ); // refuses what cannot be bound
     const arrays = new Map<RowRequest, DeviceArrays>();
     const allocate = (own: RowRequest[], names: readonly string[]): Allocation[] => {
@@ -70,13 +104,17 @@ export class WebGpuBackend implements Backend {
       const lengths = own.map(({ variable }) => variable.length);
       const allocation = reserve(this.#device, lengths, names);
       for (const [i, request] of own.entries()) arrays.set(request, allocation.variables[i]!);
-      return [allocation];
+      if (!this.#copiesHalves) return [allocation];
+      const parts = allocation.variables.flatMap((variable) => variable.parts);
+      const ready = Promise.all([allocation.ready, addArray(this.#device, parts, "half", 2)]);
+      return [{ ...allocation, ready: ready.then(() => {}) }];
     };
     const { state } = requests[0]!;
     const theirs = requests.filter(isInBuffer);
     const ours = requests.filter((request) => !isInBuffer(request));
     const allocations = [...allocate(ours, ["w", ...state]), ...allocate(theirs, state)];
-    const placement = new Placement(allocations, requests.length);
+    const copyHalves = this.#copiesHalves ? (row: DeviceRow) => this.#copyHalves(row) : undefined;
+    const placement = new Placement(allocations, requests.length, copyHalves);
     for (const request of theirs) {
       const { buffer, offset } = (request.variable as BufferVariable).place;
       const own = arrays.get(request)!;
@@ -84,7 +122,18 @@ export class WebGpuBackend implements Backend {
     }
     const total = allocations.reduce((sum, { bytes }) => sum + bytes, 0);
     onProgress?.({ bytes: total, total });
-    return requests.map((request, i) => new DeviceRow(request, firstIndex + i, arrays.get(request)!, placement));
+    return requests.map((request, i) => {
+      const row = new DeviceRow(request, firstIndex + i, arrays.get(request)!, placement);
+      this.#rows.set(request.variable, row);
+      if (copyHalves && isInBuffer(request)) this.#device.guard(() => copyHalves(row)); // nobody will write it
+      return row;
+    });
+  }
+
+  #copyHalves({ arrays }: DeviceRow): void {
+    const step = new DeviceStep(this.#device, [COPY], [{ learningRateMultiplier: 1, weightDecay: 0 }], true);
+    step.run([{ arrays, class: 0 }], 1, { learningRate: 0, step: 1 });
+    step.dispose();
   }
 
   checkGradient(gradient: Exclude<Gradient, null>, variable: Described): void {
@@ -100,6 +149,18 @@ export class WebGpuBackend implements Backend {
     this.#device.dispose();
   }
 }
+
+const OPTIONS: readonly string[] = ["device", "gpu", "float16Copies"];
+
+/** Writes every value to where it is, and by the way its copy. */
+const COPY: Program = {
+  dtype: "float32",
+  buffers: ["w"],
+  scalars: [],
+  uniforms: [],
+  passes: [{ nodes: [{ kind: "load", buffer: 0 }], stores: [{ buffer: 0, node: 0 }], sums: [] }],
+  exposed: false,
+};
 
 const isInBuffer = ({ variable }: RowRequest): boolean => variable instanceof BufferVariable;
 

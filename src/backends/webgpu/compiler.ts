@@ -3,41 +3,64 @@
 
 import type { Pass, Program } from "../../rule/program.js";
 import { arithmetic, type Corrections, operate, type Width } from "./arithmetic.js";
+import { NARROWED, PACKED, UNPACKED, WIDENED } from "./halves.js";
 import { BINDING, constantAt, header, isKnown, knownAt, MAIN, partWord, type Shader, TILE } from "./layout.js";
 import { sumsOfSquares, THREADS } from "./norms.js";
 import { INTEGERS } from "./wide.js";
 
+/** What arrays are made of where it is not float32. */
+export interface Halves {
+  /** The gradient is float16. */
+  readonly gradient: boolean;
+  /** The new value is also written as float16, to the array "half". Elements four at a time only. */
+  readonly copy: boolean;
+}
+const NO_HALVES: Halves = { gradient: false, copy: false };
+
 /** `sums`: how many each pass of the step makes at most. */
-export const compilePass = (program: Program, index: number, width: Width, sums: number, corrections: Corrections): Shader => {
+export const compilePass = (
+  program: Program,
+  index: number,
+  width: Width,
+  sums: number,
+  corrections: Corrections,
+  halves = NO_HALVES,
+): Shader => {
   const pass = program.passes[index]!;
   const { nodes, stores } = pass;
   const isSum = pass.sums.length > 0;
   const usesConstants = nodes.some((node) => node.kind === "uniform" && !isKnown(program, program.uniforms[node.uniform]!));
-  const arrays = touched(pass).map((buffer) => new BoundArray(program, buffer));
+  const arrays = touched(pass).map((buffer) => new BoundArray(program, buffer, width, halves.gradient));
   const arrayOf = (buffer: number): BoundArray => arrays.find((array) => array.buffer === buffer)!;
 
   const declarations = arrays.map((array, i) => {
     const access = stores.some(({ buffer }) => buffer === array.buffer) ? "read_write" : "read";
     const binding = `@group(0) @binding(${BINDING.arrays + i})`;
-    return `${binding} var<storage, ${access}> ${array.name}: array<Bits>;`;
+    return `${binding} var<storage, ${access}> ${array.name}: array<${array.type}>;`;
   });
-  const places = [...new Set(arrays.map(({ offset }) => offset))].map(
-    (offset) => `let ${offset}At = table[place + ${partWord(offset)}] / ${width}u + begin;`,
-  );
+  const newValue = stores.find(({ buffer }) => program.buffers[buffer] === "w");
+  const copies = halves.copy && newValue !== undefined;
+  if (copies)
+    declarations.push(`@group(0) @binding(${BINDING.arrays + arrays.length}) var<storage, read_write> half: array<vec2<u32>>;`);
+  const offsets = new Set([...arrays.map(({ offset }) => offset), ...(copies ? (["state"] as const) : [])]);
+  const places = [...offsets].map((offset) => `let ${offset}At = table[place + ${partWord(offset)}] / ${width}u + begin;`);
   const uniforms = nodes.flatMap((node, i) =>
     node.kind === "uniform" ? [`let n${i} = Bits(${uniformText(program, node.uniform)});`] : [],
   );
   const values = nodes.flatMap((node, i) => {
     if (node.kind === "uniform") return [];
-    if (node.kind === "load") return [`let n${i} = ${arrayOf(node.buffer).element};`];
+    if (node.kind === "load") return [`let n${i} = ${arrayOf(node.buffer).loaded};`];
     return [`let n${i} = ${operate(node.operation, node.inputs.map(nameOf))};`];
   });
   const written = stores.map(({ buffer, node }) => `${arrayOf(buffer).element} = n${node};`);
+  if (copies) written.push(`half[stateAt + k] = packed(narrowed(n${newValue.node}));`);
   const added = pass.sums.map((node, sum) => `sum${sum} = join(sum${sum}, squares(${countedText(`n${node}`, width)}));`);
 
   const text = `
 ${header(isSum ? "read_write" : usesConstants ? "read" : "none")}
 ${arithmetic(width, corrections)}
+${halves.gradient ? WIDENED + (width === 4 ? UNPACKED : "") : ""}
+${copies ? NARROWED + PACKED : ""}
 ${declarations.join("\n")}
 ${isSum ? INTEGERS + sumsOfSquares(pass.sums.length) : ""}
 ${MAIN}
@@ -57,8 +80,35 @@ ${MAIN}
   ${isSum ? totalsText(pass.sums.length, index * sums, sums) : ""}
 }
 `;
-  return { text, usesTotals: isSum || usesConstants, arrays: arrays.map(({ buffer }) => program.buffers[buffer]!) };
+  const names = arrays.map(({ buffer }) => program.buffers[buffer]!);
+  return { text, usesTotals: isSum || usesConstants, arrays: copies ? [...names, "half"] : names };
 };
+
+/** Copies values to float16 that do not lie on 16 bytes: a thread takes two elements at a time. */
+export const compileNarrow = (): Shader => ({
+  text: `
+${header("none")}
+${arithmetic(1, { quotient: false, root: false })}
+${NARROWED}
+@group(0) @binding(${BINDING.arrays}) var<storage, read> value: array<u32>;
+@group(0) @binding(${BINDING.arrays + 1}) var<storage, read_write> half: array<u32>;
+${MAIN}
+  if (workgroup >= dispatch.count) { return; }
+  let tile = dispatch.first + workgroup;
+  let place = placeOf(table[dispatch.listAt + tile]);
+  let length = table[place + ${partWord("length")}];
+  let begin = (tile - table[place + ${partWord("firstTile")}]) * ${TILE}u;
+  let end = min(begin + ${TILE}u, length);
+  let wAt = table[place + ${partWord("w")}];
+  let stateAt = table[place + ${partWord("state")}];
+  for (var k = begin + 2u * thread; k < end; k += ${2 * THREADS}u) {
+    half[(stateAt + k) >> 1u] = narrowed(value[wAt + k]) | (narrowed(value[wAt + k + 1u]) << 16u);
+  }
+}
+`,
+  usesTotals: false,
+  arrays: ["w", "half"],
+});
 
 /** The arrays that a pass touches, by their place in the program. */
 const touched = ({ nodes, stores }: Pass): number[] => {
@@ -71,14 +121,24 @@ class BoundArray {
   readonly name: string;
   /** The word of a part that says where it begins. */
   readonly offset: "w" | "g" | "state";
+  /** What the text of a shader calls its elements, and how they are loaded. */
+  readonly type: string;
+  readonly loaded: string;
 
   constructor(
     { buffers }: Program,
     readonly buffer: number,
+    width: Width,
+    gradientIsHalf: boolean,
   ) {
     const own = buffers[buffer]!;
+    const isHalf = gradientIsHalf && own === "g";
     this.name = `array${buffer}_${own.replace(/[^A-Za-z0-9]/g, "_")}`; // a slot's name may be any text
     this.offset = own === "w" || own === "g" ? own : "state";
+    this.type = !isHalf ? "Bits" : width === 4 ? "vec2<u32>" : "u32";
+    if (!isHalf) this.loaded = this.element;
+    else if (width === 4) this.loaded = `widened(unpacked(${this.element}))`;
+    else this.loaded = `widened((${this.name}[(gAt + k) >> 1u] >> (((gAt + k) & 1u) * 16u)) & 0xffffu)`;
   }
 
   get element(): string {

@@ -31,7 +31,12 @@ const isBuffer = (buffer: unknown): buffer is GPUBuffer =>
   typeof buffer === "object" && buffer !== null && "usage" in buffer && "mapState" in buffer;
 
 /** @throws ShapeError unless so many elements can be bound there. */
-export const checkBuffer = ({ limits }: Device, what: string, { buffer, offset = 0 }: DeviceGradient, length: number): void => {
+export const checkBuffer = (
+  { limits }: Device,
+  what: string,
+  { buffer, offset = 0, dtype = "float32" }: DeviceGradient,
+  length: number,
+): void => {
   const refuse = (wrong: string, received: string, remedy: string): never => {
     throw new ShapeError(`${what} ${wrong}`, received, remedy);
   };
@@ -43,11 +48,14 @@ export const checkBuffer = ({ limits }: Device, what: string, { buffer, offset =
       `a buffer of usage ${buffer.usage}`,
       "Make it with GPUBufferUsage.STORAGE.",
     );
-  if (!(Number.isInteger(offset) && offset >= 0 && offset % 4 === 0))
-    refuse("must begin at a multiple of 4 bytes", `offset ${show(offset)}`, "Correct the offset.");
-  if (offset + 4 * length > buffer.size)
+  if (dtype !== "float32" && dtype !== "float16")
+    refuse("must be of float32 or float16", `dtype ${show(dtype)}`, 'Pass { buffer, offset, dtype: "float16" } for halves.');
+  const bytes = dtype === "float16" ? 2 : 4;
+  if (!(Number.isInteger(offset) && offset >= 0 && offset % bytes === 0))
+    refuse(`must begin at a multiple of ${bytes} bytes`, `offset ${show(offset)}`, "Correct the offset.");
+  if (offset + bytes * length > buffer.size - (buffer.size % 4))
     refuse(
-      `must be ${length} float32 numbers, ${4 * length} bytes`,
+      `must be ${length} ${dtype} numbers, ${bytes * length} bytes`,
       `a buffer of ${buffer.size} bytes, from byte ${offset} on`,
       "Correct the offset, or pass the buffer that holds them.",
     );
@@ -87,7 +95,9 @@ export class Gradients {
       for (const part of arrays.parts) {
         const own = { buffer: part.arena.get("g")!, offset: part.offset };
         if (isInBuffer(gradient)) {
-          const there = { buffer: gradient.buffer, offset: (gradient.offset ?? 0) / 4 + part.begin };
+          const isHalf = gradient.dtype === "float16";
+          const at = (gradient.offset ?? 0) / (isHalf ? 2 : 4) + part.begin;
+          const there = isHalf ? { buffer: gradient.buffer, offset: at, isHalf } : { buffer: gradient.buffer, offset: at };
           if (!written?.has(gradient.buffer)) {
             arrays.move(part, "g", there);
             continue;
@@ -150,6 +160,12 @@ const writtenBuffers = (rows: readonly DeviceRow[], count: number): Written | nu
     const { gradient } = row;
     if (!isInBuffer(gradient) || !written.has(gradient.buffer)) continue;
     for (const other of taken) refuseOverlap(row, gradient, other);
+    if (gradient.dtype === "float16")
+      throw new ShapeError(
+        `The float16 gradient of ${row.request.variable} must not lie in a buffer that the same step writes to`,
+        "{ buffer } of a value",
+        "Keep gradients in a buffer of their own.",
+      );
     if (!(gradient.buffer.usage & USAGE.copySource))
       throw new ShapeError(
         `The gradient of ${row.request.variable} lies in a buffer that this step writes to, so that it must be copied`,
@@ -160,8 +176,8 @@ const writtenBuffers = (rows: readonly DeviceRow[], count: number): Written | nu
   return written;
 };
 
-const refuseOverlap = ({ request }: DeviceRow, { buffer, offset = 0 }: InBuffer, other: DeviceRow): void => {
-  const end = offset + 4 * request.variable.length;
+const refuseOverlap = ({ request }: DeviceRow, { buffer, offset = 0, dtype }: InBuffer, other: DeviceRow): void => {
+  const end = offset + (dtype === "float16" ? 2 : 4) * request.variable.length;
   for (const { arena, w, length, offset: own } of other.arrays.parts) {
     const overlaps = (begin: number) => 4 * begin < end && offset < 4 * (begin + length);
     const array = [...arena].find(([name, held]) => name !== "g" && held === buffer && overlaps(own))?.[0];

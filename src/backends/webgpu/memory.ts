@@ -10,6 +10,8 @@ import { USAGE } from "./usage.js";
 export interface Place {
   readonly buffer: GPUBuffer;
   readonly offset: number;
+  /** Its elements are float16. */
+  readonly isHalf?: boolean;
 }
 
 /** Where a part of a variable goes. */
@@ -70,7 +72,8 @@ export class DeviceArrays {
 
   /** From now on, the value or the gradient of a part is there. */
   move(part: Part, array: "w" | "g", place: Place): void {
-    if (part[array].buffer === place.buffer && part[array].offset === place.offset) return;
+    const { buffer, offset, isHalf } = part[array];
+    if (buffer === place.buffer && offset === place.offset && isHalf === place.isHalf) return;
     part[array] = place;
     this.device.moves++;
   }

@@ -2,7 +2,7 @@
 
 import { BackendError } from "../../errors.js";
 import type { DeviceBuffer, Gradient, Row, RowRequest, Values } from "../backend.js";
-import type { Allocation, DeviceArrays } from "./memory.js";
+import type { Allocation, DeviceArrays, Part } from "./memory.js";
 import type { StepRow } from "./table.js";
 
 /** What was placed together: the memory goes when every row has. */
@@ -13,7 +13,12 @@ export class Placement {
   /** Resolves when there was memory for all. */
   readonly ready: Promise<unknown>;
 
-  constructor(allocations: readonly Allocation[], rows: number) {
+  /** `copyHalves`: renews the float16 copy of a value, where one is kept. */
+  constructor(
+    allocations: readonly Allocation[],
+    rows: number,
+    readonly copyHalves?: (row: DeviceRow) => void,
+  ) {
     this.#allocations = allocations;
     this.#rows = rows;
     this.ready = Promise.all(allocations.map(({ ready }) => ready));
@@ -62,18 +67,34 @@ export class DeviceRow implements Row, StepRow {
   async write(array: string, begin: number, values: Values): Promise<void> {
     this.placement.assertThere();
     const { device } = this.arrays;
-    device.guard(() => this.arrays.write(array, begin, values as Float32Array<ArrayBuffer>));
+    device.guard(() => {
+      this.arrays.write(array, begin, values as Float32Array<ArrayBuffer>);
+      // What is written in pieces is written to its end.
+      if (array === "w" && begin + values.length === this.request.variable.length) this.placement.copyHalves?.(this);
+    });
     await this.placement.ready;
   }
 
   get buffer(): DeviceBuffer {
+    const part = this.#onlyPart();
+    return { buffer: part.w.buffer, offset: 4 * part.w.offset, size: 4 * part.length };
+  }
+
+  /** The float16 copy of the value, where one is kept. */
+  get half(): DeviceBuffer | null {
+    const part = this.#onlyPart();
+    const buffer = part.arena.get("half");
+    return buffer ? { buffer, offset: 2 * part.offset, size: 2 * part.length } : null;
+  }
+
+  #onlyPart(): Part {
     const { variable } = this.request;
     const [part, ...more] = this.arrays.parts;
-    if (part && more.length === 0) return { buffer: part.w.buffer, offset: 4 * part.w.offset, size: 4 * part.length };
+    if (part && more.length === 0) return part;
     throw new BackendError(
       `The value of ${variable} is not in one buffer: ${part ? "it is larger than what shaders can bind" : "it has no elements"}`,
       `${variable.length} elements in ${this.arrays.parts.length} buffers`,
-      "Look at backend.partsOf(variable), or ask your device for a higher maxStorageBufferBindingSize.",
+      "Split the variable, or ask your device for a higher maxStorageBufferBindingSize.",
     );
   }
 

@@ -6,7 +6,7 @@ import type { Program } from "../../rule/program.js";
 import type { RowClass, StepParameters } from "../backend.js";
 import { evaluateScalars } from "../cpu/scalars.js";
 import type { Width } from "./arithmetic.js";
-import { compilePass } from "./compiler.js";
+import { compileNarrow, compilePass, type Halves } from "./compiler.js";
 import type { Device } from "./device.js";
 import { BINDING, constants, DISPATCH, type DispatchWords, known, PART, type Shader } from "./layout.js";
 import { type Part, placeOf } from "./memory.js";
@@ -58,9 +58,9 @@ export class DeviceStep {
   #encoder: GPUCommandEncoder | undefined;
   #computePass: GPUComputePassEncoder | undefined;
 
-  /** `programs`: one for each class. They have the same passes and sums, as those of one optimizer do.
+  /** `programs`: one for each class. They have the same passes and sums, as those of one optimizer do. `copiesHalves`: whether values have copies.
    *  @throws BackendError when a pass needs more arrays than the device binds at once. */
-  constructor(device: Device, programs: readonly Program[], classes: readonly RowClass[]) {
+  constructor(device: Device, programs: readonly Program[], classes: readonly RowClass[], copiesHalves = false) {
     this.#device = device;
     let at = 0;
     this.#classes = programs.map((program, i) => {
@@ -78,7 +78,8 @@ export class DeviceStep {
     this.#sumsPerPart = this.#sums * (this.passes - 1);
     this.#constantsPerPart = Math.max(...programs.map((program) => Math.ceil(constants(program).length / 4)));
     for (const [i, { passes }] of this.#programs.entries())
-      for (const pass of passes.keys()) assertBindable(device, this.#passShader(i, pass, 4));
+      for (const pass of passes.keys())
+        assertBindable(device, this.#passShader(i, pass, 4, { gradient: false, copy: copiesHalves }));
   }
 
   /** Runs every pass over `rows[0..count)`: enqueues it and returns. */
@@ -189,8 +190,11 @@ export class DeviceStep {
 
   #dispatchesOf(pass: number, { groups, sections, large }: Table): Dispatch[] {
     const dispatches: Dispatch[] = [];
-    for (const [i, { program, width, count, sample }] of groups.entries())
-      dispatches.push(this.#dispatch(`pass ${pass}`, this.#passShader(program, pass, width), i, count, sample));
+    for (const [i, { program, width, halves, count, sample }] of groups.entries()) {
+      dispatches.push(this.#dispatch(`pass ${pass}`, this.#passShader(program, pass, width, halves), i, count, sample));
+      if (halves.copy && width === 1 && storesValue(this.#programs[program]!, pass))
+        dispatches.push(this.#dispatch("float16 copies", NARROW, i, count, sample));
+    }
     if (pass + 1 === this.passes) return dispatches;
     if (large > 0)
       dispatches.push(
@@ -219,8 +223,9 @@ export class DeviceStep {
     return { pipeline, bindGroup, x, y: Math.ceil(workgroups / MOST_WORKGROUPS) };
   }
 
-  #passShader(program: number, pass: number, width: Width): Shader {
-    return compilePass(this.#programs[program]!, pass, width, this.#sums, this.#device.corrections);
+  #passShader(program: number, pass: number, width: Width, { gradient, copy }: Halves): Shader {
+    const halves = { gradient, copy: copy && width === 4 };
+    return compilePass(this.#programs[program]!, pass, width, this.#sums, this.#device.corrections, halves);
   }
 
   /** A buffer that holds so many bytes: the one that is there, or a new one. */
@@ -231,6 +236,10 @@ export class DeviceStep {
     this.#buffers.set(name, this.#device.buffer(name, Math.max(16, bytes), usage));
   }
 }
+
+const NARROW = compileNarrow();
+const storesValue = ({ buffers, passes }: Program, pass: number): boolean =>
+  passes[pass]!.stores.some(({ buffer }) => buffers[buffer] === "w");
 
 /** A program without the values of its constants: those are given to it. */
 const textOf = (program: Program): string => JSON.stringify(program, (key, value) => (key === "value" ? undefined : value));

@@ -2,6 +2,7 @@
  *  part in a step, or one has moved. */
 
 import type { Width } from "./arithmetic.js";
+import type { Halves } from "./compiler.js";
 import { PART, type PartWords, TILE } from "./layout.js";
 import type { DeviceArrays, Part } from "./memory.js";
 
@@ -16,6 +17,8 @@ export interface StepRow {
 export interface Group {
   readonly program: number;
   readonly width: Width;
+  /** Whether the gradients are float16, and whether a copy of the values is kept that is. */
+  readonly halves: Halves;
   /** One of the parts, to ask for the buffers. */
   readonly sample: Part;
   readonly first: number;
@@ -63,7 +66,8 @@ export const makeTable = (rows: readonly StepRow[], programOf: readonly number[]
         for (let begin = 0; begin < part.length; begin += TILE) tiles.push(number);
       }
       const sample = entries[members[0]!]!.part;
-      groups.push({ program, width: widthOf(sample), sample, first, count: tiles.length - first });
+      const halves = { gradient: sample.g.isHalf === true, copy: sample.arena.has("half") };
+      groups.push({ program, width: widthOf(sample), halves, sample, first, count: tiles.length - first });
     }
   }
   const large = [...entries.keys()].filter((number) => entries[number]!.part.length > TILE);
@@ -97,7 +101,7 @@ const byBuffers = (entries: readonly Entry[], first: number): number[][] => {
   const groups = new Map<string, number[]>();
   for (let number = first; number < entries.length; number++) {
     const { part } = entries[number]!;
-    const key = [widthOf(part), ...[part.arena, part.w.buffer, part.g.buffer].map(numberOf)].join();
+    const key = [widthOf(part), part.g.isHalf, ...[part.arena, part.w.buffer, part.g.buffer].map(numberOf)].join();
     const group = groups.get(key);
     if (group) group.push(number);
     else groups.set(key, [number]);
@@ -105,9 +109,11 @@ const byBuffers = (entries: readonly Entry[], first: number): number[][] => {
   return [...groups.values()];
 };
 
-/** Four elements at a time, where every array allows it. Those of an arena do: what lies behind the end of a variable belongs to nobody. */
+/** Four elements at a time, where every array allows it. Those of an arena do: what lies behind the end of a variable belongs to nobody. A gradient
+ *  is only read, so that behind its end there need only be something. */
 const widthOf = ({ arena, w, g, length }: Part): Width => {
-  const isFit = ({ buffer, offset }: Part["w"], own: string) =>
-    buffer === arena.get(own) || (offset % 4 === 0 && length % 4 === 0);
-  return isFit(w, "w") && isFit(g, "g") ? 4 : 1;
+  const isValueFit = w.buffer === arena.get("w") || (w.offset % 4 === 0 && length % 4 === 0);
+  const end = g.offset + 4 * Math.ceil(length / 4);
+  const isGradientFit = g.buffer === arena.get("g") || (g.offset % 4 === 0 && end * (g.isHalf ? 2 : 4) <= g.buffer.size);
+  return isValueFit && isGradientFit ? 4 : 1;
 };
