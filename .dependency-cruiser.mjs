@@ -1,7 +1,7 @@
 /** Imports go down only (types too), and never in a circle. From top to bottom; a layer may import itself and what is below.
  *  What stands in src/ and is not named here is of the layer that the optimizer is made of. */
 const layers = {
-  programs: "^(cli|examples|bench|playground|src/cli)/",
+  programs: "^(cli|examples|bench|site|src/cli)/",
   index: "^src/index\\.ts$",
   adapters: "^src/(tfjs|jax|mesh|webgpu|checkpoint|training)/",
   adamax: "^src/adamax\\.ts$",
@@ -56,7 +56,8 @@ export default {
     // swc reads TypeScript without the compiler API, which TypeScript 7 does not have, and keeps type-only imports.
     parser: "swc",
     tsPreCompilationDeps: true,
-    exclude: { path: "^examples/[^/]+/out/" },
+    // Its reader of TypeScript knows no JSX: what the site's components import is seen by the bundler alone.
+    exclude: { path: "^examples/[^/]+/out/|^site/(dist|pages)/|\\.tsx$" },
     doNotFollow: { path: "node_modules|^dist/" },
     enhancedResolveOptions: {
       exportsFields: ["exports"],

@@ -30,7 +30,13 @@ export default defineConfig({
       {
         extends: true,
         // The site, built once and opened in Chromium.
-        test: { name: "site", environment: "node", include: ["site/test/**/*.test.ts"], globalSetup: "site/test/build.ts" },
+        test: {
+          name: "site",
+          environment: "node",
+          include: ["site/test/**/*.test.ts"],
+          globalSetup: "site/test/build.ts",
+          expect: { poll: { timeout: 10_000 } },
+        },
       },
       {
         extends: true,

@@ -31,6 +31,7 @@ export default defineConfig({
     nav: [
       { text: "Guide", link: "/docs/arguments", activeMatch: "^/docs/(?!api)" },
       { text: "API", link: "/docs/api/", activeMatch: "^/docs/api/" },
+      { text: "Playground", link: "/playground/see-it-move", activeMatch: "^/playground/" },
     ],
     sidebar: { "/docs/api/": apiSidebar(inRepository("docs/api")), "/": guideSidebar },
     search: { provider: "local" },

@@ -1,0 +1,32 @@
+/** Compiles the visitor's rule, and runs it on the course of the race. The page ends this worker when it takes too long. */
+
+import { type Chosen, optionsOf, rateOf } from "../race/options.ts";
+import { surfaceOf } from "../race/surfaces.ts";
+import { type Course, run, type Track } from "../race/track.ts";
+import { compileRule, located, type Problem } from "./compile.ts";
+
+export interface OwnRequest {
+  readonly source: string;
+  readonly course: Course;
+  readonly learningRate: number;
+  readonly chosen: Chosen;
+}
+
+export type OwnAnswer =
+  | { readonly kind: "ready" }
+  | { readonly kind: "ran"; readonly name: string; readonly slots: readonly string[]; readonly track: Track }
+  | { readonly kind: "failed"; readonly problem: Problem };
+
+const answer = ({ source, course, learningRate, chosen }: OwnRequest): OwnAnswer => {
+  try {
+    const rule = compileRule(source);
+    const rate = rateOf(learningRate, chosen, surfaceOf(course.surface).steps);
+    return { kind: "ran", name: rule.name, slots: rule.slots, track: run(rule, rate, optionsOf(chosen, false), course) };
+  } catch (error) {
+    const { message, line } = located(error, source);
+    return { kind: "failed", problem: { message, line } };
+  }
+};
+
+self.onmessage = ({ data }: MessageEvent<OwnRequest>) => self.postMessage(answer(data));
+self.postMessage({ kind: "ready" } satisfies OwnAnswer);

@@ -1,0 +1,156 @@
+/** "Write your own": an update rule in an editor, which joins the race. */
+
+import "../own/own.css";
+import { computed, defineAsyncComponent, defineComponent, onBeforeUnmount, onMounted, ref, shallowRef, watch } from "vue";
+import { packed, readQuery, unpacked } from "../address.ts";
+import type { Problem } from "../own/compile.ts";
+import { BEGINNINGS } from "../own/rules.ts";
+import { type OwnOutcome, OwnRunner } from "../own/run-own.ts";
+import { useRaceInAddress } from "../race/in-address.ts";
+import { learningRateOf, OWN } from "../race/race.ts";
+import { RaceView } from "../race/race-view.tsx";
+import type { OwnRule } from "../race/runners.ts";
+import { Shell } from "./shell.tsx";
+
+const Editor = defineAsyncComponent(async () => (await import("../own/editor.tsx")).Editor);
+
+const FIRST = BEGINNINGS[0]!.source;
+/** After the last letter, before the rule is run. */
+const PAUSE_MILLISECONDS = 300;
+/** Longer texts are not read from an address. */
+const LONGEST = 8000;
+
+export const WriteYourOwn = defineComponent(() => {
+  const source = ref(FIRST);
+  /** A rule that came with a link is somebody else's program: it runs when the visitor says so. */
+  const isForeign = ref(false);
+  const outcome = shallowRef<OwnOutcome | null>(null);
+  const { race, isReady } = useRaceInAddress(() => (source.value === FIRST ? {} : { rule: packed(source.value) }));
+
+  const problem = computed((): Problem | null => (outcome.value?.kind === "failed" ? outcome.value.problem : null));
+  const own = computed((): OwnRule | null => {
+    const { value } = outcome;
+    if (value === null) return null;
+    if (value.kind === "failed") return { name: "yours", slots: [], result: { problem: value.problem.message } };
+    return { name: value.name, slots: value.slots, result: { track: value.track } };
+  });
+
+  let runner: OwnRunner | null = null;
+  let timer = 0;
+  const runNow = async () => {
+    if (isForeign.value || !isReady.value) return;
+    const { choices, course } = race;
+    const ran = await runner!.run({
+      source: source.value,
+      course: course.value,
+      learningRate: learningRateOf(choices, OWN),
+      chosen: { ...choices.chosen },
+    });
+    if (ran) outcome.value = ran;
+  };
+  const later = () => {
+    window.clearTimeout(timer);
+    timer = window.setTimeout(() => void runNow(), PAUSE_MILLISECONDS);
+  };
+
+  onMounted(() => {
+    runner = new OwnRunner();
+    const { rule } = readQuery();
+    const given = rule === undefined ? null : unpacked(rule.slice(0, 2 * LONGEST));
+    if (given !== null && given.length <= LONGEST) {
+      source.value = given;
+      isForeign.value = !BEGINNINGS.some((beginning) => beginning.source === given);
+    }
+    race.choices.selected = readQuery().numbers ?? OWN;
+    watch(source, later);
+    watch(
+      [isForeign, isReady, () => race.course.value, () => learningRateOf(race.choices, OWN), () => race.choices.chosen],
+      () => void runNow(),
+      { immediate: true },
+    );
+  });
+  onBeforeUnmount(() => {
+    window.clearTimeout(timer);
+    runner?.dispose();
+  });
+
+  const status = () => {
+    if (isForeign.value)
+      return (
+        <p class="foreign">
+          This rule came with the link. It is a program: read it, then{" "}
+          <button
+            type="button"
+            onClick={() => {
+              isForeign.value = false;
+            }}
+          >
+            Run it
+          </button>
+        </p>
+      );
+    const { value } = problem;
+    if (value)
+      return (
+        <p class="problem">
+          {value.line === null ? "" : <strong>Line {value.line}. </strong>}
+          {value.message}
+        </p>
+      );
+    return <p class="fine">{outcome.value?.kind === "ran" ? `${outcome.value.name} runs, and has joined the race.` : "…"}</p>;
+  };
+
+  const editor = () => (
+    <div class="own">
+      <div class="bar">
+        <label for="beginning">Begin with</label>
+        <select
+          id="beginning"
+          value={BEGINNINGS.find((one) => one.source === source.value)?.id ?? ""}
+          onChange={(event) => {
+            const { value } = event.target as HTMLSelectElement;
+            isForeign.value = false;
+            source.value = BEGINNINGS.find(({ id }) => id === value)!.source;
+          }}
+        >
+          <option value="" disabled>
+            your text
+          </option>
+          {BEGINNINGS.map(({ id, title }) => (
+            <option key={id} value={id}>
+              {title}
+            </option>
+          ))}
+        </select>
+        <span>
+          The words are explained in <a href="../docs/your-own-optimizer.html">Your own optimizer</a>.
+        </span>
+      </div>
+      <div class="editor-place">
+        <Editor
+          source={source.value}
+          problem={problem.value}
+          onSource={(text: string) => {
+            source.value = text;
+          }}
+        />
+      </div>
+      <div role="status">{status()}</div>
+    </div>
+  );
+
+  return () => (
+    <Shell
+      title="Write your own"
+      says="An update rule, written like the paper's equations. It is compiled to WebAssembly as you type, as in your program, and joins the race."
+    >
+      {{
+        default: () => (
+          <RaceView race={race} isReady={isReady.value} own={own.value}>
+            {{ beside: editor }}
+          </RaceView>
+        ),
+      }}
+    </Shell>
+  );
+});

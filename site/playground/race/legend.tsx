@@ -1,0 +1,98 @@
+/** Who runs, with which learning rate, and how far they are: the table that says what the picture shows. */
+
+import { defineComponent } from "vue";
+import { digits } from "./contenders.ts";
+import { placeOf, valueAt } from "./options.ts";
+import { learningRateOf, type Race } from "./race.ts";
+import { MARKS, type Runner } from "./runners.ts";
+
+const RATE = {
+  kind: "number",
+  name: "learningRate",
+  of: "all",
+  says: "",
+  scale: "log",
+  least: 0.001,
+  byDefault: 0.1,
+  most: 1,
+} as const;
+
+interface Props {
+  race: Race;
+  runners: readonly Runner[];
+  shown: number;
+}
+
+export const Legend = defineComponent(
+  (props: Props) => {
+    const toggle = (id: string, isHidden: boolean) => {
+      const { choices } = props.race;
+      choices.hidden = isHidden ? choices.hidden.filter((one) => one !== id) : [...choices.hidden, id];
+    };
+    const setRate = (id: string, value: number) => {
+      props.race.choices.rates = { ...props.race.choices.rates, [id]: value };
+    };
+    const rowOf = ({ id, name, track, problem, isHidden }: Runner) => {
+      const { choices } = props.race;
+      const rate = learningRateOf(choices, id);
+      const height = track?.heights[Math.min(Math.floor(props.shown), track.steps)];
+      return (
+        <tr key={id} class={{ isHidden, isSelected: choices.selected === id }} style={{ "--color": `var(--${id})` }}>
+          <td>
+            <input type="checkbox" aria-label={`Show ${name}`} checked={!isHidden} onChange={() => toggle(id, isHidden)} />
+          </td>
+          <th scope="row">
+            <label class="who">
+              <input
+                type="radio"
+                name="numbers"
+                aria-label={`Numbers of ${name}`}
+                checked={choices.selected === id}
+                onChange={() => {
+                  choices.selected = id;
+                }}
+              />
+              <svg viewBox="-8 -8 16 16" width="16" height="16" aria-hidden="true">
+                <path d={MARKS[id]} />
+              </svg>
+              {name}
+            </label>
+          </th>
+          <td class="rate">
+            <div>
+              <input
+                type="range"
+                min="0"
+                max="1"
+                step="0.01"
+                aria-label={`Learning rate of ${name}`}
+                aria-valuetext={digits(rate)}
+                value={placeOf(RATE, rate)}
+                onInput={(event) => setRate(id, valueAt(RATE, Number((event.target as HTMLInputElement).value)))}
+              />
+              <span>{digits(rate)}</span>
+            </div>
+          </td>
+          <td class="height">{problem ? <abbr title={problem}>refused</abbr> : height === undefined ? "–" : digits(height)}</td>
+        </tr>
+      );
+    };
+    return () => (
+      <table class="legend">
+        <caption class="sr-only">The optimizers, their learning rates, and the height of the landscape where each is now</caption>
+        <thead>
+          <tr>
+            <td />
+            <th scope="col">Optimizer</th>
+            <th scope="col">learningRate</th>
+            <th scope="col" class="height">
+              Height
+            </th>
+          </tr>
+        </thead>
+        <tbody>{props.runners.map(rowOf)}</tbody>
+      </table>
+    );
+  },
+  { props: ["race", "runners", "shown"] },
+);

@@ -1,0 +1,44 @@
+/** A browser with the built site in it, for tests that use it as a person would. */
+
+import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright";
+import { afterAll, beforeAll, expect } from "vitest";
+import { launchOptions } from "../../scripts/chromium.ts";
+import { type Served, serve } from "../server.ts";
+
+export interface Opened {
+  readonly page: Page;
+  /** What the browser complained of, and every request that left the site. */
+  readonly complaints: string[];
+}
+
+/** For one file of tests: opens pages of the site, each in a context of its own. At the end nothing may have been complained of.
+ *  Motion is off unless a test wants it, so that pages are as they will stay. */
+export const useSite = (): ((path: string, options?: BrowserContextOptions) => Promise<Opened>) => {
+  let browser: Browser;
+  let served: Served;
+  beforeAll(async () => {
+    served = await serve();
+    browser = await chromium.launch(launchOptions);
+  });
+  afterAll(async () => {
+    await browser?.close();
+    served?.close();
+  });
+  return async (path, options = {}) => {
+    const context = await browser.newContext({ reducedMotion: "reduce", viewport: { width: 1280, height: 900 }, ...options });
+    const page = await context.newPage();
+    const complaints: string[] = [];
+    page.on("pageerror", ({ message }) => complaints.push(message));
+    page.on("console", (message) => {
+      if (message.type() === "error" || message.type() === "warning") complaints.push(message.text());
+    });
+    page.on("request", (request) => {
+      if (!/^(data|blob):/.test(request.url()) && !request.url().startsWith(served.url))
+        complaints.push(`asked for ${request.url()}`);
+    });
+    await page.goto(new URL(path, served.url).href);
+    return { page, complaints };
+  };
+};
+
+export const expectQuiet = ({ complaints }: Opened): void => expect(complaints).toEqual([]);
