@@ -14,7 +14,7 @@ export default defineConfig({
   lang: "en",
   base: process.env.SITE_BASE ?? "/", // where the site lies on its host
   srcDir: "..",
-  srcExclude: ["README.md", "fixtures/**", "scripts/**", "src/**", "test/**", "dist/**", "examples/page/**"],
+  srcExclude: ["fixtures/**", "scripts/**", "src/**", "test/**", "dist/**", "examples/page/**"],
   rewrites: { "site/pages/:rest*": ":rest*" },
   outDir: "dist",
   cacheDir: "../node_modules/.cache/vitepress",
@@ -29,7 +29,7 @@ export default defineConfig({
   },
   themeConfig: {
     nav: [
-      { text: "Guide", link: "/docs/arguments", activeMatch: "^/docs/(?!api)" },
+      { text: "Guide", link: "/README", activeMatch: "^/(README|CHANGELOG|CONTRIBUTING|docs/(?!api))" },
       { text: "API", link: "/docs/api/", activeMatch: "^/docs/api/" },
       { text: "Playground", link: "/playground/see-it-move", activeMatch: "^/playground/" },
     ],

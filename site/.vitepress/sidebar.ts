@@ -10,7 +10,12 @@ const page = (text: string, name: string) => ({ text, link: `/docs/${name}` });
 export const guideSidebar: Items = [
   {
     text: "The optimizer",
-    items: [page("Arguments", "arguments"), page("Variables and methods", "methods"), page("The training loop", "training")],
+    items: [
+      { text: "Overview", link: "/README" },
+      page("Arguments", "arguments"),
+      page("Variables and methods", "methods"),
+      page("The training loop", "training"),
+    ],
   },
   {
     text: "With others",
@@ -38,6 +43,7 @@ export const guideSidebar: Items = [
       { text: "Benchmarks", link: "/bench/README" },
       { text: "Speech example", link: "/examples/speech/README" },
       { text: "Contributing", link: "/CONTRIBUTING" },
+      { text: "Changes", link: "/CHANGELOG" },
     ],
   },
 ];

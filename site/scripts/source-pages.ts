@@ -12,7 +12,7 @@ const pages = join(repository, "site/pages", SOURCES);
 const documents = ["docs", "bench", "examples/speech"]
   .flatMap((folder) => readdirSync(join(repository, folder)).map((name) => `${folder}/${name}`))
   .concat(readdirSync(repository))
-  .filter((path) => path.endsWith(".md") && path !== "README.md");
+  .filter((path) => path.endsWith(".md"));
 
 const sources = new Set(
   documents.flatMap((path) =>

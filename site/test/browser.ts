@@ -27,6 +27,7 @@ export const useSite = (): ((path: string, options?: BrowserContextOptions) => P
   return async (path, options = {}) => {
     const context = await browser.newContext({ reducedMotion: "reduce", viewport: { width: 1280, height: 900 }, ...options });
     const page = await context.newPage();
+    page.setDefaultTimeout(20_000);
     const complaints: string[] = [];
     page.on("pageerror", ({ message }) => complaints.push(message));
     page.on("console", (message) => {

@@ -2,6 +2,7 @@ import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
+import { exports } from "../../package.json" with { type: "json" };
 import { DIST } from "../server.ts";
 import { attribute, builtPages } from "./pages.ts";
 
@@ -10,9 +11,13 @@ const idsOf = new Map(pages.map(({ path, html }) => [path, new Set(attribute(htm
 
 test("every document of docs/ is a page, and so is every entry of the package", () => {
   const documents = readdirSync(fileURLToPath(new URL("../../docs", import.meta.url))).filter((name) => name.endsWith(".md"));
+  // "./tfjs/core" is a part of "./tfjs".
+  const entries = Object.keys(exports)
+    .filter((name) => !/json$|\/core$/.test(name))
+    .map((name) => name.slice(2) || "index");
   const wanted = [
     ...documents.map((name) => `/docs/${name.replace(/md$/, "html")}`),
-    ...["index", "tfjs", "jax", "checkpoint"].map((entry) => `/docs/api/${entry}/index.html`),
+    ...entries.map((entry) => `/docs/api/${entry}/index.html`),
     "/docs/api/index/classes/Adamax.html",
     "/CONTRIBUTING.html",
   ];
