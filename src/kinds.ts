@@ -82,7 +82,7 @@ export const belowOne = finite("in [0, 1)", (value) => value >= 0 && value < 1);
 export const upToOne = finite("in [0, 1]", (value) => value >= 0 && value <= 1);
 export const integerFrom = (least: number): Kind<number> => ({
   wanted: `an integer of ${least} or more`,
-  holds: (value) => Number.isInteger(value) && (value as number) >= least,
+  holds: (value) => Number.isSafeInteger(value) && (value as number) >= least,
 });
 export const flag: Kind<boolean> = { wanted: "true or false", holds: (value) => typeof value === "boolean" };
 export const text: Kind<string> = {

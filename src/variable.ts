@@ -1,7 +1,8 @@
 /** What an optimizer trains, and the form of a gradient that names only some rows. */
 
 import type { Described, DeviceBuffer, PartOfShape, Row, SparseGradient, Values } from "./backends/backend.js";
-import { BackendError, OptionError, ShapeError, show } from "./errors.js";
+import { BackendError, ShapeError, show } from "./errors.js";
+import { callable, checkKinds, flag, type Kind, type Kinds, object, optional } from "./kinds.js";
 import { ARRAYS, type DType } from "./rule/program.js";
 
 /** Keeps a value where it belongs. */
@@ -38,6 +39,14 @@ export const isValues = (value: unknown): value is Values => value instanceof Fl
 /** How many elements an array of this shape has. */
 export const elementsIn = (shape: readonly number[]): number => shape.reduce((product, size) => product * size, 1);
 
+const OPTIONS: Kinds<VariableOptions> = {
+  shape: optional({ wanted: "an array of sizes", holds: Array.isArray } as Kind<readonly number[]>, undefined!),
+  name: optional({ wanted: "a string", holds: (value) => typeof value === "string" } as Kind<string>, UNNAMED),
+  constraint: optional({ ...callable, wanted: "a function, such as constraints.nonNeg()" } as Kind<Constraint>, undefined!),
+  adopt: optional(flag, true),
+  layout: optional(object as Kind<PartOfShape>, undefined!),
+};
+
 /** A trainable array of float32 or float64 values, in row-major order; `V` is the type of the array.
  *  @throws ShapeError when the shape does not hold as many elements as the value. */
 export class Variable<V extends Values = Values> implements Described {
@@ -67,13 +76,7 @@ export class Variable<V extends Values = Values> implements Described {
         show(value),
         "Convert it: Float32Array.from(values). In a pair, the gradient comes first.",
       );
-    const { shape = [value.length], name = UNNAMED, constraint, adopt = true, layout } = options;
-    if (constraint !== undefined && typeof constraint !== "function")
-      throw new OptionError(
-        `The constraint of variable ${show(name)} must be a function`,
-        show(constraint),
-        "Pass one, such as constraints.nonNeg().",
-      );
+    const { shape = [value.length], name, constraint, adopt, layout } = checkKinds("Variable", options, OPTIONS);
     const here = layout ? layout.localShape(shape) : shape;
     if (!shape.every((size) => Number.isInteger(size) && size >= 0) || elementsIn(here) !== value.length)
       throw new ShapeError(

@@ -80,6 +80,16 @@ export class CheckpointManager {
     });
   }
 
+  /** @internal Who takes a manager for a callback calls this first.
+   *  @throws OptionError */
+  onTrainBegin(): never {
+    throw new OptionError(
+      "A CheckpointManager is no callback",
+      "one in a list of callbacks",
+      "Pass checkpoints(manager) of adamax/tfjs to model.fit, or fit({ checkpoints: manager }) of adamax.",
+    );
+  }
+
   /** Saves a new checkpoint and then deletes those that need not be kept; what cannot be deleted stays, with one warning. Returns its name.
    *  @throws CheckpointError when it cannot be written; nothing is deleted then. OptionError when the metric of `best` is missing. */
   async save(options: SaveOptions): Promise<string> {

@@ -129,10 +129,15 @@ export class Optimizer<Hyper extends string = never> {
 
   /** An integer, 0 or more: as if so many updates had been made. Keras: `iterations.assign(n)`. */
   set iterations(value: number) {
-    const updates = check(this.settings.name, "iterations", value, integerFrom(0));
+    const steps = this.#accumulationSteps;
+    const open = this.#state.calls % steps;
+    const whole = integerFrom(0);
+    check(this.settings.name, "iterations", value, {
+      ...whole,
+      holds: (given) => whole.holds(given) && whole.holds((given as number) * steps + open),
+    });
     this.#life.change("write");
-    const { calls } = this.#state;
-    this.#state.calls = updates * this.#accumulationSteps + (calls % this.#accumulationSteps);
+    this.#state.calls = value * steps + open;
   }
 
   get #accumulationSteps(): number {

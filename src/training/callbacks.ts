@@ -62,7 +62,11 @@ export const earlyStopping = (options: EarlyStoppingOptions = {}): Callback => {
       }
     },
     onTrainEnd() {
-      if (known.bestEpoch > 0) for (const [variable, best] of weights) valuesOf(variable).set(best);
+      if (known.bestEpoch === 0) return;
+      for (const [variable, best] of weights) {
+        valuesOf(variable).set(best);
+        if (variable instanceof Variable) variable.constrain(); // averages need not hold it
+      }
     },
     state: () => known,
     restore(state, training) {

@@ -82,6 +82,28 @@ describe("a pattern that means nobody", () => {
   });
 });
 
+test.each<[unknown, RegExp]>([
+  ["w", /Variable takes one object of options\. Received: "w"/],
+  [null, /Variable takes one object of options/],
+  [{ nmae: "w" }, /Variable has no such option\. Received: nmae="w"\. Did you mean name\?/],
+  [{ name: 5 }, /name of Variable must be a string\. Received: name=5/],
+  [{ shape: 1 }, /shape of Variable must be an array of sizes\. Received: shape=1/],
+  [{ adopt: "no" }, /adopt of Variable must be true or false/],
+  [{ constraint: "nonNeg" }, /constraint of Variable must be a function, such as constraints\.nonNeg\(\)/],
+  [{ layout: 5 }, /layout of Variable must be an object/],
+])("a variable with %j is refused", (options, message) => {
+  expect(() => new Variable(f32(1), options as object)).toThrow(message);
+});
+
+test("iterations are refused where the calls that they stand for are no safe integer", () => {
+  using optimizer = new Adamax({ gradientAccumulationSteps: 4 });
+  expect(() => {
+    optimizer.iterations = 2 ** 52;
+  }).toThrow(/iterations of Adamax must be an integer/);
+  optimizer.iterations = 2 ** 50;
+  expect(optimizer.iterations).toBe(2 ** 50);
+});
+
 describe("a list without names, of one variable of one element", () => {
   const make = (options = {}) => {
     const optimizer = new Adamax({ learningRate: 0.01, ...options });
@@ -154,7 +176,7 @@ describe("iterations and schedules", () => {
     expect(optimizer.applyGradients([[f32(1), w]])).toBe(21);
   });
 
-  test.each([-1, 1.5, Number.NaN, "3"])("iterations = %s is refused", (value) => {
+  test.each([-1, 1.5, Number.NaN, "3", 2 ** 53])("iterations = %s is refused", (value) => {
     using optimizer = new Adamax();
     expect(() => {
       optimizer.iterations = value as number;

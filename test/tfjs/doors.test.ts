@@ -1,7 +1,8 @@
 /** What is given to an optimizer for TensorFlow.js is checked at the door. */
 
 import { beforeAll, describe, expect, test } from "vitest";
-import { Adamax as CoreAdamax } from "../../src/index.js";
+import { CheckpointManager } from "../../src/checkpoint/index.js";
+import { Adamax as CoreAdamax, Optimizer as CoreOptimizer, fit, Variable } from "../../src/index.js";
 import { Adamax, tfOptimizer } from "../../src/tfjs/index.js";
 import { tf } from "./backends.js";
 
@@ -24,6 +25,25 @@ describe("arguments in the order of tf.train.adamax are refused, with the line t
     const Made = tfOptimizer(CoreAdamax) as typeof Untyped;
     expect(() => new Made(...given)).toThrow(message);
   });
+});
+
+test.each([5, null, class {}, Adamax, CoreOptimizer, {}])("tfOptimizer(%s) is refused", (given) => {
+  expect(() => tfOptimizer(given as never)).toThrow(/must be a class that extends Optimizer of adamax, with a rule/);
+});
+
+test("a manager in the place of a callback is led to checkpoints, here and in fit of the core", async () => {
+  const manager = new CheckpointManager("/nowhere");
+  const model = tf.sequential({ layers: [tf.layers.dense({ units: 1, inputShape: [1] })] });
+  model.compile({ optimizer: new Adamax(), loss: "meanSquaredError" });
+  const message = /A CheckpointManager is no callback.*Pass checkpoints\(manager\)/;
+  for (const callbacks of [manager, [{}, manager]])
+    await expect(model.fit(tf.ones([2, 1]), tf.ones([2, 1]), { verbose: 0, callbacks: callbacks as never })).rejects.toThrow(
+      message,
+    );
+  const w = new Variable(new Float32Array(1));
+  const loss = () => ({ loss: 0, gradients: [[new Float32Array(1), w] as const] });
+  const given = { optimizer: new CoreAdamax(), data: [1], loss, callbacks: [manager as never], progress: "none" } as const;
+  await expect(fit(given)).rejects.toThrow(message);
 });
 
 describe("variables that are none are refused in words", () => {

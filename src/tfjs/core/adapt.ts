@@ -1,5 +1,7 @@
 /** From a class of the core to a class for TensorFlow.js. */
 
+import { check, type Kind } from "../../kinds.js";
+import { Optimizer } from "../../optimizer/optimizer.js";
 import type { OptimizerClass, TensorOptimizer } from "./optimizer.js";
 import type { TensorOptions } from "./options.js";
 
@@ -9,10 +11,18 @@ export type TensorOptimizerClass<Core extends OptimizerClass> = Omit<typeof Tens
   new (options?: TensorOptions<NonNullable<ConstructorParameters<Core>[0]>>): TensorOptimizer;
 };
 
-/** Makes tf.Optimizers on top of `Base`. Rules are not written again: `class Lion extends Optimizer` becomes `tfOptimizer(Lion)`. */
+/** Makes tf.Optimizers on top of `Base`. Rules are not written again: `class Lion extends Optimizer` becomes `tfOptimizer(Lion)`.
+ *  @throws OptionError for what is no class of the core's optimizers. */
 export const adapter =
   (Base: typeof TensorOptimizer) =>
-  <Core extends OptimizerClass>(core: Core): TensorOptimizerClass<Core> =>
-    class extends Base {
+  <Core extends OptimizerClass>(core: Core): TensorOptimizerClass<Core> => {
+    check("tfOptimizer", "the class", core, optimizerClass);
+    return class extends Base {
       static override readonly core: OptimizerClass = core;
     };
+  };
+
+const optimizerClass: Kind<OptimizerClass> = {
+  wanted: "a class that extends Optimizer of adamax, with a rule",
+  holds: (value) => typeof value === "function" && value.prototype instanceof Optimizer && "rule" in value && Boolean(value.rule),
+};
