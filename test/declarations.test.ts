@@ -12,7 +12,7 @@ const ENTRIES = ["adamax", "adamax/checkpoint", "adamax/jax", "adamax/tfjs", "ad
 
 /** The names that a user of a class is to see, and no other. */
 const MEMBERS: Readonly<Record<string, string>> = {
-  Variable: "name shape dtype length layout constraint value gradient owner isConstrained read write toString",
+  Variable: "name shape dtype length layout constraint value buffer gradient owner isConstrained read write toString",
   Optimizer:
     "settings hyperparameters backend iterations learningRate useEma trainableVariables variables download build extend " +
     "excludeFromWeightDecay applyGradients minimize swapAverages finalizeVariableValues resetAverages addVariable addVariableFromReference " +
