@@ -1,14 +1,16 @@
 /** From a file back into variables and an optimizer: everything is compared before anything is touched. */
 
-import type { OnProgress, Values } from "../backends/backend.js";
+import type { OnProgress, Ranks, Values } from "../backends/backend.js";
 import { CheckpointError, OptionError, show } from "../errors.js";
 import type { Config } from "../optimizer/configuration.js";
 import { holdFor } from "../optimizer/holding.js";
 import { internalsOf, Optimizer } from "../optimizer/optimizer.js";
 import { type Counters, setCounters } from "../optimizer/state.js";
+import { together } from "../resuming/together.js";
 import { ARRAYS } from "../rule/program.js";
 import { Variable } from "../variable.js";
 import { isFunctionRate, isNamed, type Names, settingDifferences, tensorDifferences, variableDifferences } from "./compare.js";
+import { crc32 } from "./format/crc32.js";
 import type { JsonValue } from "./format/json.js";
 import { type Header, readHeader, type TensorPlace } from "./format/safetensors.js";
 import { namedTensors, readTensors } from "./format/tensors.js";
@@ -20,6 +22,7 @@ import {
   isClass,
   type LoadOptions,
 } from "./load-options.js";
+import { assertSame, ranksOf } from "./on-ranks.js";
 import { selectionsIn } from "./selections.js";
 import {
   type AnyOptimizer,
@@ -63,7 +66,7 @@ export const checkWhole = async (source: Source, onProgress?: OnProgress): Promi
 };
 
 /** Loads what `saveCheckpoint` saved. Names, shapes, dtypes, settings and checksums are compared first: a checkpoint that does not fit
- *  leaves variables and optimizer as they are.
+ *  leaves variables and optimizer as they are. On a mesh every rank loads the same file, and keeps its part.
  *  @throws CheckpointError that lists what differs, or says what is damaged. */
 export function loadCheckpoint<T extends AnyOptimizer>(source: CheckpointSource, options: IntoOptimizer<T>): Promise<Loaded<T>>;
 export function loadCheckpoint<T extends AnyOptimizer>(source: CheckpointSource, options: AsNewOptimizer<T>): Promise<Loaded<T>>;
@@ -72,13 +75,28 @@ export async function loadCheckpoint<T extends AnyOptimizer>(
   options: LoadOptions<T>,
 ): Promise<Loaded<T>> {
   const checked = checkLoadOptions(options);
-  const source = await openSource(given);
+  const ranks = ranksOf(checked.optimizer, (checked as AsNewOptimizer<T>).options);
+  const read = async () => {
+    const source = await openSource(given);
+    try {
+      return await checkWhole(source, checked.onProgress);
+    } catch (error) {
+      await source.close();
+      throw error;
+    }
+  };
+  const checkpoint = await (ranks ? together(ranks, "a checkpoint to load", read) : read());
   try {
-    return await loadWhole(await checkWhole(source, checked.onProgress), checked);
+    assertSameCheckpoint(ranks, checkpoint);
+    return await loadWhole(checkpoint, checked);
   } finally {
-    await source.close();
+    await checkpoint.source.close();
   }
 }
+
+/** @throws CheckpointError, on every rank, where another file lies on one of them. */
+export const assertSameCheckpoint = (ranks: Ranks | null, { source, header }: WholeCheckpoint): void =>
+  assertSame(ranks, [source.size, crc32(header.bytes)], "checkpoint");
 
 /** Compares, then loads. */
 export const loadWhole = async <T extends AnyOptimizer>(
@@ -102,7 +120,7 @@ export const loadWhole = async <T extends AnyOptimizer>(
 };
 
 /** Options that say how a step runs, and not what it computes; and the rate that a function must give again. */
-const RUNS_ONLY: ReadonlySet<string> = new Set(["name", "backend", "threads", "jitCompile", "learningRate"]);
+const RUNS_ONLY: ReadonlySet<string> = new Set(["name", "backend", "threads", "jitCompile", "mesh", "learningRate"]);
 
 const makeOptimizer = <T extends AnyOptimizer>(
   { source, description }: WholeCheckpoint,

@@ -1,10 +1,13 @@
 /** A folder of checkpoints that keeps the newest and the best. */
 
+import type { OnProgress } from "../backends/backend.js";
 import { CheckpointError, OptionError } from "../errors.js";
 import { checkKinds, integerFrom, type Kind, oneOf, optional, text } from "../kinds.js";
+import { together } from "../resuming/together.js";
 import { readHeader } from "./format/safetensors.js";
-import { checkWhole, type Loaded, loadWhole } from "./load.js";
+import { assertSameCheckpoint, checkWhole, type Loaded, loadWhole } from "./load.js";
 import { type AsNewOptimizer, checkLoadOptions, type IntoOptimizer, type LoadOptions } from "./load-options.js";
+import { assertSame, ranksOf } from "./on-ranks.js";
 import { type SaveOptions, saveCheckpoint } from "./save.js";
 import { type AnyOptimizer, type Metrics, readDescription } from "./state.js";
 import { type BrowserFolder, type Folder, folderOf } from "./storage/folder.js";
@@ -100,13 +103,18 @@ export class CheckpointManager {
         `metrics: ${Object.keys(options.metrics ?? {}).join(", ") || "none"}`,
         `Pass metrics: { ${best} }.`,
       );
-    const number = Math.max(0, ...(await this.#files()).map((file) => file.number)) + 1;
+    const ranks = ranksOf(options.optimizer);
+    const list = async () => Math.max(0, ...(await this.#files()).map((file) => file.number)) + 1;
+    // On a mesh the first rank says it: it alone writes, and may be done before another one looks.
+    const number = ranks
+      ? ranks.gather([await together(ranks, "a folder of checkpoints", list)], "a number")[0]![0]!
+      : await list();
     const name = `${prefix}-${`${number}`.padStart(6, "0")}${SUFFIX}`;
     await saveCheckpoint(await this.#folder.target(name), options).catch(async (error) => {
-      await this.#folder.abandon(name).catch(() => {});
+      if (!ranks?.rank) await this.#folder.abandon(name).catch(() => {});
       throw error;
     });
-    await this.#prune().catch((error) => this.#warnOf(error));
+    if (!ranks?.rank) await this.#prune().catch((error) => this.#warnOf(error));
     return name;
   }
 
@@ -179,19 +187,17 @@ export class CheckpointManager {
     options: LoadOptions<T>,
   ): Promise<LoadedFromFolder<T> | null> {
     const checked = checkLoadOptions(options);
-    const skipped: { name: string; error: CheckpointError }[] = [];
-    for (const name of names) {
-      const source = await this.#open(name);
-      if (!source) continue;
-      try {
-        const whole = await checkWhole(source, checked.onProgress).catch((error) => {
-          if (!(error instanceof CheckpointError) || error instanceof UnreadError) throw error;
-          skipped.push({ name, error });
-        });
-        if (whole) return { ...(await loadWhole(whole, checked)), name, skipped };
-      } finally {
-        await source.close();
+    const ranks = ranksOf(checked.optimizer, (checked as AsNewOptimizer<T>).options);
+    const find = () => this.#findWhole(names, checked.onProgress);
+    const { whole, name, skipped } = await (ranks ? together(ranks, "a checkpoint to load", find) : find());
+    try {
+      assertSame(ranks, [whole ? 1 : 0], "checkpoint (the folder must be one)");
+      if (whole) {
+        assertSameCheckpoint(ranks, whole);
+        return { ...(await loadWhole(whole, checked)), name, skipped };
       }
+    } finally {
+      await whole?.source.close();
     }
     if (skipped.length === 0) return null;
     throw new CheckpointError(
@@ -199,6 +205,23 @@ export class CheckpointManager {
       skipped.map(({ name, error }) => `${name}: ${error.message}`).join("; "),
       "Use a copy of the folder.",
     );
+  }
+
+  /** The first that is whole, open. */
+  async #findWhole(names: readonly string[], onProgress: OnProgress | undefined) {
+    const skipped: { name: string; error: CheckpointError }[] = [];
+    for (const name of names) {
+      const source = await this.#open(name);
+      if (!source) continue;
+      try {
+        return { whole: await checkWhole(source, onProgress), name, skipped };
+      } catch (error) {
+        await source.close();
+        if (!(error instanceof CheckpointError) || error instanceof UnreadError) throw error;
+        skipped.push({ name, error });
+      }
+    }
+    return { whole: null, name: "", skipped };
   }
 
   /** null: there is no file any more, or it never was one. */

@@ -5,6 +5,7 @@ import { OptionError, show } from "../errors.js";
 import { callable, checkKinds, type Kind, optional } from "../kinds.js";
 import { Optimizer } from "../optimizer/optimizer.js";
 import { encodeTensors } from "./format/tensors.js";
+import { ranksOf, writeOnFirst } from "./on-ranks.js";
 import { type Content, describe, nameMap } from "./state.js";
 import { type CheckpointTarget, writeTo } from "./storage/target.js";
 
@@ -15,11 +16,14 @@ export interface SaveOptions extends Content {
 }
 
 /** Saves variables, the optimizer's state, its configuration and your own JSON as one safetensors file. A file is replaced as a whole or
- *  not at all. Await it before the next step: a step in between is an error, and the old checkpoint stays.
+ *  not at all. Await it before the next step: a step in between is an error, and the old checkpoint stays. On a mesh every rank calls it, and the first one
+ *  writes.
  *  @throws CheckpointError when it cannot be written, OptionError for `user` that JSON cannot hold. */
 export const saveCheckpoint = async (target: CheckpointTarget, options: SaveOptions): Promise<void> => {
-  const { pieces } = checkpointPieces(options);
-  await writeTo(target, pieces);
+  const ranks = ranksOf(checkSaveOptions(options).optimizer);
+  if (!ranks) return writeTo(target, checkpointPieces(options).pieces);
+  const { signal, ...others } = options; // a rank that hears of it must tell the others first
+  await writeOnFirst(ranks, checkpointPieces(others).pieces, signal, (pieces) => writeTo(target, pieces));
 };
 
 /** The bytes of a checkpoint as a Blob, for a download: the browser may keep it on disk. */

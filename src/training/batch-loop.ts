@@ -2,6 +2,7 @@
 
 import { OptionError } from "../errors.js";
 import type { Batches } from "./options.js";
+import type { Pace } from "./pace.js";
 import { type Reader, readerOf } from "./reading.js";
 import { pauses, type Waiting } from "./waiting.js";
 
@@ -16,31 +17,48 @@ interface Pass<Batch> {
   readonly most?: number | undefined;
 }
 
-/** `each` is awaited for one batch after the other, until they end, or the training is stopped. */
-export const batchLoop = (stopped: () => boolean, clock: () => number, { wait, wasEndedBy }: Waiting) => {
+/** `each` is awaited for one batch after the other, until they end, or the training is stopped. Ranks go through theirs together: one that has no more is
+ *  called without a batch, as long as another has. */
+export const batchLoop = (stopped: () => boolean, clock: () => number, { wait, wasEndedBy }: Waiting, pace: Pace) => {
   const pause = pauses(clock);
-  return async <Batch>(pass: Pass<Batch>, each: (batch: Batch) => Promise<void>): Promise<void> => {
+  return async <Batch>(pass: Pass<Batch>, each: (batch: { readonly value: Batch } | null) => Promise<void>): Promise<void> => {
     const { batches, name, epoch, done = 0, most = Infinity } = pass;
     let count = done;
     let open: Reader<Batch> | undefined;
+    let batch: { readonly value: Batch } | null = null;
     const close = async () => {
       const reader = open;
       open = undefined;
       await reader?.close();
     };
     if (stopped()) return;
-    try {
-      const reader = readerOf(await wait(typeof batches === "function" ? batches(epoch) : batches));
-      open = reader;
-      for (let skipped = reader.skip?.(done) ?? 0; skipped < done; skipped++) {
-        if ((await wait(reader.next())).done) throw tooFew(pass, skipped);
+    /** The next batch of this rank; 0 where there is none. */
+    const read = async (): Promise<readonly number[]> => {
+      batch = null;
+      if (!open) return [0];
+      const { done: ended, value } = await wait(open.next());
+      if (ended) open = undefined;
+      else batch = { value: value as Batch };
+      return [batch ? 1 : 0];
+    };
+    const begin = async (): Promise<readonly number[]> => {
+      open = readerOf(await wait(typeof batches === "function" ? batches(epoch) : batches));
+      for (let skipped = open.skip?.(done) ?? 0; open && skipped < done; skipped++) {
+        if ((await wait(open.next())).done) {
+          if (pace.isAlone) throw tooFew(pass, skipped);
+          open = undefined; // others have more
+        }
         await pause();
       }
-      while (count < most) {
-        const { done: ended, value } = await wait(reader.next());
-        if (ended) open = undefined;
-        if (ended || stopped()) break;
-        await each(value as Batch);
+      return [];
+    };
+    try {
+      await pace.meet(`the data of epoch ${epoch}`, 0, begin);
+      while (count < most && !stopped()) {
+        const told = await pace.meet(`batch ${count + 1} of epoch ${epoch}`, 1, read);
+        if (stopped() || told.every(([has]) => has === 0)) break;
+        await each(batch);
+        if (stopped() && !pace.isAlone) break;
         count++;
         await pause();
       }

@@ -1,11 +1,13 @@
 /** The training loop for people without a framework. */
 
+import type { Gradient } from "../backends/backend.js";
 import { OptionError } from "../errors.js";
 import { checkLoss } from "../optimizer/gradients.js";
 import { Optimizer } from "../optimizer/optimizer.js";
 import { batchLoop } from "./batch-loop.js";
 import { Checkpointing, type Position } from "./checkpointing.js";
 import { checkFitOptions, checkMetric, checkValidationLoss, type FitOptions, type FitSettings, type Metric } from "./options.js";
+import { meanOverRanks, Pace, type StopReason } from "./pace.js";
 import { ambientTerminal, progressReport, type Terminal } from "./progress.js";
 import { add, meansOf, noSums, type Sums, validationName } from "./sums.js";
 import type { Callback, EpochResult, History, Training } from "./training.js";
@@ -22,6 +24,9 @@ export interface Surroundings {
  *  When training ends (after the last epoch, by a callback's stop() or by the signal) and the optimizer keeps moving averages, they
  *  are written into the variables: nothing is left to do. When the data, the loss or a callback throws, `fit` throws the same, and
  *  the variables hold the last completed step, not the averages.
+ *
+ *  With an optimizer that has a mesh, every rank calls it alike, with its part of the data. Losses and metrics are those of the whole batch, every rank stops
+ *  where one does, what is thrown on one is thrown on all, and one whose data ends earlier goes on without.
  *
  *  With `checkpoints`, run again after it was killed, it goes on at the batch after the newest checkpoint and ends as if it had never been;
  *  run again after it ended, it trains nothing and returns the same.
@@ -55,7 +60,23 @@ const train = async <Batch, V, ValidationBatch, Result>(
   { clock, terminal }: Surroundings,
 ): Promise<History> => {
   const { optimizer, data, loss, epochs, initialEpoch, metrics, validation, validationSteps, signal } = settings;
-  const progress = progressReport(settings.progress, terminal, clock, data);
+  const waiting = waitingFor(signal);
+  const { wait } = waiting;
+  /** Why this rank wants to stop. Alone, it has stopped. */
+  let wish: StopReason | null = null;
+  const wishNow = () => {
+    if (signal?.aborted) wish ??= "signal";
+    return wish;
+  };
+  const pace = new Pace(
+    optimizer,
+    wishNow,
+    (reason) => {
+      history.stoppedBy ??= reason;
+    },
+    waiting.wasEndedBy,
+  );
+  const progress = progressReport(pace.rank === 0 ? settings.progress : "none", terminal, clock, data);
   const callbacks: Callback<V>[] = [progress, ...settings.callbacks];
   const variables = new Set<V>();
   const history: { -readonly [Name in keyof History]: History[Name] } & { epochs: EpochResult[] } = {
@@ -63,47 +84,70 @@ const train = async <Batch, V, ValidationBatch, Result>(
     stoppedBy: null,
   };
   const stop = () => {
-    history.stoppedBy ??= "callback";
+    wish ??= "callback";
+    if (pace.isAlone) history.stoppedBy ??= "callback";
   };
-  const training: Training<V> & { variables: Set<V> } = { optimizer, variables, epochs, history, stop };
+  const { rank } = pace;
+  const training: Training<V> & { variables: Set<V> } = { optimizer, variables, epochs, history, rank, stop };
   const checkpointing = settings.checkpoints && new Checkpointing(settings.checkpoints, training, callbacks);
   const position: Position = { epoch: initialEpoch, sums: noSums(), seconds: 0 };
   let steps = 0;
 
   const tell = async (call: (callback: Callback<V>) => void | Promise<void>) => {
-    for (const callback of callbacks) await call(callback);
+    const all = async () => {
+      for (const callback of callbacks) await call(callback);
+      return [];
+    };
+    if (settings.callbacks.length > 0) await pace.meet("callbacks", 0, all);
+    else await all();
   };
   const stopped = () => {
-    if (signal?.aborted) history.stoppedBy ??= "signal";
+    if (pace.isAlone && wishNow()) history.stoppedBy ??= wish;
     return history.stoppedBy !== null;
   };
-  const waiting = waitingFor(signal);
-  const { wait } = waiting;
-  const overBatches = batchLoop(stopped, clock, waiting);
+  const overBatches = batchLoop(stopped, clock, waiting, pace);
 
-  const measure = async (batch: Batch | ValidationBatch, result: { readonly loss: number }) => {
-    const measured: Record<string, number> = { loss: result.loss };
+  const names = ["loss", ...Object.keys(metrics)];
+  /** The numbers, in the order of their names. */
+  const measure = async (batch: Batch | ValidationBatch, result: { readonly loss: number }): Promise<number[]> => {
+    const measured = [result.loss];
     for (const [name, metric] of Object.entries(metrics) as [string, Metric<unknown, unknown>][])
-      measured[name] = checkMetric(name, await wait(metric(batch, result)));
+      measured.push(checkMetric(name, await wait(metric(batch, result))));
     return measured;
   };
-  /** One step. Returns what was measured before it. */
-  const step = async (batch: Batch) => {
-    const result = checkLoss("fit", await wait(loss(batch)));
-    const measured = await measure(batch, result);
-    const pairs = Array.isArray(result.gradients) ? result.gradients : [...result.gradients]; // it is read twice
-    optimizer.applyGradients(pairs);
+  const named = (numbers: readonly number[]) => Object.fromEntries(numbers.map((number, i) => [names[i]!, number]));
+  const label = (what: string) => `${what} of batch ${position.sums.count + 1} of epoch ${position.epoch + 1}`;
+  /** Of the rank's last batch. Where it has none any more, they say which variables the others train; they count nothing. */
+  let pairs: readonly (readonly [Gradient, V])[] | null = null;
+  /** One step. Returns what was measured before it, of all ranks; null when all have stopped. */
+  const step = async (batch: { readonly value: Batch } | null): Promise<Record<string, number> | null> => {
+    let weight: number | undefined = 0;
+    const told = await pace.meet(label("the loss"), 1 + names.length, async () => {
+      if (!batch) {
+        if (!pairs) throw noBatchAtAll();
+        return [0, ...names.map(() => 0)];
+      }
+      const result = checkLoss("fit", await wait(loss(batch.value)));
+      const measured = await measure(batch.value, result);
+      pairs = Array.isArray(result.gradients) ? result.gradients : [...result.gradients]; // it is read twice
+      weight = result.weight;
+      return [weight ?? 1, ...measured];
+    });
+    if (!pace.isAlone && stopped()) return null;
+    optimizer.applyGradients(pairs!, weight === undefined ? undefined : { weight });
     const seen = variables.size;
-    for (const [, variable] of pairs) variables.add(variable);
+    for (const [, variable] of pairs!) variables.add(variable);
     if (variables.size > seen) checkpointing?.assertNamed();
+    if (pace.isAlone) pairs = null; // gradients are the caller's
     steps++;
-    return measured;
+    return named(meanOverRanks(told));
   };
   /** Goes through an epoch, or through what is left of it. */
   const trainEpoch = (epoch: number, secondsNow: () => number): Promise<void> => {
     const { sums } = position;
     return overBatches({ batches: data, name: "data", epoch, done: sums.count }, async (batch) => {
       const measured = await step(batch);
+      if (!measured) return;
       add(sums, measured);
       const { loss: meanLoss, ...means } = meansOf(sums) as { loss: number };
       const result = { epoch, batch: sums.count, loss: measured.loss!, meanLoss, ...means };
@@ -116,8 +160,17 @@ const train = async <Batch, V, ValidationBatch, Result>(
     if (optimizer.useEma) optimizer.swapAverages();
     try {
       await overBatches({ batches: data, name: "validation.data", epoch, most: validationSteps }, async (batch) => {
-        const result = checkValidationLoss(await wait(loss(batch)));
-        add(sums, typeof result === "number" ? { loss: result } : await measure(batch, result));
+        let count = 1; // of what is measured: a loss alone, or metrics as well
+        const told = await pace.meet(`the validation after epoch ${epoch}`, 2 + names.length, async () => {
+          if (!batch) return [0, 0, ...names.map(() => 0)];
+          const result = checkValidationLoss(await wait(loss(batch.value)));
+          const numbers = typeof result === "number" ? [result] : await measure(batch.value, result);
+          const weight = (typeof result === "number" ? undefined : result.weight) ?? 1;
+          return [weight, numbers.length, ...names.map((_, i) => numbers[i] ?? 0)];
+        });
+        if (!pace.isAlone && stopped()) return;
+        count = Math.max(...told.map(([, length]) => length!));
+        add(sums, named(meanOverRanks(told.map(([weight, , ...numbers]) => [weight!, ...numbers.slice(0, count)]))));
       });
     } finally {
       if (optimizer.useEma) optimizer.swapAverages();
@@ -129,7 +182,6 @@ const train = async <Batch, V, ValidationBatch, Result>(
     checkpointing?.save(position, measured as Record<string, number>);
   /** Within an epoch nothing is the best: a mean over some of its batches compares with no other. */
   const saveWithin = async (seconds: number) => {
-    const names = ["loss", ...Object.keys(metrics)];
     const all = [...names, ...(validation ? names.map(validationName) : [])];
     await checkpointing?.save({ ...position, seconds }, Object.fromEntries(all.map((name) => [name, NaN])));
   };
@@ -192,6 +244,13 @@ const train = async <Batch, V, ValidationBatch, Result>(
     waiting.end();
   }
 };
+
+const noBatchAtAll = () =>
+  new OptionError(
+    "data must give each rank at least one batch in the first epoch",
+    "none on this rank",
+    "Give it a part of the data, so that it knows which variables are trained.",
+  );
 
 /** As in Keras, micro-batches that do not fill a window wait for more: in a training that fills none, nothing has moved. */
 const warnOfOpenWindow = (optimizer: unknown, steps: number): void => {

@@ -24,16 +24,19 @@ export const logEpochs = (target: LogTarget, options: LogOptions = {}): Callback
   });
   const file = typeof target === "function" ? null : new LogFile(target);
   const write = (line: string) => (file ? file.append(`${line}\n`) : (target as Exclude<LogTarget, string | URL>)(line));
+  let isWriter = true;
   let columns: readonly string[] | null = null; // of a CSV file that has been begun
 
   return {
     name: "logEpochs",
     onTrainBegin(training) {
       assertFit("logEpochs", training);
+      isWriter = training.rank === 0;
       columns = null;
       file?.begin(0);
     },
     async onEpochEnd(result) {
+      if (!isWriter) return;
       await file?.open();
       if (format === "csv" && (!columns || file?.bytes === 0)) {
         columns = Object.keys(result);

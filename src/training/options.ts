@@ -18,6 +18,8 @@ export type Source<Batch> = Iterable<Batch> | AsyncIterable<Batch>;
 export interface BatchLoss<V> {
   loss: number;
   gradients: Iterable<readonly [gradient: Gradient, variable: V]>;
+  /** The number of examples in the batch, where ranks have parts that are not equal. Default 1. */
+  weight?: number;
 }
 
 /** Batches that are measured and not trained on, and their loss. */
@@ -26,7 +28,7 @@ export interface Validation<Batch> {
   /** The value alone, or an object with it: then the metrics are measured on the validation, too. */
   loss: (batch: Batch) => MeasuredLoss | Promise<MeasuredLoss>;
 }
-type MeasuredLoss = number | { readonly loss: number };
+type MeasuredLoss = number | { readonly loss: number; readonly weight?: number };
 
 /** What else to measure of a batch, from what its loss gave back. An epoch has the mean over its batches. */
 export type Metric<Batch, Result> = (batch: Batch, result: Result) => number | Promise<number>;

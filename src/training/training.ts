@@ -6,7 +6,7 @@ import type { Variable } from "../variable.js";
 /** What `fit` needs of an optimizer. `V` is whatever it trains. */
 export interface TrainableOptimizer<V> {
   /** Makes one step. Returns the number of updates made so far. */
-  applyGradients(pairs: Iterable<readonly [gradient: Gradient, variable: V]>): number;
+  applyGradients(pairs: Iterable<readonly [gradient: Gradient, variable: V]>, options?: { readonly weight?: number }): number;
   readonly iterations: number;
   /** The rate of the next step. */
   readonly learningRate: number;
@@ -68,6 +68,8 @@ export interface Training<V = unknown> {
   /** How many epochs were asked for, in all. */
   readonly epochs: number;
   readonly history: History;
+  /** Of the ranks that train together, this one; 0 on one machine. What is written once is written on 0. */
+  readonly rank: number;
   /** Ends the training before the next batch. An epoch that is cut short by this has no validation and no onEpochEnd. */
   stop(): void;
 }

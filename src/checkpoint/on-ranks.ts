@@ -1,0 +1,64 @@
+/** Checkpoints of ranks that train together: one file, as from one machine. Each rank reads what it has of the state, a piece at a time, and the first one
+ *  writes; each rank loads the file, and keeps its share. */
+
+import type { Ranks } from "../backends/backend.js";
+import { CheckpointError } from "../errors.js";
+import { Optimizer } from "../optimizer/optimizer.js";
+import { agreeThatAllIsWell } from "../resuming/together.js";
+
+/** The ranks that an optimizer trains with; null: it is one machine's. */
+export const ranksOf = (optimizer: unknown, options?: { readonly mesh?: Ranks | null }): Ranks | null => {
+  const ranks = optimizer instanceof Optimizer ? optimizer.settings.mesh : options?.mesh;
+  return ranks && ranks.size > 1 ? ranks : null;
+};
+
+type Pieces = AsyncIterable<Uint8Array<ArrayBuffer>>;
+
+/** `write` is called on the first rank. Every rank goes through the pieces, for each of which all bring together what they have.
+ *  @throws on every rank where it fails on one. */
+export const writeOnFirst = async (
+  ranks: Ranks,
+  pieces: Pieces,
+  signal: AbortSignal | undefined,
+  write: (pieces: Pieces) => Promise<void>,
+): Promise<void> => {
+  const label = "a checkpoint";
+  let hasAgreed = false;
+  const inStep = async function* (): Pieces {
+    const iterator = pieces[Symbol.asyncIterator]();
+    try {
+      for (;;) {
+        hasAgreed = true;
+        agreeThatAllIsWell(ranks, signal?.aborted ? { error: signal.reason } : null, label);
+        hasAgreed = false;
+        const { done, value } = await iterator.next();
+        if (done) return;
+        yield value;
+      }
+    } finally {
+      await iterator.return?.();
+    }
+  };
+  let failure: { readonly error: unknown } | null = null;
+  try {
+    if (ranks.rank === 0) await write(inStep());
+    else for await (const _ of inStep());
+  } catch (error) {
+    if (hasAgreed) throw error; // so do all
+    failure = { error };
+  }
+  agreeThatAllIsWell(ranks, failure, label);
+};
+
+/** @throws CheckpointError, on every rank, unless all have found the same: `found` are numbers that say what. */
+export const assertSame = (ranks: Ranks | null, found: readonly number[], what: string): void => {
+  if (!ranks) return;
+  const all = ranks.gather(found, what);
+  const odd = all.findIndex((numbers) => numbers.some((number, i) => number !== all[0]![i]));
+  if (odd >= 0)
+    throw new CheckpointError(
+      `Every rank must load the same ${what}`,
+      `another one on rank ${odd} than on rank 0`,
+      "Load from a folder that all machines share, or copy the file to each of them.",
+    );
+};
