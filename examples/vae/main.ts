@@ -3,6 +3,9 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
+import { schedules } from "adamax";
+import { createMesh } from "adamax/mesh";
+import { Adamax } from "adamax/tfjs";
 import { Progress } from "../speech/progress.ts";
 import { table } from "../speech/text.ts";
 import { useWasm } from "../tfjs-wasm.ts";
@@ -14,11 +17,34 @@ import { readPlan } from "./plan.ts";
 import { reportPage } from "./report.ts";
 import { train } from "./training.ts";
 
-const mesh = { rank: 0, size: 1 };
+const mesh = await createMesh([["batch", -1]]);
 const isFirst = mesh.rank === 0; // of the ranks: the one that speaks
 
 const length = process.argv.includes("--quick") ? "quick" : "full";
 const plan = readPlan(length);
+
+/** The recipe of those who train such models. */
+const newOptimizer = (): Adamax => {
+  const { learningRate, lastShare, weightDecay, globalClipnorm } = plan.optimizer;
+  const steps = plan.epochs * Math.floor(plan.digits / plan.batchSize);
+  const optimizer = new Adamax({
+    mesh,
+    learningRate: new schedules.CosineDecay({
+      initialLearningRate: 0,
+      warmupTarget: learningRate,
+      warmupSteps: plan.warmupSteps,
+      decaySteps: steps - plan.warmupSteps,
+      alpha: lastShare,
+    }),
+    weightDecay,
+    globalClipnorm,
+    useEma: true,
+    emaMomentum: plan.emaMomentum,
+  });
+  optimizer.excludeFromWeightDecay({ names: ["bias"] });
+  return optimizer;
+};
+
 const keras = readKeras();
 await useWasm();
 const started = performance.now();
@@ -32,9 +58,12 @@ let network: Autoencoder | undefined;
 for (const seed of plan.seeds) {
   const progress = new Progress(`Seed ${seed}, ${ranks}`, plan.epochs);
   network?.dispose();
-  const trained = train(plan, seed, greys, test, mesh, (epoch, bound) => {
+  const tell = (epoch: number, bound: number) => {
     if (isFirst) progress.update(epoch, `${bound.toFixed(2)} nats`);
-  });
+  };
+  const optimizer = newOptimizer();
+  const trained = train({ plan, seed, optimizer, ranks: mesh, greys, test, tell });
+  optimizer.dispose();
   network = trained.network;
   outcomes.push({ seed, bounds: trained.bounds });
 }

@@ -1,6 +1,5 @@
 import * as tf from "@tensorflow/tfjs";
-import { schedules } from "adamax";
-import { Adamax } from "adamax/tfjs";
+import type { Adamax } from "adamax/tfjs";
 import { type Batch, disposeBatch, Epoch } from "./data.ts";
 import { draws, shuffled } from "./draws.ts";
 import { Autoencoder } from "./network.ts";
@@ -19,33 +18,35 @@ export interface Trained {
   readonly bounds: readonly number[];
 }
 
-/** Trains on this rank's part of each batch. `greys`: the digits, as Epoch takes them. */
-export const train = (plan: Plan, seed: number, greys: Uint8Array, test: Batch, mesh: Ranks, tell: Tell): Trained => {
-  const { network: sizes, optimizer: numbers, batchSize, digits, epochs, warmupSteps, emaMomentum } = plan;
-  const stepsEach = Math.floor(digits / batchSize);
-  const network = new Autoencoder(sizes, seed);
-  const optimizer = new Adamax({
-    learningRate: new schedules.CosineDecay({
-      initialLearningRate: 0,
-      warmupTarget: numbers.learningRate,
-      warmupSteps,
-      decaySteps: epochs * stepsEach - warmupSteps,
-      alpha: numbers.lastShare,
-    }),
-    weightDecay: numbers.weightDecay,
-    globalClipnorm: numbers.globalClipnorm,
-    useEma: true,
-    emaMomentum,
-  });
-  optimizer.excludeFromWeightDecay({ names: ["bias"] });
+export interface Training {
+  readonly plan: Plan;
+  readonly seed: number;
+  /** Who frees its state. */
+  readonly optimizer: Adamax;
+  readonly ranks: Ranks;
+  /** The digits, as Epoch takes them. */
+  readonly greys: Uint8Array;
+  readonly test: Batch;
+  /** Hears of each epoch, from 1 on, and of the bound after it. */
+  readonly tell: (epoch: number, bound: number) => void;
+}
 
+/** Trains on this rank's part of each batch. */
+export const train = ({ plan, seed, optimizer, ranks, greys, test, tell }: Training): Trained => {
+  const { network: sizes, batchSize, digits, epochs } = plan;
+  if (batchSize % ranks.size > 0)
+    throw new Error(
+      `A batch of ${batchSize} cannot be cut into ${ranks.size} equal parts. Start 2, 4 or 8 ranks, or change batchSize in recipe.json.`,
+    );
+  const part = batchSize / ranks.size;
+  const network = new Autoencoder(sizes, seed);
   const bounds: number[] = [];
-  const [begin, end] = [0, 1].map((next) => Math.floor((batchSize * (mesh.rank + next)) / mesh.size));
   for (let epoch = 0; epoch < epochs; epoch++) {
     const order = shuffled(digits, draws(seed, "order", epoch));
     const drawn = new Epoch(greys, sizes.latent, seed, epoch);
-    for (let step = 0; step < stepsEach; step++) {
-      const batch = drawn.batch(order.subarray(step * batchSize + begin!, step * batchSize + end!));
+    for (let from = 0; from + batchSize <= digits; from += batchSize) {
+      const mine = from + ranks.rank * part;
+      const batch = drawn.batch(order.subarray(mine, mine + part));
       trainStep(network, optimizer, batch);
       disposeBatch(batch);
     }
@@ -54,12 +55,8 @@ export const train = (plan: Plan, seed: number, greys: Uint8Array, test: Batch, 
     tell(epoch + 1, bounds.at(-1)!);
     if (epoch + 1 < epochs) optimizer.swapAverages();
   }
-  optimizer.dispose();
   return { network, bounds };
 };
-
-/** Hears of each epoch, from 1 on, and of the bound after it. */
-export type Tell = (epoch: number, bound: number) => void;
 
 const trainStep = (network: Autoencoder, optimizer: tf.Optimizer, { images, noise }: Batch): void => {
   const { value, grads } = tf.variableGrads(() => network.loss(images, noise), network.variables);

@@ -1,6 +1,6 @@
 /** The short run of examples/vae, against what real Keras reached with the same first weights, order, pixels and noise. */
 import { execFile } from "node:child_process";
-import { readFileSync, statSync } from "node:fs";
+import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { promisify } from "node:util";
 import * as tf from "@tensorflow/tfjs";
 import { describe, expect, test } from "vitest";
@@ -13,6 +13,27 @@ const [keras] = readKeras().quick;
 /** Of the line that begins so: the bound that its seed reached. */
 const boundIn = (output: string, label: string): number =>
   Number(new RegExp(`^ *${label}.*? ([\\d.]+) +[\\d.]+ +[\\d.]+ *$`, "m").exec(output.replaceAll("\r", ""))![1]);
+
+const inOneProcess = (program: string) => {
+  const env = { ...process.env, TSX_TSCONFIG_PATH: "tsconfig.build.json" }; // "adamax" is dist, not src
+  return promisify(execFile)(process.execPath, ["--import", "tsx", program, "--quick"], { env });
+};
+
+/** The difference that the README shows, taken back. Fails where the program does not have its lines. */
+const withoutRanks = (program: string, readme: string): string => {
+  const difference = /```diff\n([\s\S]*?)```/
+    .exec(readme)![1]!
+    .split("\n")
+    .filter((line) => /^[-+]./.test(line));
+  let lines = program.split("\n");
+  for (const [i, line] of difference.entries()) {
+    if (line.startsWith("-")) continue;
+    expect(lines).toContain(line.slice(1));
+    const before = difference[i - 1]?.startsWith("-") ? [difference[i - 1]!.slice(1)] : [];
+    lines = lines.flatMap((one) => (one === line.slice(1) ? before : [one]));
+  }
+  return lines.join("\n");
+};
 
 describe("the short run", { timeout: 120_000 }, () => {
   test("over two ranks ends at the bound of Keras, with a page that needs nothing else", async () => {
@@ -30,9 +51,18 @@ describe("the short run", { timeout: 120_000 }, () => {
   });
 
   test("by one process, without mpirun, ends at the same bound", async () => {
-    const env = { ...process.env, TSX_TSCONFIG_PATH: "tsconfig.build.json" }; // "adamax" is dist, not src
-    const run = promisify(execFile)(process.execPath, ["--import", "tsx", "examples/vae/main.ts", "--quick"], { env });
-    expect(Math.abs(boundIn((await run).stdout, "here, 1 rank") - lastBound(keras!))).toBeLessThan(0.005);
+    const { stdout } = await inOneProcess("examples/vae/main.ts");
+    expect(Math.abs(boundIn(stdout, "here, 1 rank") - lastBound(keras!))).toBeLessThan(0.005);
+  });
+
+  test("without the two lines that its README names, and their import, is a program for one process", async () => {
+    const alone = withoutRanks(readFileSync("examples/vae/main.ts", "utf8"), readFileSync("examples/vae/README.md", "utf8"));
+    expect(alone).not.toMatch(/createMesh|^ *mesh,$/m);
+    const file = "examples/vae/out/one-process.ts"; // beside nothing that it imports
+    mkdirSync("examples/vae/out", { recursive: true });
+    writeFileSync(file, alone.replaceAll('from "../', 'from "../../').replaceAll('from "./', 'from "../'));
+    const { stdout } = await inOneProcess(file);
+    expect(Math.abs(boundIn(stdout, "here, 1 rank") - lastBound(keras!))).toBeLessThan(0.005);
   });
 
   test("without mpirun, the script that starts ranks says what to install", async () => {
