@@ -18,14 +18,15 @@ interface Report {
 }
 
 test.each([
-  ["cpu", 3],
-  ["wasm", 2],
+  ["cpu", 3, 8],
+  ["wasm", 2, 8],
+  ["wasm", 3, 2000], // the first kernel has three blocks: shares of the state are cut inside of it
 ] as const)(
-  "%s, %i ranks, each with its part of every batch: the same weights on each, and those of one machine but for roundings",
-  async (backend, size) => {
+  "%s, %i ranks, %i units, each with its part of every batch: the same weights on each, and those of one machine but for roundings",
+  async (backend, size, units) => {
     const [alone, together] = [
-      await programs.runAlone("tfjs", { args: [backend] }),
-      await programs.run("tfjs", size, { args: [backend] }),
+      await programs.runAlone("tfjs", { args: [backend, `${units}`] }),
+      await programs.run("tfjs", size, { args: [backend, `${units}`] }),
     ];
     expect(alone).toMatchObject({ code: 0, complained: "" });
     expect(together).toMatchObject({ code: 0, complained: "", orphans: [] });

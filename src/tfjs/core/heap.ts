@@ -45,12 +45,13 @@ export class HeapBackend extends CpuBackend {
 /** Points the row at its value and its gradient where those are in this memory and may be used there; others are staged. */
 const lieIn = (row: CpuRow, buffer: ArrayBufferLike): void => {
   const { gradient, request, pointers } = row;
+  const bytesBefore = row.begin * row.bytesPerElement; // both are those of the whole variable
   const variable = request.foreign;
   const hasValue = variable instanceof TensorVariable && variable.isWritable && variable.value.buffer === buffer;
   const hasGradient = ArrayBuffer.isView(gradient) && gradient.buffer === buffer;
   if (hasGradient) row.ownGradient = gradient;
-  const w = hasValue ? variable.value.byteOffset : 0;
-  const g = hasGradient ? gradient.byteOffset : pointers[1]!;
+  const w = hasValue ? variable.value.byteOffset + bytesBefore : 0;
+  const g = hasGradient ? gradient.byteOffset + bytesBefore : pointers[1]!;
   if (pointers[0] === w && pointers[1] === g) return;
   pointers[0] = w;
   pointers[1] = g;

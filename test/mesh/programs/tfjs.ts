@@ -1,4 +1,4 @@
-/** A model of TensorFlow.js, trained on each rank's part of the data: `tfjs BACKEND`. Alone, on all of it. */
+/** A model of TensorFlow.js, trained on each rank's part of the data: `tfjs BACKEND UNITS`, state in shares where UNITS are many. Alone, on all of it. */
 
 import * as tf from "@tensorflow/tfjs";
 import { createMesh } from "adamax/mesh";
@@ -6,10 +6,10 @@ import { Adamax } from "adamax/tfjs";
 import "@tensorflow/tfjs-backend-wasm";
 import { report } from "../report.js";
 
-const [backend = "cpu"] = process.argv.slice(2);
+const [backend = "cpu", units = "8"] = process.argv.slice(2);
 console.warn = () => {};
 await tf.setBackend(backend);
-const mesh = await createMesh([["batch", -1]], { timeout: 60_000 });
+const mesh = await createMesh([["batch", -1]], { timeout: 60_000, shardState: Number(units) > 8 });
 const { rank, size } = mesh;
 
 /** Batches of 7 and, at the end, of 3: of each, every rank has a part that is not as long as the others'. */
@@ -29,7 +29,7 @@ const data = tf.data.generator(function* () {
 const model = tf.sequential({
   layers: [
     tf.layers.dense({
-      units: 8,
+      units: Number(units),
       activation: "tanh",
       inputShape: [5],
       kernelInitializer: tf.initializers.glorotNormal({ seed: 10 + rank }),
