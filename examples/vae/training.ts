@@ -34,19 +34,14 @@ export interface Training {
 /** Trains on this rank's part of each batch. */
 export const train = ({ plan, seed, optimizer, ranks, greys, test, tell }: Training): Trained => {
   const { network: sizes, batchSize, digits, epochs } = plan;
-  if (batchSize % ranks.size > 0)
-    throw new Error(
-      `A batch of ${batchSize} cannot be cut into ${ranks.size} equal parts. Start 2, 4 or 8 ranks, or change batchSize in recipe.json.`,
-    );
-  const part = batchSize / ranks.size;
+  const [begin, end] = [0, 1].map((next) => Math.floor((batchSize * (ranks.rank + next)) / ranks.size));
   const network = new Autoencoder(sizes, seed);
   const bounds: number[] = [];
   for (let epoch = 0; epoch < epochs; epoch++) {
     const order = shuffled(digits, draws(seed, "order", epoch));
     const drawn = new Epoch(greys, sizes.latent, seed, epoch);
     for (let from = 0; from + batchSize <= digits; from += batchSize) {
-      const mine = from + ranks.rank * part;
-      const batch = drawn.batch(order.subarray(mine, mine + part));
+      const batch = drawn.batch(order.subarray(from + begin!, from + end!));
       trainStep(network, optimizer, batch);
       disposeBatch(batch);
     }
@@ -58,9 +53,10 @@ export const train = ({ plan, seed, optimizer, ranks, greys, test, tell }: Train
   return { network, bounds };
 };
 
-const trainStep = (network: Autoencoder, optimizer: tf.Optimizer, { images, noise }: Batch): void => {
+const trainStep = (network: Autoencoder, optimizer: Adamax, { images, noise }: Batch): void => {
   const { value, grads } = tf.variableGrads(() => network.loss(images, noise), network.variables);
-  optimizer.applyGradients(network.variables.map(({ name }) => ({ name, tensor: grads[name]! })));
+  const gradients = network.variables.map(({ name }) => ({ name, tensor: grads[name]! }));
+  optimizer.applyGradients(gradients, { weight: images.shape[0] }); // parts of a batch need not be equal
   tf.dispose([value, grads]);
 };
 

@@ -14,11 +14,6 @@ const [keras] = readKeras().quick;
 const boundIn = (output: string, label: string): number =>
   Number(new RegExp(`^ *${label}.*? ([\\d.]+) +[\\d.]+ +[\\d.]+ *$`, "m").exec(output.replaceAll("\r", ""))![1]);
 
-const inOneProcess = (program: string) => {
-  const env = { ...process.env, TSX_TSCONFIG_PATH: "tsconfig.build.json" }; // "adamax" is dist, not src
-  return promisify(execFile)(process.execPath, ["--import", "tsx", program, "--quick"], { env });
-};
-
 /** The difference that the README shows, taken back. Fails where the program does not have its lines. */
 const withoutRanks = (program: string, readme: string): string => {
   const difference = /```diff\n([\s\S]*?)```/
@@ -50,9 +45,11 @@ describe("the short run", { timeout: 120_000 }, () => {
     expect(text.match(/NaN|Infinity|undefined/)).toBeNull();
   });
 
-  test("by one process, without mpirun, ends at the same bound", async () => {
-    const { stdout } = await inOneProcess("examples/vae/main.ts");
-    expect(Math.abs(boundIn(stdout, "here, 1 rank") - lastBound(keras!))).toBeLessThan(0.005);
+  test("over three ranks, whose parts of a batch are not equal and whose shares are cut inside of kernels, ends there too", async () => {
+    const { stdout } = await promisify(execFile)("bash", ["examples/vae/start.sh", "--quick"], {
+      env: { ...process.env, RANKS: "3" },
+    });
+    expect(Math.abs(boundIn(stdout, "here, 3 ranks") - lastBound(keras!))).toBeLessThan(0.005);
   });
 
   test("without the two lines that its README names, and their import, is a program for one process", async () => {
@@ -61,7 +58,8 @@ describe("the short run", { timeout: 120_000 }, () => {
     const file = "examples/vae/out/one-process.ts"; // beside nothing that it imports
     mkdirSync("examples/vae/out", { recursive: true });
     writeFileSync(file, alone.replaceAll('from "../', 'from "../../').replaceAll('from "./', 'from "../'));
-    const { stdout } = await inOneProcess(file);
+    const env = { ...process.env, TSX_TSCONFIG_PATH: "tsconfig.build.json" }; // "adamax" is dist, not src
+    const { stdout } = await promisify(execFile)(process.execPath, ["--import", "tsx", file, "--quick"], { env });
     expect(Math.abs(boundIn(stdout, "here, 1 rank") - lastBound(keras!))).toBeLessThan(0.005);
   });
 
