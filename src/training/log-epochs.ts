@@ -103,9 +103,9 @@ class LogFile {
 
 const nodeFiles = () => builtin<typeof import("node:fs/promises")>("fs/promises");
 
-/** One of Node's own modules, by a name that bundlers for browsers do not follow. */
+/** One of Node's own modules, not imported, so that bundlers for browsers find nothing to resolve. */
 const builtin = async <Module>(name: string): Promise<Module> => {
-  if ((globalThis as { process?: { versions?: { node?: string } } }).process?.versions?.node)
-    return import(/* @vite-ignore */ /* webpackIgnore: true */ `node:${name}`);
+  const module = (globalThis as { process?: NodeJS.Process }).process?.getBuiltinModule?.(`node:${name}`);
+  if (module) return module as Module;
   throw new OptionError("logEpochs writes to a path in Node", "a path in a browser", "Pass a function that takes a line.");
 };

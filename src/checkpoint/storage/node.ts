@@ -1,15 +1,16 @@
-/** Node's own modules, by a name that bundlers for browsers do not follow. */
+/** Node's own modules. They are not imported, so that bundlers for browsers find nothing to resolve. */
 
 import { OptionError, show } from "../../errors.js";
 
 const builtin = async <Module>(name: string): Promise<Module> => {
-  if (!(globalThis as { process?: { versions?: { node?: string } } }).process?.versions?.node)
+  const module = (globalThis as { process?: NodeJS.Process }).process?.getBuiltinModule?.(`node:${name}`);
+  if (!module)
     throw new OptionError(
       "A path can be used only where there is a file system, in Node",
       "a path in a browser",
       "Pass a file of OPFS, a Blob or a stream.",
     );
-  return import(/* @vite-ignore */ /* webpackIgnore: true */ `node:${name}`) as Promise<Module>;
+  return module as Module;
 };
 
 export const nodeFiles = () => builtin<typeof import("node:fs/promises")>("fs/promises");
