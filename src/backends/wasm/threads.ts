@@ -233,6 +233,10 @@ export class ThreadPool {
   }
 }
 
+const NOT_LOADED =
+  "its script could not be loaded; it must be where workerUrl says or worker.js beside this script (docs/bundlers.md), and " +
+  "a content security policy must allow it (worker-src)";
+
 /** A worker whose script is a file of its own, so that pages with a content security policy can allow it. */
 const startWorker = (workerUrl: URL | string | undefined, lost: (reason: string) => void): AnyWorker => {
   const node = (globalThis as { process?: typeof import("node:process") }).process?.getBuiltinModule?.("node:worker_threads");
@@ -247,6 +251,6 @@ const startWorker = (workerUrl: URL | string | undefined, lost: (reason: string)
   const worker = workerUrl
     ? new Worker(workerUrl, { type: "module" })
     : new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
-  worker.onerror = (event) => lost(event.message || "its script could not be loaded");
+  worker.onerror = (event) => lost(event.message || NOT_LOADED);
   return worker;
 };

@@ -56,6 +56,9 @@ export class WasmBackend extends CpuBackend {
   }
 }
 
+/** By name: in Jest, a memory's buffer and ArrayBuffer are of two worlds. */
+export const isSharedBuffer = (buffer: ArrayBufferLike): boolean => buffer[Symbol.toStringTag] === "SharedArrayBuffer";
+
 /** What a compiled module exports. */
 export type RunJobs = (jobs: number, count: number, jobBytes: number, scratch: number) => void;
 
@@ -151,7 +154,7 @@ class WasmEngine implements Engine {
     const modules: { own?: WebAssembly.Module; shared?: WebAssembly.Module } = {};
     return (segment) => {
       const memory = segment.memory as WebAssembly.Memory;
-      const isShared = !(memory.buffer instanceof ArrayBuffer);
+      const isShared = isSharedBuffer(memory.buffer);
       const kind = isShared ? "shared" : "own";
       modules[kind] ??= new WebAssembly.Module(compileModule(programs, isShared ? MAX_PAGES : null));
       const module = modules[kind];

@@ -6,7 +6,7 @@ import type { Pointer } from "../../backends/cpu/layout.js";
 import type { CpuRow, Engine, Memory, Segment, SegmentRunner } from "../../backends/cpu/memory.js";
 import { CpuBackend } from "../../backends/cpu/step.js";
 import { compileModule } from "../../backends/wasm/compiler.js";
-import { type RunJobs, runAlone, WasmBackend } from "../../backends/wasm/wasm.js";
+import { isSharedBuffer, type RunJobs, runAlone, WasmBackend } from "../../backends/wasm/wasm.js";
 import { BackendError } from "../../errors.js";
 import type { Program } from "../../rule/program.js";
 import { type HeapModule, isWasm, lacking } from "./private-members.js";
@@ -92,7 +92,7 @@ class HeapEngine implements Engine {
   }
 
   compile(programs: readonly Program[]): (segment: Segment) => SegmentRunner {
-    const isShared = !(this.memory.buffer instanceof ArrayBuffer);
+    const isShared = isSharedBuffer(this.memory.buffer);
     const module = new WebAssembly.Module(compileModule(programs, isShared ? MAX_PAGES : null));
     const { run } = new WebAssembly.Instance(module, { memory: { memory: this.memory } }).exports;
     return (segment) => runAlone(segment, run as RunJobs);
