@@ -118,7 +118,7 @@ export const numbers: Kind<ArrayLike<number | bigint>> = {
 /** What `for ... of` goes through, of `items`; texts are not. */
 export const listOf = (items: string): Kind<Iterable<never>> => ({
   wanted: `a list of ${items}`,
-  holds: (value) => isObject(value) && Symbol.iterator in value,
+  holds: (value) => isObject(value) && Symbol.iterator in value && !ArrayBuffer.isView(value),
 });
 /** An array with elements of one kind. */
 export const arrayOf = <Item>({ wanted, holds }: Kind<Item>, least = 0): Kind<readonly Item[]> => ({

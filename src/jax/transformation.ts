@@ -44,6 +44,8 @@ export class Transformation {
   readonly #kept: readonly KeptArray[];
   readonly #names: readonly string[];
   readonly #programs = new Map<string, Program>();
+  /** Whether somebody has been told of patterns that match nothing. */
+  #hasLooked = false;
 
   constructor(rule: UpdateRule, options: Readonly<Record<string, unknown>>) {
     this.#rule = rule;
@@ -173,7 +175,10 @@ export class Transformation {
       );
     const classes = new RowClasses(settings);
     classes.exclude({ variables: variables.filter((_, i) => decays[i] === false), names: [] });
-    return variables.map((variable) => classes.list[classes.placeOf(variable)]!);
+    const places = variables.map((variable) => classes.placeOf(variable));
+    if (!this.#hasLooked) classes.warnOfUnmatched(variables.map((variable) => ({ variable })));
+    this.#hasLooked = true;
+    return places.map((place) => classes.list[place]!);
   }
 
   /** The program of each class with its scalars in this step. */

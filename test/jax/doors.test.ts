@@ -4,7 +4,7 @@ import { type JsTree, jit, numpy as np, tree } from "@jax-js/jax";
 import { Optimizer, OptionError, ShapeError, schedules } from "adamax";
 import { type AdamaxOptions, adamax, applyUpdates, type State, transformation } from "adamax/jax";
 import { beforeAll, describe, expect, test } from "vitest";
-import { expectError, type Parts, thrown } from "../semantics/helpers.js";
+import { expectError, type Parts, thrown, warnings } from "../semantics/helpers.js";
 import { elements, NAMES, type Params, start, treeOf } from "./models.js";
 
 beforeAll(start);
@@ -59,6 +59,16 @@ const oneStep = (options: AdamaxOptions, change: { grads?: unknown; state?: (sta
   );
   return valuesIn(after);
 };
+
+test("patterns of groups that match no path are said once, with the paths that there are", () => {
+  const said = warnings();
+  const optimizer = adamax({ groups: [{ names: ["kernle", "^bias$"], weightDecay: 0 }] });
+  for (let i = 0; i < 2; i++) {
+    const params = treeOf(0);
+    optimizer.step(params, treeOf(1), optimizer.init(tree.ref(params)));
+  }
+  expect(said).toEqual([expect.stringMatching(/kernle of groups.* matches no variable\. There are "bias", "kernel"/)]);
+});
 
 describe("keys decide, whatever their order", () => {
   const decayed = { weightDecay: 0.5 };

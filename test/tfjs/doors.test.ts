@@ -96,6 +96,23 @@ describe("gradients that cannot be used are refused in words", () => {
     expect(() => optimizer().applyGradients(make(variable))).toThrow(message);
   });
 
+  test.each(["learningRate", "beta1", "clipnorm"])("a tensor that was disposed of, as %s", (name) => {
+    const tensor = tf.scalar(0.1);
+    tensor.dispose();
+    const message = new RegExp(`The tensor given as ${name} was disposed of\\..*pass a number`);
+    expect(() => new Untyped({ [name]: tensor })).toThrow(message);
+    if (name !== "learningRate") return;
+    const adamax = optimizer();
+    expect(() => {
+      adamax.learningRate = tensor;
+    }).toThrow(message);
+    const rate = tf.variable(tf.scalar(0.1));
+    const steered = new Untyped({ learningRate: rate });
+    rate.dispose();
+    const variable = w();
+    expect(() => steered.applyGradients({ [variable.name]: tf.ones([2]) })).toThrow(message);
+  });
+
   test("a tensor that was disposed of", () => {
     const variable = w();
     const gradient = tf.ones([2]);

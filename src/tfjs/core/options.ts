@@ -46,17 +46,28 @@ export const tensorOf = (given: TrainableTensor): tf.Variable => {
   );
 };
 
+/** What a tensor given as this option holds.
+ *  @throws OptionError for one that was disposed of. */
+const numbersIn = (name: string, tensor: tf.Tensor): tf.TypedArray => {
+  if (!tensor.isDisposed && tf.engine().state.tensorInfo.has(tensor.dataId)) return tensor.dataSync();
+  throw new OptionError(
+    `The tensor given as ${name} was disposed of`,
+    "a tensor without data",
+    "Keep it (tf.keep), or pass a number.",
+  );
+};
+
 /** The option's value as the core takes it: a typed array with one element for a tensor. */
-export const plainNumber = (value: unknown): unknown => (isTensor(value) ? value.dataSync() : value);
+const plainNumber = (name: string, value: unknown): unknown => (isTensor(value) ? numbersIn(name, value) : value);
 
 export const plainLearningRate = (value: unknown): unknown =>
-  value instanceof tf.Variable ? () => value.dataSync()[0]! : plainNumber(value);
+  value instanceof tf.Variable ? () => numbersIn("learningRate", value)[0]! : plainNumber("learningRate", value);
 
 export const plainOptions = (
   options: Readonly<Record<string, unknown>>,
   variableOf: (tensor: TrainableTensor) => Variable,
 ): Record<string, unknown> => {
-  const plain = Object.fromEntries(Object.entries(options).map(([name, value]) => [name, plainNumber(value)]));
+  const plain = Object.fromEntries(Object.entries(options).map(([name, value]) => [name, plainNumber(name, value)]));
   if (options.learningRate !== undefined) plain.learningRate = plainLearningRate(options.learningRate);
   if (Array.isArray(options.groups))
     plain.groups = (options.groups as TensorGroup[]).map((group) =>
