@@ -2,7 +2,7 @@
 
 import { numpy as np } from "@jax-js/jax";
 import { OptionError } from "../errors.js";
-import { nonNegative } from "../kinds.js";
+import { plainRate } from "../optimizer/options.js";
 import { LearningRateSchedule } from "../schedules/schedule.js";
 import { knownNumber } from "./lower.js";
 import type { JaxSettings } from "./options.js";
@@ -16,9 +16,9 @@ const isScalar = (value: unknown): value is np.Array => isArray(value) && value.
 /** The rate that stands in for the option in one step.
  *  @throws OptionError unless it is a number of 0 or more, or a scalar. */
 export const checkRate = (rate: unknown): Rate => {
-  if (isScalar(rate) || nonNegative.holds(rate)) return rate as Rate;
+  if (isScalar(rate) || plainRate.holds(rate)) return rate as Rate;
   throw new OptionError(
-    `The learning rate of one step must be ${nonNegative.wanted}, or a scalar array`,
+    `The learning rate of one step must be ${plainRate.wanted}, or a scalar array`,
     describe(rate),
     "Pass that of this step, such as schedule.at(i); schedules and functions are the option learningRate.",
   );

@@ -70,6 +70,10 @@ test("patterns of groups that match no path are said once, with the paths that t
   expect(said).toEqual([expect.stringMatching(/kernle of groups.* matches no variable\. There are "bias", "kernel"/)]);
 });
 
+test("a rate that float32 cannot hold is refused", () => {
+  expect(thrown(() => oneStep({}, { rate: 1e39 })).message).toMatch(/must be a finite number of 0 or more that float32 holds/);
+});
+
 describe("keys decide, whatever their order", () => {
   const decayed = { weightDecay: 0.5 };
 

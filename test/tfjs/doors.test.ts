@@ -27,6 +27,49 @@ describe("arguments in the order of tf.train.adamax are refused, with the line t
   });
 });
 
+describe("state that is none is refused in words", () => {
+  const tensor = () => tf.scalar(1, "int32");
+  const disposed = () => {
+    const gone = tensor();
+    gone.dispose();
+    return gone;
+  };
+  test.each<[string, () => unknown, RegExp]>([
+    ["null", () => null, /begins with "iter"\. Received: null/],
+    ["a number", () => 5, /begins with "iter"\. Received: 5/],
+    ["an empty list", () => [], /begins with "iter"/],
+    ["nothing in a list", () => [null], /begins with "iter"/],
+    ["a name alone", () => [{ name: "iter" }], /is a list of \{ name, tensor \}.*Received: "iter"/],
+    ["a tensor that was disposed of", () => [{ name: "iter", tensor: disposed() }], /of tensors that are there/],
+    [
+      "a variable's own name",
+      () => [
+        { name: "iter", tensor: tensor() },
+        { name: "w", tensor: tensor() },
+      ],
+      /Received: "w"/,
+    ],
+    ["null behind the first", () => [{ name: "iter", tensor: tensor() }, null], /Received: null/],
+  ])("%s", async (_, make, message) => {
+    await expect(new Untyped().setWeights(make())).rejects.toThrow(message);
+  });
+
+  test.each([null, 5, "adamax"])("fromConfig(%j)", (config) => {
+    expect(() => Adamax.fromConfig(config as never)).toThrow(/A configuration is an object/);
+  });
+
+  test("the decay of a legacy optimizer beside a schedule, or below 0", () => {
+    for (const config of [{ decay: -1 }, { decay: 1, learning_rate: { class_name: "ExponentialDecay", config: {} } }])
+      expect(() => Adamax.fromConfig(config)).toThrow(/decay of a legacy optimizer is a number of 0 or more/);
+  });
+
+  test("a variable that was disposed of", () => {
+    const w = tf.variable(tf.scalar(1), true, "gone_before");
+    w.dispose();
+    expect(() => new Adamax().build([w])).toThrow(/"gone_before", which was disposed of/);
+  });
+});
+
 test.each([5, null, class {}, Adamax, CoreOptimizer, {}])("tfOptimizer(%s) is refused", (given) => {
   expect(() => tfOptimizer(given as never)).toThrow(/must be a class that extends Optimizer of adamax, with a rule/);
 });

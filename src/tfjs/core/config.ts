@@ -1,8 +1,8 @@
 /** Configurations on their way through TensorFlow.js' files. Saving a model turns every key and every text into snake_case and lower case, and
  *  loading turns them into camelCase. Only a text under the key `name` is left alone, and one under `className` when saving. */
 
+import { isObject } from "../../kinds.js";
 import type { Config } from "../../optimizer/configuration.js";
-import { InverseTimeDecay } from "../../schedules/inverse-time-decay.js";
 
 /** A pattern of the core's configuration, with its flags if it has some. */
 type Pattern = string | { source: string; flags: string };
@@ -25,7 +25,8 @@ export const toTensorFlow = (config: Config): Config => {
 
 /** Back, from either spelling; also from the configuration of TensorFlow.js' own optimizers and of Keras' old ones. TensorFlow.js adds `customObjects`. */
 export const fromTensorFlow = (config: Config): Config => {
-  const { decay, customObjects: _, ...plain } = config;
+  if (!isObject(config)) return config; // refused with the options
+  const { customObjects: _, ...plain } = config;
   const rateKey = "learningRate" in plain ? "learningRate" : "learning_rate";
   const rate = plain[rateKey];
   if (typeof rate === "object" && rate !== null && "className" in rate) {
@@ -39,13 +40,6 @@ export const fromTensorFlow = (config: Config): Config => {
       ...group,
       names: (group.names as (Pattern | NamedPattern)[]).map(fromNamed),
     }));
-  // They divide the rate by 1 + decay * iterations.
-  if (typeof decay === "number" && decay !== 0)
-    plain[rateKey] = new InverseTimeDecay({
-      initialLearningRate: (rate as number | undefined) ?? 0.001,
-      decaySteps: 1,
-      decayRate: decay,
-    });
   return plain;
 };
 

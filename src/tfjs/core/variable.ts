@@ -143,7 +143,9 @@ export class TensorVariable extends Variable {
 
 /** Something of the right length, until the elements are located: on a GPU they never are.
  *  @throws ShapeError unless the tensor is float32. */
-const stand = ({ dtype, size, name }: tf.Variable): Values => {
+const stand = ({ dtype, size, name, isDisposed }: tf.Variable): Values => {
+  if (isDisposed)
+    throw new ShapeError("A tf.Variable that is trained has data", `${show(name)}, which was disposed of`, "Make it anew.");
   if (dtype === "float32") return new Float32Array(size);
   throw new ShapeError(`A tf.Variable that is trained is float32. Received: ${show(name)}, which is ${dtype}. Cast it.`);
 };

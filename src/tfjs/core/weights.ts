@@ -33,6 +33,12 @@ export const toWeights = (state: OptimizerState, waiting: SavedWeights | null): 
   ];
 };
 
+/** Behind the first, each is an array of a variable. */
+const isState = (one: unknown, place: number): boolean => {
+  const { name, tensor } = Object(one) as Partial<NamedTensor>;
+  return typeof name === "string" && (place === 0 || name.includes("/")) && tensor instanceof tf.Tensor && !tensor.isDisposed;
+};
+
 /** State read from a file, until its variables turn up: loading a model tells the optimizer nothing about them. */
 export class SavedWeights {
   /** By variable, in the order in which they were saved; then by array. */
@@ -42,10 +48,19 @@ export class SavedWeights {
 
   /** @throws CheckpointError for what getWeights did not write. */
   static async read(weights: readonly NamedTensor[]): Promise<SavedWeights> {
-    const [first, ...rest] = weights;
+    const [first, ...rest] = Array.isArray(weights) ? (weights as readonly NamedTensor[]) : [];
     if (first?.name !== ITERATIONS)
       throw new CheckpointError(
-        `The state of an optimizer begins with ${show(ITERATIONS)}. Received: ${show(first?.name)}. Pass what getWeights returned.`,
+        `The state of an optimizer begins with ${show(ITERATIONS)}`,
+        first ? show(first.name) : show(weights),
+        "Pass what getWeights returned.",
+      );
+    const odd = weights.find((one, i) => !isState(one, i));
+    if (odd !== undefined)
+      throw new CheckpointError(
+        "The state of an optimizer is a list of { name, tensor }, of tensors that are there",
+        show(odd?.name ?? odd),
+        "Pass what getWeights returned, before it is called again.",
       );
     const saved = new SavedWeights((await first.tensor.data())[0]!);
     for (const { name, tensor } of rest) {
