@@ -227,7 +227,7 @@ describe("the rate of one step", () => {
     [() => 1, "a function"],
   ])("%s is refused", (rate, arrived) => {
     const parts: Parts = [
-      "The learning rate of one step must be a finite number of 0 or more, or a scalar",
+      "The learning rate of one step must be a finite number of 0 or more that float32 holds, or a scalar",
       arrived,
       "schedule.at(i)",
     ];
