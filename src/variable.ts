@@ -40,11 +40,11 @@ export const isValues = (value: unknown): value is Values => value instanceof Fl
 export const elementsIn = (shape: readonly number[]): number => shape.reduce((product, size) => product * size, 1);
 
 const OPTIONS: Kinds<VariableOptions> = {
-  shape: optional({ wanted: "an array of sizes", holds: Array.isArray } as Kind<readonly number[]>, undefined!),
+  shape: optional({ wanted: "an array of sizes", holds: Array.isArray } as Kind<readonly number[]>, null!),
   name: optional({ wanted: "a string", holds: (value) => typeof value === "string" } as Kind<string>, UNNAMED),
-  constraint: optional({ ...callable, wanted: "a function, such as constraints.nonNeg()" } as Kind<Constraint>, undefined!),
+  constraint: optional({ ...callable, wanted: "a function, such as constraints.nonNeg()" } as Kind<Constraint>, null!),
   adopt: optional(flag, true),
-  layout: optional(object as Kind<PartOfShape>, undefined!),
+  layout: optional(object as Kind<PartOfShape>, null!),
 };
 
 /** A trainable array of float32 or float64 values, in row-major order; `V` is the type of the array.
@@ -76,7 +76,8 @@ export class Variable<V extends Values = Values> implements Described {
         show(value),
         "Convert it: Float32Array.from(values). In a pair, the gradient comes first.",
       );
-    const { shape = [value.length], name, constraint, adopt, layout } = checkKinds("Variable", options, OPTIONS);
+    const { name, constraint, adopt, layout, shape: given } = checkKinds("Variable", options, OPTIONS);
+    const shape = given ?? [value.length];
     const here = layout ? layout.localShape(shape) : shape;
     if (!shape.every((size) => Number.isInteger(size) && size >= 0) || elementsIn(here) !== value.length)
       throw new ShapeError(
@@ -90,7 +91,7 @@ export class Variable<V extends Values = Values> implements Described {
     this.length = elementsIn(shape);
     this.layout = layout ?? undefined;
     this.#here = value.length;
-    this.constraint = constraint;
+    this.constraint = constraint ?? undefined;
     this.adoptable = adopt;
     this.#value = value;
   }
@@ -215,7 +216,7 @@ export class Variable<V extends Values = Values> implements Described {
     const { value } = this;
     const constrained = this.constraint(value, this);
     if (!constrained || constrained === value) return;
-    if (constrained.length !== value.length)
+    if (!(isValues(constrained) || Array.isArray(constrained)) || constrained.length !== value.length)
       throw new ShapeError(
         `The constraint of ${this} must return as many values as it got, or nothing`,
         show(constrained),

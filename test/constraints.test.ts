@@ -40,6 +40,15 @@ test("goldens are there for each constraint", () => {
   expect([...new Set(goldens.map(({ kind }) => kind))]).toEqual(["NonNeg", "MaxNorm", "UnitNorm", "MinMaxNorm"]);
 });
 
+test("a constraint that was not made (nonNeg for nonNeg()) is refused, whatever the length of the variable", () => {
+  using optimizer = new Adamax();
+  const constraint = constraints.nonNeg as unknown as Constraint;
+  const w = new Variable(Float32Array.of(-1), { name: "w", constraint });
+  expect(() => optimizer.applyGradients([[Float32Array.of(1), w]])).toThrow(
+    /The constraint of variable "w".*must return as many values as it got, or nothing\. Received: a function/,
+  );
+});
+
 test("restoreBestWeights keeps constraints, where the best averages would not", async () => {
   using optimizer = new Adamax({ learningRate: 0.5, useEma: true, emaMomentum: 0.9 });
   const w = new Variable(Float32Array.of(-5), { constraint: constraints.nonNeg() });

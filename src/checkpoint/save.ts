@@ -2,7 +2,7 @@
 
 import type { OnProgress } from "../backends/backend.js";
 import { OptionError, show } from "../errors.js";
-import { callable, checkKinds, type Kind, optional } from "../kinds.js";
+import { callable, checkKinds, isObject, optional } from "../kinds.js";
 import { Optimizer } from "../optimizer/optimizer.js";
 import { encodeTensors } from "./format/tensors.js";
 import { ranksOf, writeOnFirst } from "./on-ranks.js";
@@ -33,7 +33,8 @@ export const checkpointBlob = async (options: SaveOptions): Promise<Blob> => {
   return new Blob(parts, { type: "application/octet-stream" });
 };
 
-const object = (wanted: string): Kind<unknown> => ({ wanted, holds: (value) => typeof value === "object" && value !== null });
+/** Not a list, nor a Map: what is in them would not be saved. */
+const isPlain = (value: unknown): boolean => isObject(value) && !(Symbol.iterator in value);
 
 const checkSaveOptions = (options: SaveOptions): SaveOptions => {
   const checked = checkKinds<object>("saveCheckpoint", options, {
@@ -44,7 +45,7 @@ const checkSaveOptions = (options: SaveOptions): SaveOptions => {
     ),
     names: optional(nameMap, undefined),
     user: optional({ wanted: "JSON", holds: () => true }, null),
-    metrics: optional(object("an object of numbers"), {}),
+    metrics: optional({ wanted: "an object of numbers", holds: isPlain }, {}),
     onProgress: optional(callable, undefined),
     signal: optional({ wanted: "an AbortSignal", holds: (value) => value instanceof AbortSignal }, undefined),
   } as never) as SaveOptions;

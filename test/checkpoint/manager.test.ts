@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { CheckpointManager } from "adamax/checkpoint";
+import { CheckpointManager, saveCheckpoint } from "adamax/checkpoint";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { folder, rejection, trained } from "./helpers.js";
 import { everything } from "./steps.js";
@@ -120,6 +120,20 @@ describe("CheckpointManager", () => {
         /The metric "a" of a checkpoint must be a number/,
       );
       expect(await manager.list()).toEqual([]);
+    },
+  );
+
+  test.each([[[1]], [new Map([["loss", 1]])], [5]])("metrics in %s, where they would be lost, are refused", async (metrics) => {
+    const { optimizer } = trained({}, 1);
+    const error = await rejection(new CheckpointManager(folder()).save({ optimizer, metrics: metrics as never }));
+    expect(error.message).toMatch(/metrics of saveCheckpoint must be an object of numbers/);
+  });
+
+  test.each(["y.keras", "y.weights.h5", "model.JSON", "y.pt", "x.index", "saved_model.pb"])(
+    "nothing is saved as %s",
+    async (name) => {
+      const { optimizer } = trained({}, 1);
+      expect((await rejection(saveCheckpoint(join(folder(), name), { optimizer }))).message).toMatch(/Name it ".*\.safetensors"/);
     },
   );
 });

@@ -145,7 +145,7 @@ const refuseFor =
     throw new CheckpointError(
       `${name} is not a whole safetensors file`,
       received,
-      "It is damaged or of another format: use another copy.",
+      "It is damaged, or of another format (readKeras reads files of Keras): use another copy.",
     );
   };
 

@@ -52,7 +52,7 @@ const readOpened = async (file: OpenedFile, options: KerasOptions): Promise<Kera
   throw new CheckpointError(
     `${what} is no file of Keras`,
     `${bytes.length} bytes that are neither HDF5, an archive, JSON nor a checkpoint's index`,
-    "Pass a .keras, .weights.h5 or .h5 file, a model.json, or the .index of a TensorFlow checkpoint.",
+    "Pass a .keras, .weights.h5 or .h5 file, a model.json, or the .index of a TensorFlow checkpoint. What saveCheckpoint wrote, loadCheckpoint reads.",
   );
 };
 

@@ -27,7 +27,7 @@ export const writeTo = async (target: CheckpointTarget, chunks: AsyncIterable<Ui
 
 /** The same name. Whoever calls a file so expects it to be of that format. */
 const named = (name: string): string => {
-  const [end] = /\.(keras|h5|hdf5|json|npz)$/i.exec(name) ?? [];
+  const [end] = /\.(keras|h5|hdf5|json|npz|npy|index|pb|ckpt|pth?|onnx|tflite)$/i.exec(name) ?? [];
   if (end === undefined) return name;
   throw new OptionError(
     "A checkpoint is a safetensors file, and another program would take this one for something else",
