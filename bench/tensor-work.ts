@@ -8,10 +8,16 @@ import { BETA1, BETA2, EPSILON, initialGradient, initialValue, LEARNING_RATE, ty
 
 export const OPTIMIZERS = {
   "adamax/tfjs": () => new Adamax({ learningRate: LEARNING_RATE, beta1: BETA1, beta2: BETA2, epsilon: EPSILON }),
+  "adamax/tfjs, everything on": () =>
+    new Adamax({
+      ...{ learningRate: LEARNING_RATE, beta1: BETA1, beta2: BETA2, epsilon: EPSILON },
+      ...{ globalClipnorm: 1, weightDecay: 0.004, useEma: true },
+    }),
   "tf.train.adamax": () => tf.train.adamax(LEARNING_RATE, BETA1, BETA2, EPSILON),
 };
 export type OptimizerName = keyof typeof OPTIMIZERS;
 export const OURS: OptimizerName = "adamax/tfjs";
+export const OURS_WITH_ALL: OptimizerName = "adamax/tfjs, everything on";
 export const THEIRS: OptimizerName = "tf.train.adamax";
 
 const NETWORKS = { dense, convolutional };

@@ -26,7 +26,7 @@ export const tfjsFit = async (): Promise<Answer> => {
   const chromiums = await chromiumSide();
   const rows: Row[] = [];
   // First: where there is none, nothing is measured in vain.
-  const chromium = typeof chromiums === "string" ? null : { ...(await chromiums.startChromium()), ...chromiums };
+  const chromium = typeof chromiums === "string" ? null : { ...(await chromiums.startChromium("webgl")), ...chromiums };
   const training = mnist.digits("train", DIGITS);
   for (const { backend, network } of CASES) {
     if (backend === "webgl" && !chromium) continue;

@@ -25,7 +25,7 @@ export const tfjs = async (): Promise<Answer> => {
   const chromiums = await chromiumSide();
   const rows: Row[] = [];
   // First: where there is none, nothing is measured in vain.
-  const chromium = typeof chromiums === "string" ? null : { ...(await chromiums.startChromium()), ...chromiums };
+  const chromium = typeof chromiums === "string" ? null : { ...(await chromiums.startChromium("webgl")), ...chromiums };
   for (const backend of ["cpu", "wasm", ...(chromium ? (["webgl"] as const) : [])] as const)
     for (const model of MODELS) {
       const side = async (name: OptimizerName) =>

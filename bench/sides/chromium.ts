@@ -1,4 +1,4 @@
-/** tf.Optimizers on TensorFlow.js' webgl backend: a page in Chromium, told to step like the sides in other processes. */
+/** tf.Optimizers on TensorFlow.js' webgl and webgpu backends: a page in Chromium, told to step like the sides in other processes. */
 
 import { fileURLToPath } from "node:url";
 import { type OpenedPage, openPage } from "../../examples/browser/open-page.js";
@@ -11,10 +11,10 @@ export interface Chromium {
 }
 
 /** @throws Error that says what to do where there is no Chromium. */
-export const startChromium = async (): Promise<Chromium> => {
+export const startChromium = async (backend: "webgl" | "webgpu"): Promise<Chromium> => {
   const module = import.meta.url.endsWith(".ts") ? "../page.ts" : "../page.js"; // in the repository, and in the package
   const page = await openPage<typeof import("../page.js")>(fileURLToPath(new URL(module, import.meta.url)));
-  const adapter = await page.call("start");
+  const adapter = await page.call("start", backend);
   const isSoftware = /SwiftShader|llvmpipe/i.test(adapter);
   return { page, adapter: `${adapter}${isSoftware ? ": a program, not a GPU. The ratio on a GPU differs" : ""}` };
 };

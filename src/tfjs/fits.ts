@@ -32,6 +32,7 @@ class FitWatcher extends Callback {
     assertHas("layersModel", this.model);
     fitted.set(optimizer, this.model);
     optimizer.beginFit(this.model.trainableWeights, this.model.nonTrainableWeights);
+    await optimizer.ready();
   }
 
   override async onBatchBegin(_: number, logs?: { readonly size?: unknown }): Promise<void> {

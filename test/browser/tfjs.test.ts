@@ -64,14 +64,16 @@ describe.each(["webgl", "webgpu"])("on %s", (backend) => {
     adamax.finalizeVariableValues();
     core.finalizeVariableValues();
     await compare();
-    // The same operations, each rounded once. Norms are summed in float32 here and in float64 there.
+    // The same operations, each rounded once. On webgl norms are summed in float32, and in the core in float64.
     const hasNorm = "clipnorm" in given || "globalClipnorm" in given;
-    expect(worst).toBeLessThanOrEqual(hasNorm ? 4 : 0);
+    expect(worst).toBeLessThanOrEqual(hasNorm && backend === "webgl" ? 4 : 0);
     expect(new Set(counts.slice(1)).size).toBe(1);
     expect(await snapshot.data()).toEqual(gradient("w", 0));
     const { numTensors } = tf.memory();
     adamax.dispose();
-    expect(tf.memory().numTensors).toBeLessThan(numTensors);
+    // On webgpu the state lies in buffers of ours; tfjs-webgpu.test.ts counts them.
+    if (backend === "webgl") expect(tf.memory().numTensors).toBeLessThan(numTensors);
+    else expect(tf.memory().numTensors).toBe(numTensors);
   });
 
   test("fit trains a model, and ends with its averages", async () => {
@@ -102,7 +104,8 @@ describe.each(["webgl", "webgpu"])("on %s", (backend) => {
     for (const [i, { value }] of variables.entries())
       for (const [e, reached] of (await tensors[i]!.data()).entries())
         worst = Math.max(worst, Math.abs(reached - value[e]!) / 2 ** -23);
-    expect(worst).toBeLessThanOrEqual(Rule === Lamb ? 4 : 0); // its norms are summed in float32 here and in float64 there
+    // Its norms are summed in float32 on webgl, and in float64 in the core.
+    expect(worst).toBeLessThanOrEqual(Rule === Lamb && backend === "webgl" ? 4 : 0);
     ours.dispose();
   });
 

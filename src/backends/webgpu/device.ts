@@ -23,8 +23,10 @@ const keptAlive = new Set<GPU>();
 export class Device {
   readonly gpu: GPUDevice;
   readonly limits: Limits;
-  /** Counts the arrays that have been moved from one buffer to another. */
+  /** Counts what dispatches that are kept do not know: arrays that have been moved from one buffer to another. */
   moves = 0;
+  /** Resolves when it is known how the device computes. */
+  tried: Promise<void> = Promise.resolve();
   readonly #adapter: string;
   readonly #isOwn: boolean;
   readonly #pipelines = new Map<string, GPUComputePipeline>();
@@ -88,6 +90,21 @@ export class Device {
   static async #on(gpu: GPUDevice, isOwn: boolean, corrections?: Corrections): Promise<Device> {
     const device = new Device(gpu, isOwn);
     device.#corrections = corrections ?? (await neededCorrections(device));
+    return device;
+  }
+
+  /** A device of somebody else's, at once: integers correct its quotients and square roots, until a trial has shown whether that is needed. The
+   *  bits are the same before and after. */
+  static share(gpu: GPUDevice): Device {
+    const device = new Device(gpu, false);
+    device.#corrections = { quotient: true, root: true };
+    device.tried = neededCorrections(device).then(
+      (corrections) => {
+        device.#corrections = corrections;
+        device.moves++;
+      },
+      () => {}, // the device is lost, which shows by itself
+    );
     return device;
   }
 

@@ -61,6 +61,8 @@ export interface Part {
   /** Where value and gradient are: in the arena, unless they have been moved to a buffer of somebody else's. */
   w: Place;
   g: Place;
+  /** No other part shares those buffers, and others may take their place in every step: a dispatch of its own, which looks. */
+  readonly alone?: boolean;
 }
 
 /** The arrays of one variable. */
@@ -75,6 +77,7 @@ export class DeviceArrays {
     const { buffer, offset, isHalf } = part[array];
     if (buffer === place.buffer && offset === place.offset && isHalf === place.isHalf) return;
     part[array] = place;
+    if (part.alone && offset === place.offset && isHalf === place.isHalf) return;
     this.device.moves++;
   }
 
@@ -181,5 +184,5 @@ export const addArray = (
 };
 
 /** What a shader can bind, in whole tiles. */
-const arenaCapacity = ({ limits }: Device): number =>
+export const arenaCapacity = ({ limits }: Device): number =>
   Math.floor(Math.min(limits.maxStorageBufferBindingSize, limits.maxBufferSize) / 4 / TILE) * TILE;

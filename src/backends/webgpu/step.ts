@@ -18,9 +18,14 @@ import { USAGE } from "./usage.js";
 /** One dispatch, ready to be encoded. */
 interface Dispatch {
   readonly pipeline: GPUComputePipeline;
-  readonly bindGroup: GPUBindGroup;
+  readonly bound: Bound;
   readonly x: number;
   readonly y: number;
+}
+
+/** What is bound to a dispatch. */
+interface Bound {
+  readonly bindGroup: GPUBindGroup;
 }
 
 /** A class, and where in the table its scalars begin: those that are known before a step. */
@@ -107,15 +112,17 @@ export class DeviceStep {
   /** The pass, and the scalars that become known by it. */
   runPass(pass: number): void {
     const encoder = this.#computePass!;
-    for (const { pipeline, bindGroup, x, y } of this.#dispatches[pass]!) {
+    for (const { pipeline, bound, x, y } of this.#dispatches[pass]!) {
       encoder.setPipeline(pipeline);
-      encoder.setBindGroup(0, bindGroup);
+      encoder.setBindGroup(0, bound.bindGroup);
       encoder.dispatchWorkgroups(x, y);
     }
   }
 
-  end(): void {
+  /** `finish` may encode what comes after the passes. */
+  end(finish?: (encoder: GPUCommandEncoder) => void): void {
     this.#computePass!.end();
+    finish?.(this.#encoder!);
     this.#device.gpu.queue.submit([this.#encoder!.finish()]);
     this.#computePass = this.#encoder = undefined;
   }
@@ -212,15 +219,18 @@ export class DeviceStep {
   #dispatch(label: string, { text, usesTotals, arrays }: Shader, slot: number, workgroups: number, sample?: Part): Dispatch {
     const pipeline = this.#device.pipeline(label, text);
     const own = (name: string) => this.#buffers.get(name)!;
-    const entries: GPUBindGroupEntry[] = [
-      { binding: BINDING.dispatch, resource: { buffer: own("slots"), offset: slot * SLOT_BYTES, size: SLOT_BYTES } },
-      { binding: BINDING.table, resource: { buffer: own("table") } },
-      ...(usesTotals ? [{ binding: BINDING.totals, resource: { buffer: own("totals") } }] : []),
-      ...arrays.map((name, i) => ({ binding: BINDING.arrays + i, resource: { buffer: placeOf(sample!, name).buffer } })),
-    ];
-    const bindGroup = this.#device.gpu.createBindGroup({ label, layout: pipeline.getBindGroupLayout(0), entries });
+    const bind = (): GPUBindGroup => {
+      const entries: GPUBindGroupEntry[] = [
+        { binding: BINDING.dispatch, resource: { buffer: own("slots"), offset: slot * SLOT_BYTES, size: SLOT_BYTES } },
+        { binding: BINDING.table, resource: { buffer: own("table") } },
+        ...(usesTotals ? [{ binding: BINDING.totals, resource: { buffer: own("totals") } }] : []),
+        ...arrays.map((name, i) => ({ binding: BINDING.arrays + i, resource: { buffer: placeOf(sample!, name).buffer } })),
+      ];
+      return this.#device.gpu.createBindGroup({ label, layout: pipeline.getBindGroupLayout(0), entries });
+    };
+    const bound = sample?.alone ? new Rebound(sample, bind) : { bindGroup: bind() };
     const x = Math.min(workgroups, MOST_WORKGROUPS);
-    return { pipeline, bindGroup, x, y: Math.ceil(workgroups / MOST_WORKGROUPS) };
+    return { pipeline, bound, x, y: Math.ceil(workgroups / MOST_WORKGROUPS) };
   }
 
   #passShader(program: number, pass: number, width: Width, { gradient, copy }: Halves): Shader {
@@ -240,6 +250,23 @@ export class DeviceStep {
 const NARROW = compileNarrow();
 const storesValue = ({ buffers, passes }: Program, pass: number): boolean =>
   passes[pass]!.stores.some(({ buffer }) => buffers[buffer] === "w");
+/** Of a part whose buffers change from step to step. What was bound is kept: the buffers come back. */
+class Rebound implements Bound {
+  readonly #kept = new WeakMap<GPUBuffer, WeakMap<GPUBuffer, GPUBindGroup>>();
+
+  constructor(
+    readonly part: Part,
+    readonly bind: () => GPUBindGroup,
+  ) {}
+
+  get bindGroup(): GPUBindGroup {
+    const { w, g } = this.part;
+    const byValue = this.#kept.get(g.buffer) ?? new WeakMap<GPUBuffer, GPUBindGroup>();
+    const bindGroup = byValue.get(w.buffer) ?? this.bind();
+    this.#kept.set(g.buffer, byValue.set(w.buffer, bindGroup));
+    return bindGroup;
+  }
+}
 
 /** A program without the values of its constants: those are given to it. */
 const textOf = (program: Program): string => JSON.stringify(program, (key, value) => (key === "value" ? undefined : value));

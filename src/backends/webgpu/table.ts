@@ -101,7 +101,8 @@ const byBuffers = (entries: readonly Entry[], first: number): number[][] => {
   const groups = new Map<string, number[]>();
   for (let number = first; number < entries.length; number++) {
     const { part } = entries[number]!;
-    const key = [widthOf(part), part.g.isHalf, ...[part.arena, part.w.buffer, part.g.buffer].map(numberOf)].join();
+    const shared = part.alone ? [part] : [part.arena, part.w.buffer, part.g.buffer];
+    const key = [widthOf(part), part.g.isHalf, ...shared.map(numberOf)].join();
     const group = groups.get(key);
     if (group) group.push(number);
     else groups.set(key, [number]);

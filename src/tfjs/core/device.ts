@@ -18,7 +18,6 @@ import { BackendError, ShapeError, show } from "../../errors.js";
 import type { NormScope, ScalarOperation } from "../../rule/expression.js";
 import type { Pass, Program } from "../../rule/program.js";
 import { assertFits } from "./gradients.js";
-import { lacking } from "./private-members.js";
 import { type Evaluate, inShaders } from "./shaders.js";
 import { TensorVariable } from "./variable.js";
 
@@ -38,20 +37,15 @@ const OPERATIONS: Readonly<Record<ScalarOperation, (x: tf.Tensor, y: tf.Tensor, 
 };
 
 export class DeviceBackend implements Backend {
-  readonly name: string;
-  readonly why: string;
+  constructor(readonly name: string) {}
 
-  private constructor(name: string) {
-    this.name = name;
-    this.why = `${name === "webgl" ? "shaders" : "TensorFlow.js' operations"} on ${name}, where the tensors are: nothing is read back`;
+  get why(): string {
+    const how = this.name === "webgl" ? "shaders" : "TensorFlow.js' operations";
+    return `${how} on ${this.name}, where the tensors are: nothing is read back`;
   }
 
-  /** On the GPU that TensorFlow.js uses now, or null when there is none, or it has 16-bit floats only: then the step runs in float32 elsewhere. */
-  static current(): DeviceBackend | null {
-    const name = tf.getBackend();
-    const isExact = name === "webgpu" || (name === "webgl" && tf.env().getBool("WEBGL_RENDER_FLOAT32_ENABLED") && runsShaders());
-    return isExact ? new DeviceBackend(name) : null;
-  }
+  /** Resolves when steps can be made as fast as they will be. */
+  async ready(): Promise<void> {}
 
   place(requests: readonly RowRequest[], _programs: readonly Program[], firstIndex: number): Row[] {
     return requests.map((request, i) => new DeviceRow(request, firstIndex + i));
@@ -71,9 +65,6 @@ export class DeviceBackend implements Backend {
   /** TensorFlow.js runs what there is to run. */
   dispose(): void {}
 }
-
-/** Whether this release of TensorFlow.js takes shaders as ours are. */
-const runsShaders = (): boolean => lacking("webglBackend", tf.backend()).length === 0;
 
 /** Made of tensors that live from its beginning to its end. */
 class DeviceStep implements CompiledStep {

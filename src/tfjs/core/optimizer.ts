@@ -11,10 +11,11 @@ import { entriesOf, forgetAccumulated } from "../../optimizer/state.js";
 import type { UpdateRule } from "../../rule/update-rule.js";
 import { LearningRateSchedule } from "../../schedules/schedule.js";
 import type { Variable } from "../../variable.js";
+import { nearest } from "./choose.js";
 import { fromTensorFlow, toTensorFlow } from "./config.js";
 import { DeviceBackend } from "./device.js";
 import { gradientFor, type NamedGradient, type NamedGradients, namedGradients, registered } from "./gradients.js";
-import { HeapBackend } from "./heap.js";
+import type { HeapBackend } from "./heap.js";
 import { withoutSuffix } from "./names.js";
 import {
   assertOneObject,
@@ -80,7 +81,7 @@ export class TensorOptimizer extends tf.Optimizer {
     const [options = {}] = given;
     // One thread unless asked for more: computing gradients takes TensorFlow.js so long that the step is little of it.
     const { backend, jitCompile = true, threads = 1 } = options;
-    this.#near = jitCompile && !backend && threads === 1 ? (HeapBackend.current() ?? DeviceBackend.current()) : null;
+    this.#near = jitCompile && !backend && threads === 1 ? nearest() : null;
     const plain = plainOptions({ ...options, threads }, (tensor) => this.#variableOf(tensor));
     this.#core = new Core((this.#near ? { ...plain, backend: this.#near } : plain) as never);
     this.#learningRate = options.learningRate instanceof tf.Variable ? options.learningRate : null;
@@ -321,6 +322,11 @@ export class TensorOptimizer extends tf.Optimizer {
       );
     this.#hasWarned = true;
     this.resetAverages(assigned);
+  }
+
+  /** @internal Resolves when steps are as fast as they will be. */
+  async ready(): Promise<void> {
+    if (this.#near instanceof DeviceBackend) await this.#near.ready();
   }
 
   /** Exchanges the variables with their moving averages, for validation; call it again to go back. No step can be made in between.

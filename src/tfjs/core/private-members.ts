@@ -14,6 +14,12 @@ export const PRIVATE_MEMBERS = {
   emscripten: ["_malloc", "_free"],
   /** tf.findBackend("webgl"): a shader of our own. */
   webglBackend: ["compileAndRun"],
+  /** tf.findBackend("webgpu"): its device, what it has not submitted yet, and the buffers of tensors. Seen alike in 4.7 to 4.22. */
+  webgpuBackend: [
+    ...["device", "tensorMap", "commandEncoder", "endComputePassEncoder", "submitQueue", "uploadToGPU", "makeTensorInfo"],
+  ],
+  /** What it keeps for a tensor, in `tensorMap`. `values` and `external` too, which need not be there. */
+  webgpuData: ["dtype", "resource", "refCount"],
   /** tf.serialization.SerializationMap.getMap(): the classes that a saved model may name. */
   serializationMap: ["classNameMap"],
   /** @tensorflow/tfjs-layers: the list of callbacks of a fit, which we hear of by its setParams. */
@@ -96,6 +102,33 @@ export interface ShaderProgram {
 /** TensorFlow.js' webgl backend, without depending on its package. */
 export interface WebglKernels extends tf.KernelBackend {
   compileAndRun(program: ShaderProgram, inputs: tf.TensorInfo[], dtype: tf.DataType, uniforms: number[][]): tf.TensorInfo;
+}
+
+/** TensorFlow.js' webgpu backend, without depending on its package. */
+export interface WebgpuKernels extends tf.KernelBackend {
+  readonly device: GPUDevice;
+  /** By data id. Asked for one that lies on another backend, it is brought here. */
+  readonly tensorMap: { get(dataId: object): WebgpuData };
+  /** Commands that are not submitted; null where there are none. */
+  readonly commandEncoder: object | null;
+  endComputePassEncoder(): void;
+  submitQueue(): void;
+  /** Afterwards there is a `resource`. */
+  uploadToGPU(dataId: object): void;
+  makeTensorInfo(shape: number[], dtype: tf.DataType): tf.TensorInfo;
+}
+
+export interface WebgpuData {
+  /** What the elements are. The tensor may say otherwise: a cast from int32 to float32 leaves them as they are. */
+  readonly dtype: tf.DataType;
+  /** On the CPU: what nobody has uploaded yet, or what has been read. */
+  values?: tf.TypedArray | null;
+  /** The elements, from its first byte on. */
+  resource?: GPUBuffer | null;
+  /** Tensors that share the data. */
+  refCount: number;
+  /** The buffer is the user's. */
+  readonly external?: boolean;
 }
 
 /** TensorFlow.js' own callback that sums up over the batches of an epoch. */

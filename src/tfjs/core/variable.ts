@@ -118,6 +118,11 @@ export class TensorVariable extends Variable {
     if (!this.isGone) this.tensor.assign(value);
   }
 
+  /** Somebody has written to the data that the tensor has. */
+  wrote(): void {
+    this.#written = true;
+  }
+
   /** Gives the tensor what was written to an array of its own. Returns whether anything was written. */
   settle(): boolean {
     if (this.#fresh && !this.isGone) {

@@ -1,0 +1,142 @@
+/** Our compiled step on TensorFlow.js' webgpu backend: on its device, in the order of its queue, on its buffers. */
+
+import type { CompiledStep, Row, RowClass, RowRequest, StepParameters } from "../../../backends/backend.js";
+import { Device } from "../../../backends/webgpu/device.js";
+import { DeviceStep } from "../../../backends/webgpu/step.js";
+import type { Program } from "../../../rule/program.js";
+import { DeviceBackend } from "../device.js";
+import type { WebgpuKernels } from "../private-members.js";
+import { lookInside, submitPending } from "./inside.js";
+import { placeRows } from "./memory.js";
+import type { TensorRow, Touched } from "./row.js";
+
+/** Shaders that were compiled, and how the device computes, are known to all optimizers on it. */
+const devices = new WeakMap<GPUDevice, Device>();
+
+const deviceOf = (gpu: GPUDevice): Device => {
+  const device = devices.get(gpu) ?? Device.share(gpu);
+  devices.set(gpu, device);
+  return device;
+};
+
+/** Where it cannot be compiled, in TensorFlow.js' operations. */
+export class CompiledBackend extends DeviceBackend {
+  readonly #inside: WebgpuKernels | null;
+  readonly #device: Device | null;
+  readonly #steps: TensorStep[] = [];
+  /** Why operations, if so. */
+  #refusal: string | null;
+
+  constructor() {
+    super("webgpu");
+    const inside = lookInside();
+    this.#refusal = typeof inside === "string" ? inside : null;
+    this.#inside = typeof inside === "string" ? null : inside;
+    this.#device = this.#inside && deviceOf(this.#inside.device);
+  }
+
+  override get why(): string {
+    if (this.#refusal !== null) return `${super.why}; not compiled: ${this.#refusal}`;
+    return `compiled, on TensorFlow.js' device and in its buffers: ${this.#device!.why}`;
+  }
+
+  /** Resolves when the device is known well enough to compute as fast as it can. */
+  override async ready(): Promise<void> {
+    await this.#device?.tried;
+  }
+
+  override place(requests: readonly RowRequest[], programs: readonly Program[], firstIndex: number): Row[] {
+    if (this.#refusal === null) this.#refusal = this.#refuses(programs);
+    if (this.#refusal !== null) return super.place(requests, programs, firstIndex);
+    return placeRows(this.#device!, this.#inside!, requests, firstIndex);
+  }
+
+  #refuses(programs: readonly Program[]): string | null {
+    try {
+      for (const program of programs) new DeviceStep(this.#device!, [program], [{ learningRateMultiplier: 1, weightDecay: 0 }]);
+      return null;
+    } catch (error) {
+      return (error as Error).message;
+    }
+  }
+
+  override compile(programs: readonly Program[], classes: readonly RowClass[]): CompiledStep {
+    if (this.#refusal !== null) return super.compile(programs, classes);
+    const step = new TensorStep(this.#device!, this.#inside!, programs, classes);
+    this.#steps.push(step);
+    return step;
+  }
+
+  /** The device is TensorFlow.js'. */
+  override dispose(): void {
+    for (const step of this.#steps.splice(0)) step.dispose();
+  }
+}
+
+class TensorStep implements CompiledStep {
+  readonly passes: number;
+  readonly #device: Device;
+  readonly #inside: WebgpuKernels;
+  readonly #step: DeviceStep;
+  /** By class. */
+  readonly #touched: readonly Touched[];
+  #rows: readonly TensorRow[] = [];
+  /** While it is unknown whether there was memory: what the device refuses then is no bug. */
+  #close: (() => Promise<unknown>) | undefined;
+
+  constructor(device: Device, inside: WebgpuKernels, programs: readonly Program[], classes: readonly RowClass[]) {
+    this.#device = device;
+    this.#inside = inside;
+    this.passes = Math.max(...programs.map(({ passes }) => passes.length));
+    this.#step = new DeviceStep(device, programs, classes);
+    this.#touched = programs.map(touchedBy);
+  }
+
+  begin(all: readonly TensorRow[], count: number, parameters: StepParameters): void {
+    this.#device.assertUsable();
+    const rows = all.slice(0, count).filter(({ length }) => length > 0);
+    for (const { placement } of rows) placement.assertThere();
+    if (this.#device.isAllocating) this.#close = this.#device.watch();
+    for (const row of rows) row.prepare(this.#touched[row.class]!);
+    submitPending(this.#inside);
+    this.#rows = rows;
+    // Before the step looks where the arrays are.
+    this.#step.begin(rows, rows.length, parameters, (encoder) => {
+      for (const row of rows) row.bring(encoder, this.#touched[row.class]!);
+    });
+  }
+
+  runPass(pass: number): void {
+    this.#step.runPass(pass);
+  }
+
+  /** The device does that. */
+  joinSums(): void {}
+
+  end(): void | Promise<void> {
+    const rows = this.#rows;
+    this.#step.end((encoder) => {
+      for (const row of rows) row.take(encoder, this.#touched[row.class]!);
+    });
+    for (const row of rows) row.settle(this.#touched[row.class]!);
+    this.#rows = [];
+    const close = this.#close;
+    this.#close = undefined;
+    if (close) return Promise.all([close(), ...rows.map(({ placement }) => placement.ready)]).then(() => {});
+  }
+
+  dispose(): void {
+    this.#step.dispose();
+  }
+}
+
+const touchedBy = ({ buffers, passes }: Program): Touched => {
+  const [value, gradient] = ["w", "g"].map((name) => buffers.indexOf(name));
+  const loads = (buffer: number | undefined) =>
+    passes.some(({ nodes }) => nodes.some((node) => node.kind === "load" && node.buffer === buffer));
+  return {
+    loadsValue: loads(value),
+    storesValue: passes.some(({ stores }) => stores.some(({ buffer }) => buffer === value)),
+    loadsGradient: loads(gradient),
+  };
+};

@@ -1,0 +1,51 @@
+/** TensorFlow.js' webgpu backend from within: whether it is as we know it, the order of its queue, and whose values are in a buffer. */
+
+import * as tf from "@tensorflow/tfjs-core";
+import { USAGE } from "../../../backends/webgpu/usage.js";
+import { lacking, type WebgpuData, type WebgpuKernels } from "../private-members.js";
+
+/** The webgpu backend that TensorFlow.js uses now; or in words what is not as we know it. */
+export const lookInside = (): WebgpuKernels | string => {
+  const backend = tf.backend() as WebgpuKernels;
+  const release = `TensorFlow.js ${tf.version_core}`;
+  const missing = lacking("webgpuBackend", backend);
+  if (missing.length > 0) return `the webgpu backend of ${release} has no ${missing.join(", ")}`;
+  return holdsBuffers(backend) ? backend : `the webgpu backend of ${release} does not hold a tensor in a buffer of its own`;
+};
+
+/** Tries it with one element. */
+const holdsBuffers = (backend: WebgpuKernels): boolean => {
+  const { dataId } = backend.makeTensorInfo([1], "float32");
+  try {
+    backend.uploadToGPU(dataId);
+    const data = backend.tensorMap.get(dataId);
+    const needed = USAGE.storage | USAGE.copySource | USAGE.copyTarget;
+    const { resource, refCount } = data;
+    return (
+      lacking("webgpuData", data).length === 0 && refCount === 1 && resource?.size === 4 && (resource.usage & needed) === needed
+    );
+  } finally {
+    backend.disposeData(dataId, true);
+  }
+};
+
+/** Submits what TensorFlow.js has encoded so far, if anything: what we submit next comes after it. */
+export const submitPending = (backend: WebgpuKernels): void => {
+  if (!backend.commandEncoder) return;
+  backend.endComputePassEncoder();
+  backend.submitQueue();
+};
+
+/** On the data that we write to: whoever did so last. Other copies of this package see it too. */
+const WRITER = Symbol.for("adamax/writer");
+type Written = WebgpuData & { [WRITER]?: object };
+
+export const writerOf = (data: WebgpuData): object | undefined => (data as Written)[WRITER];
+
+/** The elements of `data` are about to be written by `writer`. What TensorFlow.js has read of them is old, and from now on it keeps nothing of what it
+ *  reads: a reading that began before a step ends after it, and would leave old values for those who read later. */
+export const claim = (data: WebgpuData, writer: object): void => {
+  if (!(WRITER in data))
+    Object.defineProperty(data, "values", { get: () => null, set: () => {}, enumerable: true, configurable: true });
+  (data as Written)[WRITER] = writer;
+};

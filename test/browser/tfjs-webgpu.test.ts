@@ -1,0 +1,439 @@
+/** Our compiled step on TensorFlow.js' webgpu backend: what it must leave alone, what others do to the same tensors, and what it costs. */
+
+import * as tf from "@tensorflow/tfjs";
+import "@tensorflow/tfjs-backend-webgpu";
+import { Adamax as CoreAdamax, type AdamaxOptions as CoreOptions, defineRule, Optimizer, Variable } from "adamax";
+import { Adamax, type AdamaxOptions, tfOptimizer } from "adamax/tfjs";
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from "vitest";
+import { Lamb } from "../../examples/rules/lamb.js";
+
+const wave = (length: number, phase: number): Float32Array<ArrayBuffer> =>
+  Float32Array.from({ length }, (_, i) => Math.sin(i * 12.9898 + phase) * 2);
+
+/** Of TensorFlow.js' backend. */
+interface Kernels {
+  readonly device: GPUDevice;
+  readonly tensorMap: { get(dataId: object): { resource: GPUBuffer } };
+  submitQueue?: unknown;
+}
+const kernels = (): Kernels => tf.backend() as unknown as Kernels;
+
+beforeEach(async () => {
+  expect(await tf.setBackend("webgpu")).toBe(true);
+});
+afterEach(() => tf.disposeVariables());
+
+/** Small, copied to our arena; large, used where it lies; large, with a length that four do not divide; without elements; without axes. */
+const shapes: Record<string, number[]> = { small: [20, 30], large: [200, 200], odd: [33_333], none: [0, 3], scalar: [] };
+const names = Object.keys(shapes);
+const sizeOf = (name: string) => tf.util.sizeFromShape(shapes[name]!);
+const gradientOf = (name: string, step: number) => wave(sizeOf(name), step + name.charCodeAt(0));
+
+/** An optimizer of TensorFlow.js' tensors and one of the core, to be told the same. */
+class Pair {
+  readonly ours: Adamax;
+  readonly core: CoreAdamax;
+  step = 0;
+
+  constructor(
+    readonly options: AdamaxOptions,
+    readonly tensors: Readonly<Record<string, tf.Variable>>,
+    readonly variables: Readonly<Record<string, Variable>>,
+  ) {
+    this.ours = new Adamax(options);
+    this.core = new CoreAdamax({ ...(options as unknown as CoreOptions), backend: "interpreter" });
+  }
+
+  apply(chosen: readonly string[]): void {
+    this.step++;
+    tf.tidy(() =>
+      this.ours.applyGradients(chosen.map((name) => ({ name, tensor: tf.tensor(gradientOf(name, this.step), shapes[name]) }))),
+    );
+    this.core.applyGradients(chosen.map((name) => [gradientOf(name, this.step), this.variables[name]!]));
+  }
+}
+
+const pair = (options: AdamaxOptions): Pair => {
+  const tensors = Object.fromEntries(names.map((name) => [name, variableOf(name, gradientOf(name, 0), shapes[name]!)]));
+  const variables = names.map((name) => [name, new Variable(gradientOf(name, 0), { shape: shapes[name]!, name })] as const);
+  return new Pair(options, tensors, Object.fromEntries(variables));
+};
+
+const variableOf = (name: string, values: Float32Array, shape: number[]): tf.Variable =>
+  tf.tidy(() => tf.variable(tf.tensor(values, shape), true, name));
+
+const expectEqual = async ({ tensors, variables }: Pair): Promise<void> => {
+  for (const name of names) expect(await tensors[name]!.data(), name).toEqual(variables[name]!.value);
+};
+
+const all: AdamaxOptions = { learningRate: 0.1, globalClipnorm: 0.5, weightDecay: 0.1, useEma: true, emaMomentum: 0.5 };
+const options: Record<string, AdamaxOptions> = {
+  "no option": { learningRate: 0.1 },
+  "clipping by each norm": { learningRate: 0.1, clipnorm: 0.5 },
+  "everything on": { ...all, emaOverwriteFrequency: 2 },
+  "micro-batches, and groups": {
+    ...{ learningRate: 0.1, gradientAccumulationSteps: 2, clipvalue: 1, lossScaleFactor: 3 },
+    groups: [{ names: ["^large$"], learningRateMultiplier: 0.5, weightDecay: 0.1 }],
+  },
+};
+
+test.each(Object.entries(options))(
+  "%s: the bits of the core, in arenas and in place, also where gradients are missing",
+  async (_, given) => {
+    const both = pair(given);
+    expect(both.ours.backend.why).toContain("compiled");
+    for (const chosen of [names, names, ["small", "odd"], ["large", "none"], names, names]) both.apply(chosen);
+    await expectEqual(both);
+    if (given.useEma) {
+      for (const one of [both.ours, both.core]) one.swapAverages();
+      await expectEqual(both);
+      for (const one of [both.ours, both.core]) one.swapAverages();
+      await expectEqual(both);
+      for (const one of [both.ours, both.core]) one.finalizeVariableValues();
+      await expectEqual(both);
+    }
+    const saved = await both.ours.getWeights();
+    for (const state of both.core.variables.slice(1)) {
+      const [, array, name] = state.name.split("/") as [string, string, string];
+      const { tensor } = saved.find((one) => one.name === `${name}/${array}`)!;
+      expect(await tensor.data(), state.name).toEqual(state.value);
+    }
+    both.ours.dispose();
+  },
+);
+
+describe("what was handed out before a step stays as it is", () => {
+  test.each(["small", "large"])(
+    "clones, kept tensors, reshaped ones, arrays, and variables that share the data: %s",
+    async (name) => {
+      const w = variableOf(name, gradientOf(name, 0), shapes[name]!);
+      const optimizer = new Adamax({ learningRate: 0.1 });
+      const held: [tf.Tensor, Float32Array][] = [];
+      const arrays: [Float32Array, Float32Array][] = [];
+      for (let step = 1; step < 5; step++) {
+        const now = Float32Array.from(await w.data());
+        // Chromium's software GPU ends where TensorFlow.js reads from it at once (dataSync): only what is not there yet is read so.
+        arrays.push([(step === 1 ? w.dataSync() : await w.data()) as Float32Array, now]);
+        if (step === 1) held.push([w.clone(), now]);
+        if (step === 2) held.push([w.reshape([sizeOf(name)]), now], [tf.variable(w, true, `${name} too`), now]);
+        tf.tidy(() => optimizer.applyGradients({ [name]: tf.tensor(gradientOf(name, step), shapes[name]) }));
+        expect(await w.data()).not.toEqual(now);
+      }
+      for (const [tensor, before] of held) expect(await tensor.data()).toEqual(before);
+      for (const [array, before] of arrays) expect(array).toEqual(before);
+      tf.dispose(held.map(([tensor]) => tensor));
+    },
+  );
+
+  test("a buffer of the user's, without a copy", async () => {
+    const { device } = kernels();
+    const buffer = device.createBuffer({
+      size: 4 * sizeOf("large"),
+      usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
+    });
+    device.queue.writeBuffer(buffer, 0, gradientOf("large", 0));
+    const lent = tf.tensor({ buffer, zeroCopy: true } as never, shapes.large!, "float32");
+    const w = tf.variable(lent, true, "lent");
+    lent.dispose();
+    tf.tidy(() => new Adamax({ learningRate: 0.1 }).applyGradients({ lent: tf.ones(shapes.large!) }));
+    expect((await w.data())[0]).not.toBe(gradientOf("large", 0)[0]);
+    const again = tf.tensor({ buffer, zeroCopy: true } as never, shapes.large!, "float32");
+    expect(await again.data()).toEqual(gradientOf("large", 0));
+    again.dispose();
+    buffer.destroy();
+  });
+});
+
+test("a value that is being read while steps run is one of before or after, and never an old one later", async () => {
+  for (const name of ["small", "large"]) {
+    const w = variableOf(name, gradientOf(name, 0), shapes[name]!);
+    const core = new Variable(gradientOf(name, 0));
+    const [optimizer, coreOptimizer] = [new Adamax({ learningRate: 0.1 }), new CoreAdamax({ learningRate: 0.1 })];
+    for (let step = 1; step < 6; step++) {
+      const before = core.value.slice();
+      const reading = w.data();
+      tf.tidy(() => optimizer.applyGradients({ [name]: tf.tensor(gradientOf(name, step), shapes[name]) }));
+      coreOptimizer.applyGradients([[gradientOf(name, step), core]]);
+      const readingAfter = w.data();
+      expect(await reading).toEqual(before);
+      expect(await readingAfter).toEqual(core.value);
+      expect(await w.data()).toEqual(core.value);
+    }
+  }
+});
+
+test("a gradient may be the variable itself, or another variable of the step: what they were before it", async () => {
+  const make = (name: string) => variableOf(name, gradientOf("large", name.charCodeAt(0)), shapes.large!);
+  const tensors = ["a", "b", "c"].map(make);
+  const variables = tensors.map(({ name }) => new Variable(gradientOf("large", name.charCodeAt(0)), { shape: shapes.large! }));
+  const [optimizer, core] = [new Adamax({ learningRate: 0.1 }), new CoreAdamax({ learningRate: 0.1 })];
+  const [a, b, c] = tensors as [tf.Variable, tf.Variable, tf.Variable];
+  for (let step = 0; step < 3; step++) {
+    const before = variables.map(({ value }) => value.slice());
+    optimizer.applyGradients({ a: a as tf.Tensor, b: c as tf.Tensor, c: b as tf.Tensor });
+    core.applyGradients([0, 2, 1].map((from, i) => [before[from]!, variables[i]!]));
+    for (const [i, tensor] of tensors.entries()) expect(await tensor.data()).toEqual(variables[i]!.value);
+  }
+});
+
+test("numbers that TensorFlow.js holds as integers: gradients and values; and one tensor for several variables", async () => {
+  for (const length of [100, 40_000]) {
+    const [optimizer, core] = [new Adamax({ learningRate: 0.1 }), new CoreAdamax({ learningRate: 0.1 })];
+    const counted = Float32Array.from({ length }, (_, i) => i);
+    const integers = tf.range(0, length, 1, "int32");
+    const cast = integers.cast("float32"); // changes what the tensor says of its data, and not the data
+    const tensors = [
+      ...["a", "b"].map((name) => variableOf(`${name} ${length}`, wave(length, 1), [length])),
+      tf.variable(cast, true, `c ${length}`),
+    ];
+    const variables = [wave(length, 1), wave(length, 1), counted.slice()].map((values) => new Variable(values));
+    for (let step = 0; step < 2; step++) {
+      optimizer.applyGradients(tensors.map(({ name }, i) => ({ name, tensor: [integers, cast, cast][i]! })));
+      core.applyGradients(variables.map((variable) => [counted, variable]));
+    }
+    for (const [i, tensor] of tensors.entries()) expect(await tensor.data()).toEqual(variables[i]!.value);
+    expect(await integers.data()).toEqual(Int32Array.from(counted));
+    tf.dispose([integers, cast]);
+  }
+});
+
+describe("what others do to the same tensors between two steps", () => {
+  test("an assigned value, one that comes back, and gradients on another backend", async () => {
+    const one = pair(all);
+    const assign = (name: string, values: Float32Array) => {
+      tf.tidy(() => one.tensors[name]!.assign(tf.tensor(values, shapes[name])));
+      one.variables[name]!.value.set(values);
+    };
+    one.apply(names);
+    one.apply(names);
+    const kept = one.tensors.small!.clone();
+    const keptValues = one.variables.small!.value.slice();
+    one.apply(names);
+    assign("small", gradientOf("small", 7));
+    assign("large", gradientOf("large", 7));
+    one.apply(names);
+    await expectEqual(one);
+    one.tensors.small!.assign(kept);
+    one.variables.small!.value.set(keptValues);
+    one.apply(names);
+    await expectEqual(one);
+    await tf.setBackend("cpu");
+    one.apply(names); // with gradients made there
+    await tf.setBackend("webgpu");
+    one.apply(names);
+    await expectEqual(one);
+    kept.dispose();
+  });
+
+  test("two optimizers take turns on the same variables", async () => {
+    for (const name of ["small", "large"]) {
+      const w = variableOf(name, gradientOf(name, 0), shapes[name]!);
+      const [first, second] = [new Adamax({ learningRate: 0.1 }), new Adamax({ learningRate: 0.2, beta1: 0.5 })];
+      const [one, other] = [new CoreAdamax({ learningRate: 0.1 }), new CoreAdamax({ learningRate: 0.2, beta1: 0.5 })];
+      let values = gradientOf(name, 0);
+      const [ofOne, ofOther] = [new Variable(values.slice()), new Variable(values.slice())];
+      for (let step = 1; step < 7; step++) {
+        const isFirst = step % 3 !== 0;
+        tf.tidy(() => (isFirst ? first : second).applyGradients({ [name]: tf.tensor(gradientOf(name, step), shapes[name]) }));
+        const variable = isFirst ? ofOne : ofOther;
+        variable.value.set(values);
+        (isFirst ? one : other).applyGradients([[gradientOf(name, step), variable]]);
+        values = Float32Array.from(variable.value);
+      }
+      expect(await w.data()).toEqual(values);
+    }
+  });
+
+  test("what TensorFlow.js has encoded and not submitted sees the value of before, and what follows that of after", async () => {
+    for (const name of ["small", "large"]) {
+      const w = variableOf(name, gradientOf(name, 0), shapes[name]!);
+      const optimizer = new Adamax({ learningRate: 0.1 });
+      const before = Float32Array.from(await w.data());
+      const doubled = w.mul(2);
+      tf.tidy(() => optimizer.applyGradients({ [name]: tf.tensor(gradientOf(name, 1), shapes[name]) }));
+      const twice = w.mul(2);
+      const after = await w.data();
+      expect(await doubled.data()).toEqual(before.map((x) => 2 * x));
+      expect(await twice.data()).toEqual((after as Float32Array).map((x) => 2 * x));
+      expect(after).not.toEqual(before);
+      tf.dispose([doubled, twice]);
+    }
+  });
+});
+
+/** Counts buffers of ours on TensorFlow.js' device. */
+const watchBuffers = () => {
+  const { device } = kernels();
+  const live = new Set<GPUBuffer>();
+  const { createBuffer } = device;
+  device.createBuffer = (descriptor) => {
+    const buffer = createBuffer.call(device, descriptor);
+    if (!descriptor.label?.startsWith("adamax")) return buffer;
+    live.add(buffer);
+    const { destroy } = buffer;
+    buffer.destroy = () => {
+      live.delete(buffer);
+      return destroy.call(buffer);
+    };
+    return buffer;
+  };
+  onTestFinished(() => {
+    device.createBuffer = createBuffer;
+  });
+  return live;
+};
+
+test("memory: tensors, bytes and buffers stay the same over steps, and dispose frees every buffer of ours", async () => {
+  const live = watchBuffers();
+  const { ours, tensors } = pair({ ...all, gradientAccumulationSteps: 2 });
+  const gradients = names.map((name) => ({ name, tensor: tf.tensor(gradientOf(name, 1), shapes[name]) as tf.Tensor }));
+  const numbers = () => {
+    const { numTensors, numDataBuffers, numBytes, numBytesInGPU, numBytesAllocatedInGPU } = tf.memory() as unknown as Record<
+      string,
+      number
+    >;
+    return { numTensors, numDataBuffers, numBytes, numBytesInGPU, numBytesAllocatedInGPU, ours: live.size };
+  };
+  for (let step = 0; step < 5; step++) ours.applyGradients(gradients);
+  const before = numbers();
+  expect(before.ours).toBeGreaterThan(5);
+  for (let step = 0; step < 50; step++) ours.applyGradients(gradients);
+  expect(numbers()).toEqual(before);
+  const { newTensors, newBytes } = await tf.profile(() => ours.applyGradients(gradients) as never);
+  expect([newTensors, newBytes]).toEqual([0, 0]);
+  ours.swapAverages();
+  ours.swapAverages();
+  ours.build([variableOf("late", wave(10, 1), [10])]);
+  tf.tidy(() => ours.applyGradients({ late: tf.ones([10]) }));
+  await ours.getWeights();
+  ours.dispose();
+  ours.dispose();
+  expect(live.size).toBe(0);
+  for (const name of names) expect(Number.isNaN((await tensors[name]!.data())[0] ?? 0)).toBe(false);
+  tf.dispose(gradients.map(({ tensor }) => tensor));
+});
+
+test("dispatches do not grow with variables, and nothing is flushed without need", async () => {
+  const counts = { dispatches: 0, submissions: 0 };
+  const { dispatchWorkgroups } = GPUComputePassEncoder.prototype;
+  const { submit } = GPUQueue.prototype;
+  GPUComputePassEncoder.prototype.dispatchWorkgroups = function (...given) {
+    counts.dispatches++;
+    return dispatchWorkgroups.apply(this, given);
+  };
+  GPUQueue.prototype.submit = function (...given) {
+    counts.submissions++;
+    return submit.apply(this, given);
+  };
+  onTestFinished(() => {
+    GPUComputePassEncoder.prototype.dispatchWorkgroups = dispatchWorkgroups;
+    GPUQueue.prototype.submit = submit;
+  });
+  const measure = async (given: AdamaxOptions, count: number) => {
+    const tensors = Array.from({ length: count }, (_, i) => variableOf(`${count} ${i}`, wave(10 + i, i), [10 + i]));
+    const gradients = tensors.map(({ name, shape, size }, i) => ({
+      name,
+      tensor: tf.tensor(wave(size, -i), shape) as tf.Tensor,
+    }));
+    const optimizer = new Adamax(given);
+    optimizer.applyGradients(gradients);
+    await tensors[0]!.data();
+    counts.dispatches = counts.submissions = 0;
+    optimizer.applyGradients(gradients);
+    tf.dispose([...tensors, ...gradients.map(({ tensor }) => tensor)]);
+    optimizer.dispose();
+    return { ...counts };
+  };
+  expect(await measure({}, 3)).toEqual({ dispatches: 1, submissions: 1 });
+  expect(await measure({}, 60)).toEqual({ dispatches: 1, submissions: 1 });
+  const [few, many] = [await measure(all, 3), await measure(all, 60)];
+  expect(few).toEqual(many);
+  expect(many.dispatches).toBeLessThanOrEqual(4);
+});
+
+describe("where it cannot be compiled, the step is made of operations, and why says so", () => {
+  const ulpsApart = (a: ArrayLike<number>, b: ArrayLike<number>) =>
+    Math.max(...Array.from(a, (x, i) => Math.abs(x - b[i]!) / 2 ** -22)); // of values between 2 and 4, which the largest are
+
+  test("a TensorFlow.js without a member that we use", async () => {
+    const backend = kernels();
+    const { submitQueue } = Object.getPrototypeOf(backend) as Kernels;
+    delete (Object.getPrototypeOf(backend) as Kernels).submitQueue;
+    const both = pair(all);
+    (Object.getPrototypeOf(backend) as Kernels).submitQueue = submitQueue;
+    expect(both.ours.backend.why).toContain("TensorFlow.js' operations on webgpu");
+    expect(both.ours.backend.why).toContain(`of TensorFlow.js ${tf.version_core} has no submitQueue`);
+    for (let step = 0; step < 3; step++) both.apply(["small", "odd"]);
+    // Norms are summed in float32 there.
+    for (const name of ["small", "odd"])
+      expect(ulpsApart(await both.tensors[name]!.data(), both.variables[name]!.value)).toBeLessThanOrEqual(4);
+  });
+
+  test("a rule with more arrays than a shader takes", async () => {
+    const slots = ["a", "b", "c", "d", "e", "f", "h"] as const;
+    class Hoarder extends Optimizer<never> {
+      static override readonly rule = defineRule({
+        name: "Hoarder",
+        slots,
+        hyperparameters: {},
+        update({ w, g, ...kept }, { learningRate }) {
+          const next = Object.fromEntries(slots.map((slot) => [slot, kept[slot].add(g)])) as typeof kept;
+          return { w: w.sub(slots.reduce((sum, slot) => sum.add(next[slot]), g).mul(learningRate)), ...next };
+        },
+      });
+    }
+    const optimizer = new (tfOptimizer(Hoarder))({ learningRate: 0.1 });
+    const core = new Hoarder({ learningRate: 0.1 });
+    const w = variableOf("w", wave(100, 0), [100]);
+    const variable = new Variable(wave(100, 0));
+    for (let step = 1; step < 4; step++) {
+      tf.tidy(() => optimizer.applyGradients({ w: tf.tensor(wave(100, step)) }));
+      core.applyGradients([[wave(100, step), variable]]);
+    }
+    expect(optimizer.backend.why).toContain("more arrays at once than the GPU device binds");
+    expect(ulpsApart(await w.data(), variable.value)).toBeLessThanOrEqual(4);
+    optimizer.dispose();
+  });
+});
+
+test("a rule with norms of each variable, in arenas and in place: the bits of the core", async () => {
+  const [optimizer, core] = [new (tfOptimizer(Lamb))({ learningRate: 0.1 }), new Lamb({ learningRate: 0.1 })];
+  const chosen = names.filter((name) => name !== "none");
+  const tensors = chosen.map((name) => variableOf(name, gradientOf(name, 0), shapes[name]!));
+  const variables = chosen.map((name) => new Variable(gradientOf(name, 0), { shape: shapes[name]!, name }));
+  for (let step = 1; step < 4; step++) {
+    tf.tidy(() =>
+      optimizer.applyGradients(chosen.map((name) => ({ name, tensor: tf.tensor(gradientOf(name, step), shapes[name]) }))),
+    );
+    core.applyGradients(chosen.map((name, i) => [gradientOf(name, step), variables[i]!]));
+  }
+  for (const [i, tensor] of tensors.entries()) expect(await tensor.data(), chosen[i]!).toEqual(variables[i]!.value);
+  optimizer.dispose();
+});
+
+test("a variable that is disposed of while its micro-batches are added up, and those that stay", async () => {
+  const given: AdamaxOptions = { learningRate: 0.1, gradientAccumulationSteps: 2, useEma: true };
+  const both = pair(given);
+  both.apply(names);
+  both.tensors.large!.dispose();
+  both.tensors.small!.dispose();
+  both.apply(["odd", "scalar"]);
+  for (const name of ["odd", "scalar"]) expect(await both.tensors[name]!.data()).toEqual(both.variables[name]!.value);
+  both.ours.finalizeVariableValues();
+  both.ours.dispose();
+});
+
+test("no memory for the state: the next call says how much was asked for, values are as they were, and nothing is left", async () => {
+  const { device } = kernels();
+  const live = watchBuffers();
+  const { createBuffer } = device;
+  device.createBuffer = (descriptor) =>
+    createBuffer.call(device, /^adamax array slot/.test(descriptor.label ?? "") ? { ...descriptor, size: 2 ** 40 } : descriptor);
+  const both = pair({ learningRate: 0.1 });
+  both.apply(names);
+  device.createBuffer = createBuffer;
+  for (const name of names) expect(await both.tensors[name]!.data()).toEqual(gradientOf(name, 0));
+  expect(() => both.apply(names)).toThrow(/no memory .* Received: a request for \d+ bytes/s);
+  both.ours.dispose();
+  expect(live.size).toBe(0);
+});
