@@ -6,7 +6,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { build } from "esbuild";
+import { type BuildOptions, build } from "esbuild";
 import type { MpiName } from "../../src/mesh/mpi-abi.js";
 
 export interface Outcome {
@@ -17,12 +17,24 @@ export interface Outcome {
   readonly reports: unknown[];
   /** Processes of the job that are still there two seconds after it has ended, at most. */
   readonly orphans: number[];
+  /** When mpirun ended (performance.now()). */
+  readonly endedAt: number;
 }
 
 export interface JobOptions {
   readonly mpi?: MpiName;
   readonly args?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** Milliseconds after which mpirun is killed: the ranks have a deadline of their own. Default 90,000. */
+  readonly patience?: number;
+  /** Called once the job has been started, with what finds its ranks. */
+  readonly whileRunning?: (ranks: () => RankProcess[]) => void;
+}
+
+/** A rank that runs. */
+export interface RankProcess {
+  readonly rank: number;
+  readonly pid: number;
 }
 
 const LAUNCHERS: Readonly<Record<MpiName, { commands: readonly string[]; options: readonly string[]; package: string }>> = {
@@ -45,6 +57,16 @@ const mpirun = (mpi: MpiName): readonly string[] => {
   );
 };
 
+const AS_PROGRAM = {
+  bundle: true,
+  format: "esm",
+  platform: "node",
+  target: "es2022",
+  external: ["koffi", "@tensorflow/*"],
+  ignoreAnnotations: true, // what is imported for its effect has one
+  logLevel: "error",
+} as const satisfies BuildOptions;
+
 /** Programs in one file each, so that they start fast, in a folder from which koffi is found. */
 export class Programs {
   readonly #folder = mkdtempSync(join(tmpdir(), "adamax-mesh-"));
@@ -52,18 +74,8 @@ export class Programs {
   static async build(): Promise<Programs> {
     const programs = new Programs();
     const sources = fileURLToPath(new URL("programs", import.meta.url));
-    await build({
-      entryPoints: readdirSync(sources).map((name) => join(sources, name)),
-      outdir: programs.#folder,
-      outExtension: { ".js": ".mjs" },
-      bundle: true,
-      format: "esm",
-      platform: "node",
-      target: "es2022",
-      external: ["koffi", "@tensorflow/*"],
-      ignoreAnnotations: true, // what is imported for its effect has one
-      logLevel: "error",
-    });
+    const entryPoints = readdirSync(sources).map((name) => join(sources, name));
+    await build({ ...AS_PROGRAM, entryPoints, outdir: programs.#folder, outExtension: { ".js": ".mjs" } });
     // Where the wasm backend looks for the script of its threads: beside it.
     const worker = fileURLToPath(new URL("../../src/backends/wasm/worker.ts", import.meta.url));
     const outfile = join(programs.#folder, "worker.js");
@@ -71,6 +83,13 @@ export class Programs {
     writeFileSync(join(programs.#folder, "package.json"), '{ "type": "module" }');
     symlinkSync(resolve("node_modules"), join(programs.#folder, "node_modules"));
     return programs;
+  }
+
+  /** One more: `contents` as a module of this folder, in which other modules stand for some. */
+  async add(name: string, contents: string, alias: Readonly<Record<string, string>>): Promise<void> {
+    const stdin = { contents, resolveDir: fileURLToPath(new URL(".", import.meta.url)), loader: "ts" } as const;
+    const banner = { js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);' };
+    await build({ ...AS_PROGRAM, stdin, alias, banner, outfile: join(this.#folder, `${name}.mjs`) });
   }
 
   remove(): void {
@@ -87,7 +106,12 @@ export class Programs {
     return this.#start([process.execPath], name, 1, options);
   }
 
-  async #start(command: readonly string[], name: string, size: number, { args = [], env = {} }: JobOptions): Promise<Outcome> {
+  async #start(
+    command: readonly string[],
+    name: string,
+    size: number,
+    { args = [], env = {}, patience = 90_000, whileRunning }: JobOptions,
+  ): Promise<Outcome> {
     const job = randomUUID();
     const reports = mkdtempSync(join(this.#folder, "reports-"));
     const [launcher, ...rest] = [...command, "--expose-gc", join(this.#folder, `${name}.mjs`), ...args];
@@ -101,11 +125,13 @@ export class Programs {
       complained += text;
     });
     const closed = new Promise((resolve) => started.on("close", resolve));
-    const timer = setTimeout(() => started.kill(), 90_000); // the ranks have a deadline of their own
+    const timer = setTimeout(() => started.kill(), patience);
+    whileRunning?.(() => ranksOf(job));
     const code = await new Promise<number>((resolve, reject) => {
       started.on("error", reject);
       started.on("exit", (code) => resolve(code ?? -1));
     });
+    const endedAt = performance.now();
     clearTimeout(timer);
     await Promise.race([closed, sleep(2000)]); // a process that is left holds the streams open
     const orphans = await processesOf(job);
@@ -115,6 +141,7 @@ export class Programs {
       complained,
       reports: files.map((file) => (existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : null)),
       orphans,
+      endedAt,
     };
   }
 }
@@ -129,6 +156,15 @@ const processesOf = async (job: string): Promise<number[]> => {
     await sleep(100);
   }
 };
+
+const ranksOf = (job: string): RankProcess[] =>
+  readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((name) => {
+      const environment = environmentOf(name);
+      const [, rank] = /(?:OMPI_COMM_WORLD_RANK|PMI_RANK)=(\d+)/.exec(environment) ?? [];
+      return environment.includes(`ADAMAX_JOB=${job}`) && rank !== undefined ? [{ rank: Number(rank), pid: Number(name) }] : [];
+    });
 
 const environmentOf = (process: string): string => {
   try {

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { shareOf } from "../../src/backends/ranks/shares.js";
 import { BLOCK } from "../../src/rule/program.js";
 import { bundle, type Configuration, runOnRanks } from "./group.js";
+import { ONE_MACHINE } from "./one-machine.js";
 
 interface SuiteResult {
   readonly passed: number;
@@ -18,19 +19,6 @@ interface ModelsResult {
   /** Passes that threads of the rank shared. */
   readonly shared: number;
 }
-
-/** Tests that are about one machine, and why they say nothing on ranks. */
-const ONE_MACHINE = [
-  "value and gradient are views", // gradients are reduced in the variable's own array
-  "onProgress is told", // of a share, less
-  "live", // state in shares is gathered: a copy
-  "a view", //   likewise
-  "dispose", //  asks for the backend that was chosen
-  "backend", //  likewise
-  "null counts as not given", // mesh among others
-  "threads",
-  "memory", //   what one memory holds
-];
 
 const SUITE = `
 import { parentPort } from "node:worker_threads";
