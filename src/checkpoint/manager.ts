@@ -8,7 +8,7 @@ import { readHeader } from "./format/safetensors.js";
 import { assertSameCheckpoint, checkWhole, type Loaded, loadWhole } from "./load.js";
 import { type AsNewOptimizer, checkLoadOptions, type IntoOptimizer, type LoadOptions } from "./load-options.js";
 import { assertSame, ranksOf } from "./on-ranks.js";
-import { type SaveOptions, saveCheckpoint } from "./save.js";
+import { checkSaveOptions, type SaveOptions, saveCheckpoint } from "./save.js";
 import { type AnyOptimizer, type Metrics, readDescription } from "./state.js";
 import { type BrowserFolder, type Folder, folderOf } from "./storage/folder.js";
 import { openSource, type Source, UnreadError } from "./storage/source.js";
@@ -97,6 +97,7 @@ export class CheckpointManager {
    *  @throws CheckpointError when it cannot be written; nothing is deleted then. OptionError when the metric of `best` is missing. */
   async save(options: SaveOptions): Promise<string> {
     const { best, prefix } = this.#settings;
+    checkSaveOptions(options);
     if (best !== null && typeof options.metrics?.[best] !== "number")
       throw new OptionError(
         `A manager that keeps the best by ${best} needs it with each checkpoint`,

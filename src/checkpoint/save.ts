@@ -36,7 +36,8 @@ export const checkpointBlob = async (options: SaveOptions): Promise<Blob> => {
 /** Not a list, nor a Map: what is in them would not be saved. */
 const isPlain = (value: unknown): boolean => isObject(value) && !(Symbol.iterator in value);
 
-const checkSaveOptions = (options: SaveOptions): SaveOptions => {
+/** @throws OptionError for options that are unknown, missing or not of their kind. */
+export const checkSaveOptions = (options: SaveOptions): SaveOptions => {
   const checked = checkKinds<object>("saveCheckpoint", options, {
     optimizer: { wanted: "an optimizer of this library", holds: (value: unknown) => value instanceof Optimizer },
     variables: optional(

@@ -3,7 +3,21 @@
 import type { Backend, CompiledStep, Row, RowRequest, StepParameters, Values } from "../backends/backend.js";
 import { chooseBackend } from "../backends/choose.js";
 import { OptionError, ShapeError, show } from "../errors.js";
-import { check, integerFrom, listOf, numbers, object } from "../kinds.js";
+import {
+  arrayOf,
+  callable,
+  check,
+  checkKinds,
+  integerFrom,
+  type Kind,
+  type Kinds,
+  listOf,
+  numbers,
+  object,
+  oneOf,
+  optional,
+  text,
+} from "../kinds.js";
 import { ARRAYS, type DType } from "../rule/program.js";
 import type { Move } from "../rule/step-program.js";
 import type { UpdateRule } from "../rule/update-rule.js";
@@ -59,6 +73,12 @@ export interface Internals {
 
 /** @internal */
 export let internalsOf: (optimizer: Optimizer<never>) => Internals;
+
+const ADDED: Kinds<{ shape: readonly number[]; dtype?: DType; name: string }> = {
+  shape: arrayOf(integerFrom(0)),
+  dtype: optional(oneOf<DType>("float32", "float64"), "float32"),
+  name: text,
+};
 
 /** Base of all optimizers. A subclass gives its `rule`; `Hyper` names the rule's numbers, which become options. */
 export class Optimizer<Hyper extends string = never> {
@@ -219,10 +239,15 @@ export class Optimizer<Hyper extends string = never> {
       }),
     );
     if (this.#classes.list.length > classes) this.#steps.forget();
+    const before = this.#trained.length;
     const nextIndex = (this.#trained.at(-1)?.row.index ?? -1) + 1; // rows are in build order, also where some have been removed
     const rows = this.backend.place(requests, this.#steps.fullest(), nextIndex, onProgress);
     try {
-      this.#life.assert("build"); // onProgress is the caller's code
+      // onProgress is the caller's code
+      this.#life.assert("build");
+      for (const variable of list) variable.assertFree();
+      if (this.#trained.length > before)
+        throw new OptionError("A build is one call", "another one in its onProgress", "Only report there.");
     } catch (error) {
       for (const row of rows) row.free();
       throw error;
@@ -334,7 +359,7 @@ export class Optimizer<Hyper extends string = never> {
       this.applyGradients(gradients, weight === undefined ? undefined : { weight });
       return loss;
     };
-    const result = loss();
+    const result = check("minimize", "loss", loss, callable as Kind<typeof loss>)();
     return result instanceof Promise ? result.then(apply) : apply(result);
   }
 
@@ -402,7 +427,8 @@ export class Optimizer<Hyper extends string = never> {
   }
 
   /** A state array of your own, saved and loaded with the optimizer's. */
-  addVariable({ shape, dtype = "float32", name }: { shape: readonly number[]; dtype?: DType; name: string }): Variable {
+  addVariable(options: { shape: readonly number[]; dtype?: DType; name: string }): Variable {
+    const { shape, dtype, name } = checkKinds("addVariable", options, ADDED);
     const variable = new Variable(new ARRAYS[dtype](elementsIn(shape)), { shape, name: `${this.settings.name}/${name}` });
     this.#state.added.push(variable);
     return variable;
@@ -410,7 +436,8 @@ export class Optimizer<Hyper extends string = never> {
 
   /** A state array like `variable`: of its shape and dtype, zeros. */
   addVariableFromReference(variable: Variable, name: string): Variable {
-    return this.addVariable({ shape: variable.shape, dtype: variable.dtype, name: `${name}/${variable.name}` });
+    const { shape, dtype, name: own } = variableOf(variable, "variable");
+    return this.addVariable({ shape, dtype, name: `${name}/${own}` });
   }
 
   /** The options in Keras' snake_case; JSON. tf_keras and Keras 3 refuse each other's keys: say whose it shall be. Their configurations do not say what
@@ -445,7 +472,11 @@ export class Optimizer<Hyper extends string = never> {
   /** The state as arrays under "0", "1", ..., in the order in which tf_keras or Keras 3 saves it. Copies. */
   saveOwnVariables(store: SavedState = {}, order: StateOrder = "tf_keras"): SavedState {
     this.#life.assert("save");
-    return saveState(this.#state, check("saveOwnVariables", "order", order, dialects), store);
+    return saveState(
+      this.#state,
+      check("saveOwnVariables", "order", order, dialects),
+      check("saveOwnVariables", "store", store, object as Kind<SavedState>),
+    );
   }
 
   /** Loads what saveOwnVariables, tf_keras or Keras 3 saved, in either order, which need be told only where both could be meant. Build first.

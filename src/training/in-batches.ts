@@ -16,6 +16,8 @@ export interface BatchOptions {
 
 const anInteger: Kind<number> = { wanted: "an integer", holds: Number.isSafeInteger };
 
+const anArray: Kind<readonly unknown[]> = { wanted: "an array", holds: Array.isArray };
+
 /** The examples in batches, in another order for each epoch: `data: (epoch) => inBatches(examples, epoch)`. They are not copied. */
 export const inBatches = <Example>(examples: readonly Example[], epoch: number, options: BatchOptions = {}): Example[][] => {
   const { batchSize, shuffle, seed, dropRemainder } = checkKinds<BatchOptions>("inBatches", options, {
@@ -24,6 +26,7 @@ export const inBatches = <Example>(examples: readonly Example[], epoch: number, 
     seed: optional(anInteger, 0),
     dropRemainder: optional(flag, false),
   });
+  check("inBatches", "examples", examples, anArray);
   const ordered = shuffle ? shuffled(examples, seed, check("inBatches", "epoch", epoch, anInteger)) : examples;
   const count = ordered.length / batchSize;
   return Array.from({ length: dropRemainder ? Math.floor(count) : Math.ceil(count) }, (_, i) =>
@@ -33,7 +36,8 @@ export const inBatches = <Example>(examples: readonly Example[], epoch: number, 
 
 /** The same items in another order, in a new array: the same one for the same seeds. */
 export const shuffled = <Item>(items: readonly Item[], ...seeds: readonly number[]): Item[] => {
-  const random = uniform(seeds);
+  check("shuffled", "items", items, anArray);
+  const random = uniform(seeds.map((seed) => check("shuffled", "seed", seed, anInteger)));
   const result = [...items];
   for (let i = result.length - 1; i > 0; i--) {
     const j = Math.floor(random() * (i + 1));

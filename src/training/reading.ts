@@ -1,5 +1,7 @@
 /** Batches one after the other, from wherever they come. */
 
+import { OptionError, show } from "../errors.js";
+import { isObject } from "../kinds.js";
 import type { Source } from "./options.js";
 
 export interface Reader<Batch> {
@@ -11,8 +13,16 @@ export interface Reader<Batch> {
   close(): Promise<void>;
 }
 
-export const readerOf = <Batch>(source: Source<Batch>): Reader<Batch> =>
-  Array.isArray(source) ? arrayReader(source) : iteratorReader(source);
+/** @throws OptionError for what cannot be gone through. */
+export const readerOf = <Batch>(source: Source<Batch>): Reader<Batch> => {
+  if (!isObject(source) || !(Symbol.iterator in source || Symbol.asyncIterator in source))
+    throw new OptionError(
+      "The batches of an epoch must be an iterable or async iterable",
+      show(source),
+      "Return one from the function that is the data.",
+    );
+  return Array.isArray(source) ? arrayReader(source) : iteratorReader(source);
+};
 
 const arrayReader = <Batch>(batches: readonly Batch[]): Reader<Batch> => {
   let at = 0;

@@ -119,6 +119,19 @@ describe("what cannot be carried over is an error that names it", () => {
   });
 });
 
+test("what is no model, no list, no options is refused in words", async () => {
+  const model = await read("keras-plain.keras");
+  // biome-ignore lint/suspicious/noExplicitAny: what JavaScript may pass
+  const [any, make, write] = [model as any, kerasWeights as any, writeKeras as any];
+  expect(() => any.restore(5)).toThrow(/restore takes an optimizer, or options\. Received: 5/);
+  expect(() => any.with()).toThrow(/with takes one object of options/);
+  expect(() => any.with({ variables: 5 })).toThrow(/variables of with must be a list/);
+  expect(() => any.with({ optimiser: 5 })).toThrow(/Did you mean optimizer\?/);
+  expect(() => make()).toThrow(/kerasWeights takes one object of options/);
+  expect(() => make({ variables: [5] })).toThrow(/variables of kerasWeights must be variables/);
+  expect(() => write(5, "keras")).toThrow(/writeKeras takes a model\. Received: 5/);
+});
+
 test("all of a .keras file but weights and optimizer is left as it was written", async () => {
   const { unzipSync, strFromU8 } = await import("fflate");
   const path = `${FOLDER}/keras-average.keras`;

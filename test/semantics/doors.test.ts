@@ -217,3 +217,46 @@ describe("averages", () => {
     expect(() => optimizer.finalizeVariableValues([variable([1], "c")])).toThrow(/built for 2 other variables/);
   });
 });
+
+// biome-ignore lint/suspicious/noExplicitAny: what JavaScript may pass
+type Any = any;
+
+test.each<[string, (optimizer: Any) => unknown, RegExp]>([
+  ["addVariable()", (optimizer) => optimizer.addVariable(), /addVariable takes one object of options/],
+  ["addVariable of no shape", (optimizer) => optimizer.addVariable({ name: "x" }), /shape of addVariable must be an array/],
+  ["addVariable of another shape", (optimizer) => optimizer.addVariable({ shape: 5, name: "x" }), /shape of addVariable/],
+  [
+    "addVariable of a dtype",
+    (optimizer) => optimizer.addVariable({ shape: [1], name: "x", dtype: "int8" }),
+    /"float32" or "float64"/,
+  ],
+  ["addVariable of no name", (optimizer) => optimizer.addVariable({ shape: [1] }), /name of addVariable must be a string/],
+  ["a reference that is none", (optimizer) => optimizer.addVariableFromReference(null, "x"), /A variable is made of/],
+  ["a store that is none", (optimizer) => optimizer.saveOwnVariables(null), /store of saveOwnVariables must be an object/],
+  ["a loss that is none", (optimizer) => optimizer.minimize(5), /loss of minimize must be a function/],
+  ["no list to finalize", (optimizer) => optimizer.finalizeVariableValues(5), /must be a list of variables/],
+  ["no list to reset", (optimizer) => optimizer.resetAverages(5), /must be a list of variables/],
+  ["a gradient and a variable", (optimizer) => optimizer.applyGradients(f32(1), variable([1])), /must be a list of pairs/],
+])("%s is refused in words", (_, act, message) => {
+  using optimizer = new Adamax({ useEma: true });
+  expect(() => act(optimizer)).toThrow(message);
+});
+
+nearTest("a build in the onProgress of a build is refused, whoever builds what; nothing is trained twice", () => {
+  const large = () => new Variable(new Float32Array(5_000_000));
+  const builds: ((optimizer: Adamax, w: Variable) => void)[] = [
+    (optimizer, w) => optimizer.build([w]),
+    (optimizer) => optimizer.build([variable([1])]),
+    (optimizer, w) => optimizer.applyGradients([[new Float32Array(w.length), w]]),
+    (_, w) => new Adamax().build([w]),
+  ];
+  for (const build of builds) {
+    using optimizer = new Adamax();
+    const w = large();
+    let once = 0;
+    expect(() => optimizer.build([w], { onProgress: () => once++ || build(optimizer, w) })).toThrow(
+      /A build is one call|belongs to one optimizer/,
+    );
+    expect(optimizer.trainableVariables.length).toBeLessThanOrEqual(1);
+  }
+});

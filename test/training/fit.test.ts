@@ -90,6 +90,17 @@ test.each(sources)("%s serves as data for several epochs", async (_, data) => {
   });
 });
 
+test.each([5, null, undefined, "ab"])("a data function that gives %s is refused in words, for validation too", async (given) => {
+  const optimizer = new Adamax();
+  const w = new Variable(new Float32Array(1));
+  const loss = () => ({ loss: 0, gradients: [[new Float32Array(1), w] as const] });
+  const data = (() => given) as never;
+  const message = /The batches of an epoch must be an iterable.*Return one from the function/;
+  await expect(fit({ optimizer, data, loss, progress: "none" })).rejects.toThrow(message);
+  const validation = { data, loss: () => 0 };
+  await expect(fit({ optimizer, data: [1], loss, validation, progress: "none" })).rejects.toThrow(message);
+});
+
 test("a data function gets the number of the epoch, from 1", async () => {
   const { optimizer, loss, progress } = setting();
   const history = await fit({ optimizer, data: (epoch) => [epoch], loss, epochs: 3, progress });

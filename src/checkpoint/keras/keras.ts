@@ -1,9 +1,10 @@
 /** Files of Keras: .keras, .weights.h5 (also in shards), whole models in .h5, TensorFlow.js' model.json, and TensorFlow's checkpoints. */
 
-import { CheckpointError } from "../../errors.js";
+import { CheckpointError, OptionError, show } from "../../errors.js";
+import { checkKinds, isObject, type Kind, type Kinds, optional } from "../../kinds.js";
 import type { Dialect } from "../../optimizer/configuration.js";
-import type { Optimizer } from "../../optimizer/optimizer.js";
-import type { Variable } from "../../variable.js";
+import { Optimizer } from "../../optimizer/optimizer.js";
+import { Variable } from "../../variable.js";
 import { parseJson } from "../format/json.js";
 import { type KerasSource, type OpenedFile, openFile } from "./files.js";
 import { type Hdf5Options, isHdf5, readHdf5 } from "./hdf5.js";
@@ -63,18 +64,33 @@ export function writeKeras(model: KerasModel, format: Exclude<KerasFormat, "tfjs
 export function writeKeras(model: KerasModel, format: "tfjs"): Promise<ReadonlyMap<string, Uint8Array>>;
 export function writeKeras(model: KerasModel, format?: KerasFormat): Promise<Uint8Array | ReadonlyMap<string, Uint8Array>>;
 export function writeKeras(model: KerasModel, format?: KerasFormat): Promise<Uint8Array | ReadonlyMap<string, Uint8Array>> {
-  return model.bytes(format);
+  if (model instanceof KerasModel) return model.bytes(format);
+  throw new OptionError("writeKeras takes a model", show(model), "Pass what readKeras, kerasWeights or model.with gave.");
 }
 
 /** A model that no file holds yet, to be written as .weights.h5. Python reads it by the places of layers: name variables as Keras does,
  *  "dense/kernel", "dense/bias", "dense_1/kernel" (the class of the layer, numbered), each layer's in Keras' order; or by their path, "layers/dense/vars/0".
  *  @throws CheckpointError for names that are given twice or that no file could hold, and for what Keras' files cannot hold. */
 export const kerasWeights = (
-  { variables, optimizer }: { variables: Iterable<Variable>; optimizer?: Optimizer<never> },
+  given: { variables: Iterable<Variable>; optimizer?: Optimizer<never> },
   dialect: Dialect = "keras",
   options: KerasOptions = {},
 ): KerasModel => {
+  const { variables, optimizer } = checkKinds("kerasWeights", given, GIVEN);
   const arrays = [...variables].map(({ name, shape, dtype, value }) => ({ name, shape, dtype, value: value.slice() }));
   const model = new KerasModel(newWeights(arrays, dialect, options));
   return optimizer ? model.with({ optimizer }) : model;
+};
+
+const isList = (value: unknown): boolean => isObject(value) && Symbol.iterator in (value as object);
+
+const GIVEN: Kinds<{ variables: Iterable<Variable>; optimizer?: Optimizer<never> }> = {
+  variables: {
+    wanted: "variables",
+    holds: (value) => isList(value) && [...(value as Iterable<unknown>)].every((one) => one instanceof Variable),
+  },
+  optimizer: optional(
+    { wanted: "an optimizer of this library", holds: (value) => value instanceof Optimizer } as Kind<Optimizer<never>>,
+    undefined!,
+  ),
 };

@@ -2,6 +2,7 @@
 
 import { Adamax, type AdamaxOptions } from "../../adamax.js";
 import { CheckpointError, OptionError, show } from "../../errors.js";
+import { checkKinds, isObject, type Kind, type Kinds, listOf, optional } from "../../kinds.js";
 import type { Config, Dialect } from "../../optimizer/configuration.js";
 import { internalsOf, Optimizer } from "../../optimizer/optimizer.js";
 import { exactRate, namedEntries, type SavedState } from "../../optimizer/state.js";
@@ -68,6 +69,14 @@ const weightsOf = ({ queues }: KerasContents): KerasVariable[] =>
 const ADAMAX: Kept = { average: null, accumulator: null, slots: Adamax.rule.slots };
 
 /** What a file holds: the weights, and the optimizer if there is one. */
+const CHANGES: Kinds<{ variables?: Iterable<{ name: string; value: Numbers }>; optimizer?: Optimizer<never> }> = {
+  variables: optional(listOf("{ name, value }") as Kind<Iterable<never>>, []),
+  optimizer: optional(
+    { wanted: "an optimizer of this library", holds: (value) => value instanceof Optimizer } as Kind<Optimizer<never>>,
+    undefined!,
+  ),
+};
+
 export class KerasModel {
   readonly format: KerasReadFormat;
   /** Who wrote it: tf_keras, or Keras 3. */
@@ -103,6 +112,8 @@ export class KerasModel {
    *  without variables that takes the file's state: needed for a .weights.h5 file, which has no configuration.
    *  @throws CheckpointError for state that does not fit, and for what cannot be carried over; OptionError for options given here. */
   restore(given: Optimizer<never> | AdamaxOptions = {}): Restored {
+    if (!isObject(given))
+      throw new OptionError("restore takes an optimizer, or options", show(given), "Leave it out to use the file's own.");
     const saved = this.#contents.optimizer;
     const { rule } = given instanceof Optimizer ? (given.constructor as typeof Optimizer) : Adamax;
     if (saved?.className && saved.className.toLowerCase() !== rule.name.toLowerCase())
@@ -155,18 +166,13 @@ export class KerasModel {
 
   /** The same model with these values and this optimizer, to be written. Variables are matched by name; those not given stay.
    *  @throws CheckpointError for variables that the model does not have, and for what Keras' files cannot hold. */
-  with({
-    variables = [],
-    optimizer,
-  }: {
-    variables?: Iterable<{ name: string; value: Numbers }>;
-    optimizer?: Optimizer<never>;
-  }): KerasModel {
+  with(given: { variables?: Iterable<{ name: string; value: Numbers }>; optimizer?: Optimizer<never> }): KerasModel {
+    const { variables, optimizer } = checkKinds("with", given, CHANGES);
     const lists = [[...variables], optimizer?.trainableVariables ?? []];
     for (const list of lists) refuseTwice(list.map(({ name }) => name));
-    const given = new Map(lists.flat().map(({ name, value }) => [name, value]));
+    const values = new Map(lists.flat().map(({ name, value }) => [name, value]));
     const known = new Map(this.variables.map((one) => [one.name, one]));
-    const wrong = [...given].flatMap(([name, value]) => {
+    const wrong = [...values].flatMap(([name, value]) => {
       const one = known.get(name);
       if (!one) return [`${name} is not in it`];
       return one.value.length === value.length
@@ -184,7 +190,7 @@ export class KerasModel {
       queue.map((layer) => ({
         variables: layer.variables.map((one) => ({
           ...one,
-          ...(given.has(one.name) ? { value: asTypeOf(one.value, given.get(one.name)!), dtype: one.dtype } : {}),
+          ...(values.has(one.name) ? { value: asTypeOf(one.value, values.get(one.name)!), dtype: one.dtype } : {}),
           ...(trained ? { trainable: trained.has(one.name) } : {}),
         })),
       })),
