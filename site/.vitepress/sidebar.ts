@@ -42,6 +42,7 @@ export const guideSidebar: Items = [
       page("Speech study", "speech-study"),
       { text: "Benchmarks", link: "/bench/README" },
       { text: "Speech example", link: "/examples/speech/README" },
+      { text: "Autoencoder example", link: "/examples/vae/README" },
       { text: "Contributing", link: "/CONTRIBUTING" },
       { text: "Changes", link: "/CHANGELOG" },
     ],
