@@ -144,7 +144,7 @@ test("patterns of a file that could take minutes are not searched for", async ()
     config.groups = [{ names: [{ name: pattern }], learning_rate_multiplier: 2 }];
     return train(await load(tf.io.fromMemory(artifacts)), 1);
   };
-  await expect(loading("a".repeat(40), "^(a+)+$")).rejects.toThrow(/repeats.*could take minutes/);
+  await expect(loading("a".repeat(40), "^(a+)+$")).rejects.toThrow(/could take minutes/);
   await expect(loading("a".repeat(9000), "^a*a*a*b")).rejects.toThrow(/names of more than 256 letters/);
   await loading("a".repeat(40), "^a*a*a*b|kernel");
 });
