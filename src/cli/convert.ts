@@ -12,12 +12,12 @@ import { tfjsFiles } from "../checkpoint/keras/tfjs.js";
 import { loadCheckpoint } from "../checkpoint/load.js";
 import { saveCheckpoint } from "../checkpoint/save.js";
 import { atomicWrite } from "../checkpoint/storage/atomic-write.js";
-import { CheckpointError, OptionError, show } from "../errors.js";
+import { CheckpointError, firstOf, OptionError, show } from "../errors.js";
 import { type Config, optionsFromConfig } from "../optimizer/configuration.js";
 import type { Optimizer } from "../optimizer/optimizer.js";
 import type { Variable } from "../variable.js";
 import { kindOf, PATIENT } from "./contents.js";
-import { refuseExisting } from "./files.js";
+import { refuseExisting, refusePart } from "./files.js";
 import type { Progress } from "./terminal.js";
 
 interface ConvertOptions {
@@ -43,6 +43,7 @@ export const convert = async (
   const stem = basename(to, ".json"); // names of their own for files that belong together
   const files = format === "tfjs" ? Object.values(tfjsFiles(stem)).map((name) => join(dirname(to), name)) : [to];
   for (const file of files) await refuseExisting(file, force);
+  await refusePart(to, from);
   const given = options === undefined ? undefined : optionsIn(options);
   progress.say(`reading ${from}`);
   const kind = await kindOf(from);
@@ -70,9 +71,11 @@ export const convert = async (
     await saveCheckpoint(to, { ...loaded, onProgress: progress.of(`writing ${to}`) });
   } else if (into !== undefined) await write((await architectureOf(into, to, format)).with(await load()), format);
   else if (source && canBe(source, format)) await write(source, format);
-  else if (format === "weights.h5" && (!source || isOfTensorflow(source)))
-    await write(kerasWeights(await load(), "keras", PATIENT), format);
-  else
+  else if (format === "weights.h5" && (!source || isOfTensorflow(source))) {
+    const loaded = await load();
+    warnOfNames(loaded.variables);
+    await write(kerasWeights(loaded, "keras", PATIENT), format);
+  } else
     throw new CheckpointError(
       `${to} needs a model's architecture, which we do not write`,
       show(from),
@@ -129,6 +132,21 @@ const architectureOf = async (into: string, to: string, format: KerasFormat): Pr
     "Give one of the format of OUT, or name OUT like it.",
   );
 };
+/** The names that Keras gives layers by their class. */
+const BY_CLASS =
+  /^(dense|einsum_dense|embedding|(depthwise_|separable_)?conv\dd(_transpose)?|(batch|layer|group|unit)_normalization|lstm|gru|simple_rnn|bidirectional|multi_head_attention|p_re_lu)(_\d+)?$/;
+
+/** Python looks into a .weights.h5 file for the class of each layer, whatever the layer is called. */
+const warnOfNames = (variables: readonly Variable[]): void => {
+  const layers = new Set(variables.map(({ name }) => name.split("/").slice(0, -1).join("/") || name));
+  const others = [...layers].filter((layer) => !layer.split("/").some((part) => BY_CLASS.test(part)));
+  if (others.length > 0)
+    console.warn(
+      `adamax: Keras finds weights by the class of their layer, numbered (dense, dense_1, conv2d), and will not find ${firstOf(others)}. ` +
+        "This library does. For Keras, name the variables so and write them with kerasWeights.",
+    );
+};
+
 const isOfTensorflow = ({ format }: KerasModel): boolean => format === "tensorflow" || format === "saved-model";
 
 /** In either spelling; a schedule as Keras serializes it. */

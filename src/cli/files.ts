@@ -1,6 +1,7 @@
 /** Files that a command writes. */
 
-import { readdir, stat } from "node:fs/promises";
+import { readdir, readFile, stat } from "node:fs/promises";
+import { basename, dirname, resolve } from "node:path";
 import { CheckpointError } from "../errors.js";
 
 /** null: there is nothing. */
@@ -10,6 +11,13 @@ const statOf = (path: string) => stat(path).catch(() => null);
 export const refuseExisting = async (path: string, force: boolean): Promise<void> => {
   if (!force && (await statOf(path)))
     throw new CheckpointError(`${path} is there already`, "no --force", "Give --force to replace it, or another name.");
+};
+
+/** @throws CheckpointError when a file that another one names, such as a shard, would be replaced by what is made of both. */
+export const refusePart = async (to: string, from: string): Promise<void> => {
+  if (!from.endsWith(".json") || resolve(dirname(to)) !== resolve(dirname(from)) || !(await statOf(to))) return;
+  if ((await readFile(from, "utf8")).includes(JSON.stringify(basename(to))))
+    throw new CheckpointError(`${to} is a part of what is read`, from, "Give another name.");
 };
 
 /** Files that hold models, of which weights may lie beside the one that is read. */

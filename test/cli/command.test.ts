@@ -152,6 +152,22 @@ describe("models of several files", () => {
     expect(await adamax("diff", saved, keras)).toMatchObject({ code: 0, printed: "" });
   });
 
+  test("a shard of what is read is not replaced, by force or not", async () => {
+    const copy = join(folder, "shards");
+    cpSync(`${folders}/keras-shards`, copy, { recursive: true });
+    const from = join(copy, "model.weights.json");
+    const { code, complained } = await adamax("convert", from, join(copy, "model_00000.weights.h5"), "--force");
+    expect(code).toBe(1);
+    expect(complained).toContain("model_00000.weights.h5 is a part of what is read");
+  });
+
+  test("weights whose layers do not have the names of their classes: it is said that Keras will not find them", async () => {
+    const to = join(folder, "named.weights.h5");
+    const { code, complained } = await adamax("convert", `${folders}/legacy-saved`, to);
+    expect(code).toBe(0);
+    expect(complained).toMatch(/Keras finds weights by the class of their layer.*will not find first, second\./);
+  });
+
   test("of several optimizers in a checkpoint one is chosen with --optimizer", async () => {
     const path = `${folders}/pair/model.index`;
     const { code, complained } = await adamax("inspect", path);
