@@ -56,7 +56,7 @@ export const check = <Value>(owner: string, name: string, value: unknown, kind: 
     `${name} of ${owner} must be ${wanted}`,
     received ?? `${name}=${show(value)}`,
     "byDefault" in kind
-      ? `Give such a value, or leave it out for ${show(byDefault)}.`
+      ? `Give such a value, or leave it out for the default, ${show(byDefault)}.`
       : "Give such a value: there is no default.",
   );
 };

@@ -159,14 +159,7 @@ const unwrap = (rule: UpdateRule, json: Config): Config => {
 
 /** Around an optimizer, a fixed loss scale is our lossScaleFactor. A scale that moves has no counterpart. */
 const unwrapLossScale = (rule: UpdateRule, config: Config): Config => {
-  const {
-    inner_optimizer: inner,
-    initial_scale: initialScale,
-    dynamic,
-    dynamic_growth_steps: growthSteps,
-    name: _,
-    ...unknown
-  } = config;
+  const { inner_optimizer: inner, initial_scale: initialScale, dynamic, dynamic_growth_steps: __, name: _, ...unknown } = config;
   if (Object.keys(unknown).length > 0)
     throw new OptionError("A LossScaleOptimizer has no such keys", Object.keys(unknown).join(", "), "Remove them.");
   if (!isObject(inner))
@@ -174,8 +167,8 @@ const unwrapLossScale = (rule: UpdateRule, config: Config): Config => {
   if (dynamic !== false)
     throw new OptionError(
       "A LossScaleOptimizer with a dynamic scale has no counterpart here",
-      `dynamic=${show(dynamic)}, initial_scale=${show(initialScale)}, dynamic_growth_steps=${show(growthSteps)}`,
-      "Pass its inner_optimizer, and lossScaleFactor for a fixed scale.",
+      `dynamic=${show(dynamic)}, initial_scale=${show(initialScale)}`,
+      "Pass its inner_optimizer, and a fixed lossScaleFactor.",
     );
   return { ...unwrap(rule, inner as Config), loss_scale_factor: initialScale };
 };
@@ -208,7 +201,7 @@ const withoutNeutral = (options: Record<string, unknown>): Record<string, unknow
   if (dropped.length > 0) {
     if ("decay" in options)
       throw new OptionError(
-        "A legacy optimizer clipped by all of its clip options, and this one clips by one",
+        "A legacy optimizer clips by all of its clip options, this one by one",
         clips.map((name) => `${name}=${options[name]}`).join(", "),
         "Keep the one that matters, the others null.",
       );
@@ -227,7 +220,7 @@ const withoutDecay = ({ decay = null, ...options }: Record<string, unknown>): Re
     throw new OptionError(
       "decay of a legacy optimizer is a number of 0 or more, beside a learning rate that is a number",
       `decay=${show(decay)}, learning_rate=${show(learningRate)}`,
-      "Pass a schedule that does both: fromConfig({ ...config, decay: 0 }, { learningRate }).",
+      "Pass one schedule: fromConfig({ ...config, decay: 0 }, { learningRate }).",
     );
   return {
     ...options,

@@ -298,7 +298,7 @@ export class Optimizer<Hyper extends string = never> {
    *  @throws OptionError after build. */
   excludeFromWeightDecay(selection: Selection): void {
     const checked = checkSelection("excludeFromWeightDecay", selection);
-    this.#assertNotBuilt("excludeFromWeightDecay", "Move the call up, before the first applyGradients.");
+    this.#assertNotBuilt("excludeFromWeightDecay", "Move the call up.");
     this.#classes.exclude(checked);
   }
 

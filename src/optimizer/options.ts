@@ -155,7 +155,7 @@ const GROUP: Kinds<Group> = {
 };
 
 const ranks: Kind<Ranks> = {
-  wanted: "a mesh, await createMesh(...) of adamax/mesh",
+  wanted: "a mesh of adamax/mesh",
   holds: (value) => isObject(value) && "around" in value && "gather" in value,
 };
 

@@ -33,7 +33,7 @@ export class CosineDecay extends KerasSchedule<CosineDecayOptions> {
     const { warmupTarget, warmupSteps } = this.settings;
     if (warmupTarget === null && warmupSteps > 0)
       throw new OptionError(
-        "warmupSteps of CosineDecay does nothing without warmupTarget, the rate at which the warmup ends",
+        "warmupSteps of CosineDecay does nothing without warmupTarget",
         `warmupSteps=${warmupSteps}, warmupTarget=null`,
         "Set warmupTarget too, or leave warmupSteps out.",
       );
@@ -44,7 +44,7 @@ export class CosineDecay extends KerasSchedule<CosineDecayOptions> {
     const options = optionsFrom(config);
     if (options.warmupSteps && (options.warmupTarget ?? null) === null) {
       console.warn(
-        `adamax: a CosineDecay without warmup_target has no warmup. Left out: warmup_steps=${show(options.warmupSteps)}.`,
+        `adamax: CosineDecay has no warmup without warmup_target. Left out: warmup_steps=${show(options.warmupSteps)}.`,
       );
       delete options.warmupSteps;
     }

@@ -4,6 +4,7 @@ import type { Values } from "../backends/backend.js";
 import { OptionError, show } from "../errors.js";
 import { checkKinds, flag, integerFrom, type Kind, nonNegative, optional } from "../kinds.js";
 import { internalsOf, Optimizer } from "../optimizer/optimizer.js";
+import { ARRAYS } from "../rule/program.js";
 import { LearningRateSchedule } from "../schedules/schedule.js";
 import { Variable } from "../variable.js";
 import { assertFit, type MonitorOptions, monitorKinds, Watch } from "./monitor.js";
@@ -48,24 +49,27 @@ export const earlyStopping = (options: EarlyStoppingOptions = {}): Callback => {
       known = { ...begun };
       weights = new Map();
     },
-    onEpochEnd(result, training) {
+    async onEpochEnd(result, training) {
       const measured = watch.measure(result);
       if (result.epoch <= startFromEpoch) return;
       known.waited++;
       if (watch.isBetter(measured, known.best)) {
         Object.assign(known, { best: measured, bestEpoch: result.epoch });
-        if (restoreBestWeights) keepFinalWeights(weights, training);
+        if (restoreBestWeights) await keepFinalWeights(weights, training);
         if (baseline === null || watch.isBetter(measured, baseline)) known.waited = 0;
       } else if (known.waited >= patience && result.epoch > 1) {
         known.ended = true;
         training.stop();
       }
     },
-    onTrainEnd() {
+    async onTrainEnd() {
       if (known.bestEpoch === 0) return;
       for (const [variable, best] of weights) {
-        valuesOf(variable).set(best);
-        if (variable instanceof Variable) variable.constrain(); // averages need not hold it
+        if (!(variable instanceof Variable)) valuesOf(variable).set(best);
+        else {
+          await variable.write(best);
+          variable.constrain(); // averages need not hold it
+        }
       }
     },
     state: () => known,
@@ -80,7 +84,9 @@ export const earlyStopping = (options: EarlyStoppingOptions = {}): Callback => {
     ...callback,
     ownVariables: (variables) =>
       variables.map((variable, i) => {
-        const values = valuesOf(variable).slice();
+        // Of a variable, room alone: the best epoch or a checkpoint fills it.
+        const isVariable = variable instanceof Variable;
+        const values = isVariable ? new ARRAYS[variable.dtype](variable.length) : valuesOf(variable).slice();
         weights.set(variable, values);
         const { name = `variable_${i}`, shape = [values.length] } = variable as Partial<Variable>;
         return new Variable(values, { name: `earlyStopping/${name}`, shape, adopt: false });
@@ -170,18 +176,18 @@ export const terminateOnNaN = (): Callback => {
 };
 
 /** Copies what the variables would hold if the training ended now: of those that were trained, and of those that were copied before. */
-const keepFinalWeights = (copies: Map<unknown, Values>, { variables, optimizer }: Training): void => {
+const keepFinalWeights = async (copies: Map<unknown, Values>, { variables, optimizer }: Training): Promise<void> => {
+  const all = [...new Set([...variables, ...copies.keys()])];
+  const read = async (variable: unknown): Promise<Values> =>
+    variable instanceof Variable ? variable.read() : valuesOf(variable).slice();
   if (optimizer.useEma) optimizer.swapAverages();
-  try {
-    for (const variable of new Set([...variables, ...copies.keys()])) {
-      const values = valuesOf(variable);
-      const copy = copies.get(variable);
-      if (copy) copy.set(values);
-      else copies.set(variable, values.slice());
-    }
-  } finally {
-    if (optimizer.useEma) optimizer.swapAverages();
-  }
+  const reads = Promise.all(all.map(read)); // in the order of calls: of the averages
+  if (optimizer.useEma) optimizer.swapAverages();
+  (await reads).forEach((values, i) => {
+    const copy = copies.get(all[i]);
+    if (copy) copy.set(values);
+    else copies.set(all[i], values);
+  });
 };
 
 const valuesOf = (variable: unknown): Values => {

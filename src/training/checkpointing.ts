@@ -132,7 +132,7 @@ export class Checkpointing<V> {
     const places = new Map<unknown, number>();
     for (const [place, variable] of this.#variables.entries()) {
       places.set(variable, place);
-      if (variable instanceof Variable) places.set(variable.value, place);
+      if (variable instanceof Variable && variable.visible) places.set(variable.visible, place);
     }
     return [...this.#training.variables].map((variable) => {
       const place = places.get(variable);

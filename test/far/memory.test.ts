@@ -1,6 +1,6 @@
 /** What is different where the backend's memory is in another thread: what is refused, what has to be awaited, and how it fails. */
 
-import { Adamax, BackendError, fit, Variable, WasmBackend } from "adamax";
+import { Adamax, BackendError, earlyStopping, fit, Variable, WasmBackend } from "adamax";
 import { afterAll, describe, expect, onTestFinished, test, vi } from "vitest";
 import { f32, GRADIENTS, read, rejected, stateOf, step, thrown, variable } from "../semantics/helpers.js";
 import { FarBackend } from "./backend.js";
@@ -223,4 +223,25 @@ test("fit trains on far memory: validation sees the averages, and the end writes
     return [epochs.map(({ loss, valLoss }) => [loss, valLoss]), seen, await read(w)];
   };
   expect(await run(backend)).toEqual(await run(new WasmBackend()));
+});
+
+test.each([false, true])("earlyStopping restores what the best epoch left there (averages: %s)", async (useEma) => {
+  const train = async (optimizer: Adamax, epochs: number) => {
+    const w = new Variable(f32(...START), { name: "w" });
+    const valLoss = [3, 2, 4, 4];
+    await fit({
+      optimizer,
+      data: [1],
+      loss: () => ({ loss: 0, gradients: [[GRADIENTS[0]!, w]] }),
+      epochs,
+      validation: { data: (epoch) => [valLoss[epoch - 1]!], loss: (value) => value },
+      callbacks: [earlyStopping({ patience: 2, restoreBestWeights: true })],
+      progress: "none",
+    });
+    const values = await read(w);
+    optimizer.dispose();
+    return values;
+  };
+  const options = { learningRate: 1, useEma, emaMomentum: 0.5 };
+  expect(await train(new Adamax({ backend, ...options }), 4)).toEqual(await train(new Adamax(options), 2));
 });

@@ -191,7 +191,7 @@ const threadRefusal = (): string | null => {
   };
   if (process?.versions?.node) return process.getBuiltinModule ? null : "workers need Node 20.16 or newer";
   if (crossOriginIsolated === false)
-    return "the page is not cross-origin isolated (headers Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp)";
+    return "the page is not cross-origin isolated (headers COOP: same-origin, COEP: require-corp)";
   if (typeof SharedArrayBuffer === "undefined") return "there is no SharedArrayBuffer here";
   return typeof Worker === "undefined" ? "there are no workers here" : null;
 };
