@@ -1,8 +1,10 @@
 /** Models of several files that real Keras and TensorFlow wrote (fixtures/keras-folders.py), read and trained on. HDF5 is read in a worker of the
  *  built package. */
 
-import { readdirSync, readFileSync } from "node:fs";
-import { describe, expect, test } from "vitest";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { readKeras, writeKeras } from "../../dist/checkpoint/index.js";
 import { Adamax, CheckpointError, type Variable } from "../../dist/index.js";
 import { rejection } from "./helpers.js";
@@ -239,4 +241,25 @@ describe("what cannot be carried over is a CheckpointError that names it", () =>
     expect(error).toBeInstanceOf(CheckpointError);
     expect(error.message).toContain(message);
   });
+});
+
+test.each(["plain-weights", "keras-shards"])(
+  "the folder %s, which holds one model, is read as that; of two it must be said which",
+  async (name) => {
+    const read = await readKeras(`${FOLDERS}/${name}`);
+    const file = name === "keras-shards" ? "model.weights.json" : "model.index";
+    const wanted = await readKeras(`${FOLDERS}/${name}/${file}`);
+    expect(read.variables).toEqual(wanted.variables);
+    expect(read.optimizer).toEqual(wanted.optimizer);
+    const two = mkdtempSync(join(tmpdir(), "adamax-"));
+    onTestFinished(() => rmSync(two, { recursive: true }));
+    for (const copy of ["a.index", "b.weights.json"]) writeFileSync(join(two, copy), "");
+    await expect(readKeras(two)).rejects.toThrow(/with one model in it\. Received: a\.index, b\.weights\.json/);
+  },
+);
+
+test("the files of a model may stand in a Map, as writeKeras gives them", async () => {
+  const folder = `${FOLDERS}/plain-weights`;
+  const files = new Map(readdirSync(folder).map((name) => [name, new Uint8Array(readFileSync(join(folder, name)))]));
+  expect((await readKeras(files)).variables).toEqual((await readKeras(`${folder}/model.index`)).variables);
 });

@@ -3,15 +3,11 @@
 import { CheckpointError, show } from "../../errors.js";
 import { nodeFiles, pathOf } from "../storage/node.js";
 
-/** A path (in Node; that of its folder for a SavedModel), the bytes of a file, a File or Blob of a page; or the files of a model by name, as
- *  "model.json", "model.index" or "model.weights.json" names them. */
-export type KerasSource =
-  | string
-  | URL
-  | Uint8Array
-  | ArrayBuffer
-  | Blob
-  | Readonly<Record<string, Uint8Array | ArrayBuffer | Blob>>;
+/** What belongs to a model, by name: as "model.json", "model.index" or "model.weights.json" names it. */
+type Listed = Readonly<Record<string, Uint8Array | ArrayBuffer | Blob>> | ReadonlyMap<string, Uint8Array | ArrayBuffer | Blob>;
+
+/** A path (in Node; that of its folder for a SavedModel, or where a folder holds one model), the bytes of a file, a File or Blob of a page; or the files of a model by name. */
+export type KerasSource = string | URL | Uint8Array | ArrayBuffer | Blob | Listed;
 
 /** The file that a model begins with. */
 export interface OpenedFile {
@@ -65,14 +61,16 @@ const openPath = async (given: string): Promise<OpenedFile> => {
   const missing: Missing = (path) => new CheckpointError(`${path} cannot be read`, "no such file", "Check the path.");
   const isFolder = (await files.stat(given).catch(() => null))?.isDirectory() ?? false;
   // In Python a checkpoint is called "model", where its index is model.index.
-  for (const path of isFolder ? [`${given}/variables/variables.index`] : [given, `${given}.index`]) {
+  const first = isFolder ? (await files.readdir(given)).filter((name) => FIRST.test(name)) : [];
+  const inFolder = [`${given}/variables/variables.index`, ...(first.length === 1 ? [`${given}/${first[0]}`] : [])];
+  for (const path of isFolder ? inFolder : [given, `${given}.index`]) {
     const bytes = await find(path);
     if (bytes) return opened(path, bytes, given, find, missing);
   }
   if (!isFolder) throw missing(given);
   throw new CheckpointError(
-    `${given} is a folder, and no SavedModel`,
-    "no variables/variables.index in it",
+    `${given} is a folder, and neither a SavedModel nor one with one model in it`,
+    first.length > 0 ? first.slice(0, 12).join(", ") : "neither variables/variables.index nor an .index or a model.json in it",
     "Pass the path of a file: of a checkpoint of TensorFlow that of its .index.",
   );
 };
@@ -91,8 +89,8 @@ const openAlone = async (source: Uint8Array | ArrayBuffer | Blob): Promise<Opene
 /** What the files of a model begin with. */
 const FIRST = /(^|\/)model\.json$|\.weights\.json$|\.index$/;
 
-const openListed = async (source: Readonly<Record<string, Uint8Array | ArrayBuffer | Blob>>): Promise<OpenedFile> => {
-  const files = new Map(Object.entries(source ?? {}));
+const openListed = async (source: Listed): Promise<OpenedFile> => {
+  const files = new Map<string, Uint8Array | ArrayBuffer | Blob>(source instanceof Map ? source : Object.entries(source ?? {}));
   const listed = [...files.keys()].slice(0, 12).join(", ") || "no files";
   const first = [...files.keys()].filter((name) => FIRST.test(name));
   if (first.length !== 1)
