@@ -12,11 +12,12 @@ export const QUESTIONS: Readonly<Record<string, () => Promise<Answer>>> = {
   tfjs: async () => (await import("./tfjs.js")).tfjs(),
   "tfjs-fit": async () => (await import("./tfjs-fit.js")).tfjsFit(),
   options: async () => (await import("./options.js")).options(),
+  mesh: async () => (await import("./mesh.js")).mesh(),
   python: async () => (await import("./python.js")).python(),
   "dead-units": async () => (await import("./dead-units.js")).deadUnits(),
 };
 
-const BY_NAME_ONLY = new Set(["python"]);
+const BY_NAME_ONLY = new Set(["mesh", "python"]);
 
 const machine = {
   processor: `${cpus()[0]?.model.trim()} (${cpus().length} cores)`,
@@ -26,7 +27,7 @@ const machine = {
 };
 
 export interface BenchOptions {
-  /** Empty: all but python. */
+  /** Empty: all but mesh and python. */
   readonly questions: readonly string[];
   /** The folder for JSON and page. */
   readonly out: string;

@@ -5,6 +5,7 @@ import type { Communicator, Parts, Words, World } from "./communicator.js";
 class Alone implements Communicator {
   readonly rank = 0;
   readonly size = 1;
+  readonly bytesSent = 0;
   barrier(): void {}
   broadcast(): void {}
   allgather(): void {}

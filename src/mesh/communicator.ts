@@ -22,6 +22,8 @@ export interface Communicator {
   /** This rank's place, from 0 on. */
   readonly rank: number;
   readonly size: number;
+  /** What this rank has sent to others in this group so far. */
+  readonly bytesSent: number;
   /** Returns when every rank has called it. */
   barrier(label: string): void;
   /** `array` of rank `root`, to that of every other. */

@@ -69,6 +69,12 @@ export class Mesh implements Ranks {
     return this.containsDim("batch") ? ["batch"] : this.dimNames;
   }
 
+  /** What this rank has sent to others so far: in all, not counting what MPI adds. */
+  get bytesSent(): number {
+    const groups = [this.#world.all, ...this.#groups.values()];
+    return groups.reduce((sum, group) => sum + group.bytesSent, 0);
+  }
+
   /** The numbers of every rank, in the order of ranks: as many of each. Every rank must call it. `label` says in errors what for. */
   gather(own: readonly number[], label: string): number[][] {
     const lengths = new Array<number>(this.size).fill(own.length);

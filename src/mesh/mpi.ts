@@ -40,6 +40,7 @@ export class MpiCommunicator implements Communicator {
   /** What the running call reads and writes: MPI knows only addresses, and the garbage collector only references. */
   protected held: unknown;
   #calls = 0;
+  #wordsSent = 0;
   #splits = 0;
 
   /** `handle`: a communicator that stays the caller's. `name` says which group this is, alike on all its ranks. */
@@ -55,6 +56,10 @@ export class MpiCommunicator implements Communicator {
     this.allgather({ array: this.#members, ...inOrder(new Int32Array(this.size).fill(1)) }, `making ${name}`);
   }
 
+  get bytesSent(): number {
+    return 4 * this.#wordsSent;
+  }
+
   barrier(label: string): void {
     this.#enter(null).Ibarrier(this.#handles.barrier, this.#request);
     this.#wait("barrier", label);
@@ -62,6 +67,7 @@ export class MpiCommunicator implements Communicator {
 
   broadcast(array: Words, root: number, label: string): void {
     const mpi = this.#enter(array);
+    if (this.rank === root) this.#wordsSent += (array.byteLength / 4) * (this.size - 1);
     mpi.Ibcast(array, array.byteLength / 4, mpi.wordType, root, this.#handles.broadcast, this.#request);
     this.#wait("broadcast", label);
   }
@@ -69,6 +75,7 @@ export class MpiCommunicator implements Communicator {
   allgather(parts: Parts, label: string): void {
     const { array, counts, places } = parts;
     const mpi = this.#enter(parts);
+    this.#wordsSent += counts[this.rank]! * (this.size - 1);
     const { abi, wordType } = mpi;
     mpi.Iallgatherv(abi.inPlace, 0, wordType, array, counts, places, wordType, this.#handles.allgather, this.#request);
     this.#wait("allgather", label);
@@ -76,6 +83,7 @@ export class MpiCommunicator implements Communicator {
 
   alltoall(send: Parts, receive: Parts, label: string): void {
     const mpi = this.#enter([send, receive]);
+    for (let rank = 0; rank < this.size; rank++) if (rank !== this.rank) this.#wordsSent += send.counts[rank]!;
     const word = mpi.wordType;
     const { array, counts, places } = receive;
     mpi.Ialltoallv(

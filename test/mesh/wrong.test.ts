@@ -1,0 +1,75 @@
+/** Ranks that are not alike are found before anything is changed, and named; so is a mesh where it does not belong. */
+
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { Programs } from "./job.js";
+
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
+
+const DIFFERENT: readonly (readonly [scenario: string, message: RegExp])[] = [
+  [
+    "rate",
+    /^OptionError: Every rank must have the same variables and options\. Received: learningRate: 0\.1 on rank 0, 0\.5 on rank 1\. /,
+  ],
+  ["number", /Received: beta1: 0\.9 on rank 0, 0\.8 on rank 1\. /],
+  ["option", /Received: clipnorm: null on rank 0, 1 on rank 1\. /],
+  ["groups", /Received: groups 0: nothing on rank 0, \{.*"learningRateMultiplier":2/],
+  ["name", /Received: variables 1: \["b",.*\] on rank 0, \["c",.*\] on rank 1\. /],
+  ["shape", /Received: variables 0: \["a",\[4\],.*\] on rank 0, \["a",\[2,2\],.*\] on rank 1\. /],
+  ["order", /Received: variables 0: \["a",.*\] on rank 0, \["b",.*\] on rank 1\. /],
+  ["count", /Received: variables 1: \["b",.*\] on rank 0, nothing on rank 1\. /],
+  [
+    "later rate",
+    /^OptionError: Every rank must have the same steps\. Received: learning rate: 0\.1 on rank 0, 0\.7 on rank 1\. .*[^D]$/,
+  ],
+  ["gradient", /Received: variables with a gradient 1: "b" on rank 0, nothing on rank 1\. .*[^D]$/],
+  ["weights", /^OptionError: Some rank must have examples\. Received: weight=0 on ranks 0, 1\. .*[^D]$/],
+];
+const MISPLACED: readonly (readonly [scenario: string, message: RegExp])[] = [
+  ["device", /^BackendError: Ranks share steps in main memory, and not on a device yet\. Received: the backend webgpu, /],
+  ["another mesh", /^OptionError: The layout of variable cut must be of the optimizer's mesh\. Received: layout \[batch\]/],
+  [
+    "no mesh",
+    /^BackendError: Of variable "cut" \(shape \[4\], float32\) each rank holds a part \(layout \[batch\] on mesh batch=2\)/,
+  ],
+  ["before build", /^BackendError: Of variable "cut" .* Build an optimizer with the option mesh first/],
+  ["constraint", /^OptionError: variable "cut" .* can have no constraint/],
+  [
+    "length",
+    /^ShapeError: The shape of variable "cut" must hold .* Received: shape \[4\], of which \[2\] here \(layout \[batch\] on mesh batch=2\), for 3 /,
+  ],
+  ["gradient2", /^ShapeError: The gradient of variable "cut" .*of which \[2\] here must be a Float32Array of length 2/],
+];
+
+let programs: Programs;
+let reports: Readonly<Record<string, unknown>>[];
+beforeAll(async () => {
+  programs = await Programs.build();
+  const args = [...[...DIFFERENT, ...MISPLACED].map(([scenario]) => scenario), "threads", "map"];
+  const outcome = await programs.run("wrong", 2, { args });
+  expect(outcome).toMatchObject({ code: 0, complained: "", orphans: [] });
+  reports = outcome.reports as typeof reports;
+});
+afterAll(() => programs.remove());
+
+const told = (scenario: string) => reports.map((report) => report[scenario]);
+
+test.each(DIFFERENT)("%s: both ranks are told the same, and nothing is changed", (scenario, message) => {
+  const [first, second] = told(scenario);
+  expect(first).toMatch(message);
+  expect(second).toBe(first);
+});
+
+test.each(MISPLACED)("%s is refused in words", (scenario, message) => {
+  for (const report of told(scenario)) expect(report).toMatch(message);
+});
+
+test("a rank knows how many share its machine, and threads are divided by that", () => {
+  expect(told("threads")).toEqual([2, 2]);
+});
+
+test("a LayoutMap cuts what its patterns name, unevenly where it must, and leaves the rest whole", () => {
+  expect(told("map")).toEqual([
+    [[0, 3], [2, 3], 6, [0, 1, 2, 3, 4, 5]],
+    [[1, 2, 4, 5], [2, 3], 6, [0, 1, 2, 3, 4, 5]],
+  ]);
+});
