@@ -82,7 +82,7 @@ export class Variable<V extends Values = Values> implements Described {
     if (!shape.every((size) => Number.isInteger(size) && size >= 0) || elementsIn(here) !== value.length)
       throw new ShapeError(
         `The shape of variable ${show(name)} must hold as many elements as its value`,
-        `shape [${shape}]${layout ? `, of which [${here}] here (${layout}),` : ""} for ${value.length} elements`,
+        `shape [${here}] for ${value.length} elements`,
         "Correct the one that is wrong.",
       );
     this.name = name;

@@ -175,8 +175,9 @@ export interface Ranks {
   /** What runs the steps of this rank, around what runs them alone. `options`: the optimizer's, which must be the same on all ranks. No rank is asked.
    *  @throws BackendError for a backend that cannot share. */
   around(backend: Backend, options: Readonly<Record<string, unknown>>): Backend;
-  /** The numbers of every rank, in the order of ranks: as many of each. */
-  gather(own: readonly number[], label: string): number[][];
+  /** Does a rank's own work, which comes to `count` numbers, and gives back those of every rank, in the order of ranks.
+   *  @throws on every rank where it throws on one. */
+  meet(label: string, count: number, work: () => Promise<readonly number[]>): Promise<number[][]>;
 }
 
 /** A row that the calling thread sees. */

@@ -11,7 +11,7 @@ export const chooseBackend = (
   asked: Backend | "wasm" | "interpreter" | null,
   jitCompile: boolean,
   threads: number | "auto",
-  processes: number,
+  processes = 1,
 ): Backend => {
   if (asked !== null && typeof asked === "object") return asked;
   if (asked === "interpreter") return new InterpreterBackend("asked for by name");

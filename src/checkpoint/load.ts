@@ -87,7 +87,7 @@ export async function loadCheckpoint<T extends AnyOptimizer>(
   };
   const checkpoint = await (ranks ? together(ranks, "a checkpoint to load", read) : read());
   try {
-    assertSameCheckpoint(ranks, checkpoint);
+    await assertSameCheckpoint(ranks, checkpoint);
     return await loadWhole(checkpoint, checked);
   } finally {
     await checkpoint.source.close();
@@ -95,7 +95,7 @@ export async function loadCheckpoint<T extends AnyOptimizer>(
 }
 
 /** @throws CheckpointError, on every rank, where another file lies on one of them. */
-export const assertSameCheckpoint = (ranks: Ranks | null, { source, header }: WholeCheckpoint): void =>
+export const assertSameCheckpoint = (ranks: Ranks | null, { source, header }: WholeCheckpoint): Promise<void> =>
   assertSame(ranks, [source.size, crc32(header.bytes)], "checkpoint");
 
 /** Compares, then loads. */

@@ -107,9 +107,7 @@ export class CheckpointManager {
     const ranks = ranksOf(options.optimizer);
     const list = async () => Math.max(0, ...(await this.#files()).map((file) => file.number)) + 1;
     // On a mesh the first rank says it: it alone writes, and may be done before another one looks.
-    const number = ranks
-      ? ranks.gather([await together(ranks, "a folder of checkpoints", list)], "a number")[0]![0]!
-      : await list();
+    const number = ranks ? (await ranks.meet("a folder of checkpoints", 1, async () => [await list()]))[0]![0]! : await list();
     const name = `${prefix}-${`${number}`.padStart(6, "0")}${SUFFIX}`;
     await saveCheckpoint(await this.#folder.target(name), options).catch(async (error) => {
       if (!ranks?.rank) await this.#folder.abandon(name).catch(() => {});
@@ -192,9 +190,9 @@ export class CheckpointManager {
     const find = () => this.#findWhole(names, checked.onProgress);
     const { whole, name, skipped } = await (ranks ? together(ranks, "a checkpoint to load", find) : find());
     try {
-      assertSame(ranks, [whole ? 1 : 0], "checkpoint (the folder must be one)");
+      await assertSame(ranks, [whole ? 1 : 0], "checkpoint (the folder must be one)");
       if (whole) {
-        assertSameCheckpoint(ranks, whole);
+        await assertSameCheckpoint(ranks, whole);
         return { ...(await loadWhole(whole, checked)), name, skipped };
       }
     } finally {

@@ -4,7 +4,7 @@
 import type { Ranks } from "../backends/backend.js";
 import { CheckpointError } from "../errors.js";
 import { Optimizer } from "../optimizer/optimizer.js";
-import { agreeThatAllIsWell } from "../resuming/together.js";
+import { together } from "../resuming/together.js";
 
 /** The ranks that an optimizer trains with; null: it is one machine's. */
 export const ranksOf = (optimizer: unknown, options?: { readonly mesh?: Ranks | null }): Ranks | null => {
@@ -29,7 +29,7 @@ export const writeOnFirst = async (
     try {
       for (;;) {
         hasAgreed = true;
-        agreeThatAllIsWell(ranks, signal?.aborted ? { error: signal.reason } : null, label);
+        await together(ranks, label, () => signal?.throwIfAborted());
         hasAgreed = false;
         const { done, value } = await iterator.next();
         if (done) return;
@@ -47,13 +47,15 @@ export const writeOnFirst = async (
     if (hasAgreed) throw error; // so do all
     failure = { error };
   }
-  agreeThatAllIsWell(ranks, failure, label);
+  await together(ranks, label, () => {
+    if (failure) throw failure.error;
+  });
 };
 
 /** @throws CheckpointError, on every rank, unless all have found the same: `found` are numbers that say what. */
-export const assertSame = (ranks: Ranks | null, found: readonly number[], what: string): void => {
+export const assertSame = async (ranks: Ranks | null, found: readonly number[], what: string): Promise<void> => {
   if (!ranks) return;
-  const all = ranks.gather(found, what);
+  const all = await ranks.meet(what, found.length, async () => found);
   const odd = all.findIndex((numbers) => numbers.some((number, i) => number !== all[0]![i]));
   if (odd >= 0)
     throw new CheckpointError(

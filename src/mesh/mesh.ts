@@ -9,6 +9,7 @@ import { alone } from "./alone.js";
 import { type Communicator, gatherTexts, type World } from "./communicator.js";
 import { gatherNumbers, MeshExchange } from "./exchange.js";
 import { launcherOf } from "./launcher.js";
+import { meet } from "./meeting.js";
 import { UNSHARDED } from "./unsharded.js";
 
 /** The name and the size of a dimension; -1: as many as are left. */
@@ -63,6 +64,12 @@ export class Mesh implements Ranks {
     if (this.size === 1) return own;
     const exchange = new MeshExchange(this, batchDims ?? this.#splitDims, reduction === "sum");
     return new RankedBackend(own, exchange, { shardState, options: factsOf(options) });
+  }
+
+  /** Does this rank's own work, which comes to `count` numbers, and gives back those of every rank. Every rank must call it. `label` says in errors what for.
+   *  @throws on every rank where it throws on one. */
+  meet(label: string, count: number, work: () => Promise<readonly number[]>): Promise<number[][]> {
+    return meet((own, label) => this.gather(own, label), label, count, work);
   }
 
   get #splitDims(): readonly string[] {

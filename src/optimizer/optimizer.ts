@@ -130,9 +130,9 @@ export class Optimizer<Hyper extends string = never> {
     this.#accumulationSteps = settings.gradientAccumulationSteps ?? 1;
     this.hyperparameters = hyper;
     const { mesh } = settings;
-    const backend = chooseBackend(settings.backend, settings.jitCompile, settings.threads, mesh.ranksOnHost);
+    const backend = chooseBackend(settings.backend, settings.jitCompile, settings.threads, mesh?.ranksOnHost);
     this.#made = backend === settings.backend ? null : backend;
-    this.backend = mesh.around(backend, { ...settings, ...hyper });
+    this.backend = mesh?.around(backend, { ...settings, ...hyper }) ?? backend;
     this.#classes = new RowClasses(settings);
     this.#steps = new StepVariants(rule, hyper, settings, this.#classes, this.backend);
     this.#state = {

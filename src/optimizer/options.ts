@@ -111,7 +111,7 @@ export interface Settings extends Checked<Omit<OptimizerOptions, "learningRate" 
   readonly learningRate: number | LearningRateSchedule | (() => number);
   readonly groups: readonly Checked<Group>[];
   readonly backend: Backend | "wasm" | "interpreter" | null;
-  readonly mesh: Ranks;
+  readonly mesh: Ranks | null;
 }
 
 /** A rate as steps take it, which round it to float32 where a variable is. */
@@ -156,16 +156,7 @@ const GROUP: Kinds<Group> = {
 
 const ranks: Kind<Ranks> = {
   wanted: "a mesh of adamax/mesh",
-  holds: (value) => isObject(value) && "around" in value && "gather" in value,
-};
-
-/** One rank, which has nobody to share with. */
-const ALONE: Ranks = {
-  rank: 0,
-  size: 1,
-  ranksOnHost: 1,
-  around: (backend) => backend,
-  gather: (own) => [[...own]],
+  holds: (value) => isObject(value) && "around" in value,
 };
 
 /** Each option's kind, in the order in which configurations list them. The name is by default that of the rule. */
@@ -186,7 +177,7 @@ const OPTIONS: Kinds<Settings> = {
   groups: optional(arrayOf({ wanted: "a group, { names or variables, ... }", holds: isObject } as Kind<Checked<Group>>), []),
   backend: optional(either(backend, oneOf("wasm", "interpreter")), null),
   threads: threadCount,
-  mesh: optional(ranks, ALONE),
+  mesh: optional(ranks, null),
 };
 
 /** Options that Keras removed, and what to do instead. */

@@ -3,7 +3,6 @@
 
 import type { Ranks } from "../backends/backend.js";
 import { Optimizer } from "../optimizer/optimizer.js";
-import { refuseFailures } from "../resuming/together.js";
 
 export type StopReason = "callback" | "signal";
 const REASONS: readonly (StopReason | null)[] = [null, "callback", "signal"];
@@ -37,33 +36,27 @@ export class Pace {
   /** Does a rank's own work, which comes to `count` numbers, and gives back those of every rank. When it throws on one rank, it throws on all; when a stop
    *  broke it off, its numbers are zeros, and all ranks have stopped. */
   async meet(label: string, count: number, work: () => Promise<readonly number[]>): Promise<readonly (readonly number[])[]> {
-    const ranks = this.#ranks;
-    if (!ranks) return [await work()];
-    let own: readonly number[] = new Array<number>(count).fill(0);
-    let failure: { readonly error: unknown } | null = null;
-    try {
-      own = await work();
-    } catch (error) {
-      if (!this.#wasStop(error)) failure = { error };
-    }
-    const told = ranks.gather([failure ? 1 : 0, REASONS.indexOf(this.#wish()), ...own], label);
-    refuseFailures(
-      ranks,
-      told.map(([failed]) => failed === 1),
-      failure,
-    );
-    const reason = told.map(([, wish]) => REASONS[wish!]).find((reason) => reason);
+    if (!this.#ranks) return [await work()];
+    const told = await this.#ranks.meet(label, 1 + count, async () => {
+      let own: readonly number[] = new Array<number>(count).fill(0);
+      try {
+        own = await work();
+      } catch (error) {
+        if (!this.#wasStop(error)) throw error;
+      }
+      return [REASONS.indexOf(this.#wish()), ...own];
+    });
+    const reason = told.map(([wish]) => REASONS[wish!]).find((reason) => reason);
     if (reason) this.#stop(reason);
-    return told.map(([, , ...numbers]) => numbers);
+    return told.map(([, ...numbers]) => numbers);
   }
 }
 
 /** The mean over ranks, each of which has a weight and then its numbers. One whose weight is 0 has none. */
 export const meanOverRanks = (told: readonly (readonly number[])[]): number[] => {
   const having = told.length === 1 ? told : told.filter(([weight]) => weight! > 0);
-  if (having.length === 1) return having[0]!.slice(1);
+  const [[, ...first] = []] = having;
+  if (having.length === 1) return first;
   const total = having.reduce((sum, [weight]) => sum + weight!, 0);
-  return (having[0] ?? [0])
-    .slice(1)
-    .map((_, i) => having.reduce((sum, numbers) => sum + (numbers[0]! / total) * numbers[i + 1]!, 0));
+  return first.map((_, i) => having.reduce((sum, numbers) => sum + (numbers[0]! / total) * numbers[i + 1]!, 0));
 };

@@ -22,7 +22,10 @@ const mesh: core.Ranks = {
   size,
   ranksOnHost: 1,
   around: (backend) => (size === 1 ? backend : new RankedBackend(backend, exchange, { shardState })),
-  gather: (own, label) => exchange.gather(Float64Array.from(own), new Array(size).fill(own.length), label).map((one) => [...one]),
+  meet: async (label, count, work) => {
+    const own = Float64Array.from(await work());
+    return exchange.gather(own, new Array<number>(size).fill(count), label).map((one) => [...one]);
+  },
 };
 
 /** Over all values after all steps, of every optimizer. NaNs count as one. */

@@ -65,7 +65,7 @@ const alone: Record<string, () => unknown> = {
     const cut = new Layout(["batch"], mesh).variable(Float32Array.of(1, 2, 3, 4), { name: "cut", shape: [4] });
     new Adamax({ mesh }).applyGradients([[gradient(), cut]]);
   },
-  threads: () => new Adamax({ mesh, threads: "auto" }).settings.mesh.ranksOnHost,
+  threads: () => new Adamax({ mesh, threads: "auto" }).settings.mesh!.ranksOnHost,
   map: () => {
     const layouts = new LayoutMap([["dense.*kernel", new Layout([UNSHARDED, "batch"], mesh)]]);
     const [kernel, bias] = ["dense/kernel", "dense/bias"].map((name) =>
