@@ -11,6 +11,7 @@ export const QUESTIONS: Readonly<Record<string, () => Promise<Answer>>> = {
   small: async () => (await import("./small.js")).small(),
   tfjs: async () => (await import("./tfjs.js")).tfjs(),
   "tfjs-fit": async () => (await import("./tfjs-fit.js")).tfjsFit(),
+  "tfjs-webgpu": async () => (await import("./tfjs-webgpu.js")).tfjsWebgpu(),
   options: async () => (await import("./options.js")).options(),
   mesh: async () => (await import("./mesh.js")).mesh(),
   python: async () => (await import("./python.js")).python(),

@@ -1,6 +1,7 @@
 /** Checkpoints of TensorFlow.js' fit in a page: on a GPU, in the page's own file system. */
 
 import * as tf from "@tensorflow/tfjs";
+import "@tensorflow/tfjs-backend-webgpu";
 import { CheckpointManager } from "adamax/checkpoint";
 import { Adamax, checkpoints, resume } from "adamax/tfjs";
 import { expect, onTestFinished, test } from "vitest";
@@ -16,9 +17,9 @@ const makeModel = (): tf.Sequential => {
   model.compile({ loss: "meanSquaredError", optimizer: new Adamax({ learningRate: 0.1, useEma: true }) });
   return model;
 };
-const weightsOf = (model: tf.LayersModel) => model.getWeights().map((weight) => [...weight.dataSync()]);
+const weightsOf = (model: tf.LayersModel) => Promise.all(model.getWeights().map(async (weight) => [...(await weight.data())]));
 
-test.each(["webgl", "cpu"])(
+test.each(["webgpu", "webgl", "cpu"])(
   "on %s: a fit that broke off goes on from OPFS, and ends with the weights and the history of one that never did",
   async (backend) => {
     await tf.setBackend(backend);
@@ -44,7 +45,7 @@ test.each(["webgl", "cpu"])(
     const history = await fit(resumed, [{ onEpochEnd: () => {} }, saving()]);
     const straight = makeModel();
     expect(history).toEqual(await fit(straight, []));
-    expect(weightsOf(resumed)).toEqual(weightsOf(straight));
+    expect(await weightsOf(resumed)).toEqual(await weightsOf(straight));
     expect(await manager.list()).toHaveLength(2);
     expect(await resume(makeModel(), manager)).toMatchObject({ epoch: 4, batch: 0 });
   },

@@ -168,12 +168,15 @@ test("a gradient may be the variable itself, or another variable of the step: wh
   const variables = tensors.map(({ name }) => new Variable(gradientOf("large", name.charCodeAt(0)), { shape: shapes.large! }));
   const [optimizer, core] = [new Adamax({ learningRate: 0.1 }), new CoreAdamax({ learningRate: 0.1 })];
   const [a, b, c] = tensors as [tf.Variable, tf.Variable, tf.Variable];
-  for (let step = 0; step < 3; step++) {
+  const held: tf.Tensor[] = [];
+  for (let step = 0; step < 4; step++) {
+    if (step > 1) held.push(a.clone(), b.clone()); // they get new data in the step
     const before = variables.map(({ value }) => value.slice());
     optimizer.applyGradients({ a: a as tf.Tensor, b: c as tf.Tensor, c: b as tf.Tensor });
     core.applyGradients([0, 2, 1].map((from, i) => [before[from]!, variables[i]!]));
     for (const [i, tensor] of tensors.entries()) expect(await tensor.data()).toEqual(variables[i]!.value);
   }
+  tf.dispose(held);
 });
 
 test("numbers that TensorFlow.js holds as integers: gradients and values; and one tensor for several variables", async () => {
@@ -420,6 +423,8 @@ test("a variable that is disposed of while its micro-batches are added up, and t
   both.apply(["odd", "scalar"]);
   for (const name of ["odd", "scalar"]) expect(await both.tensors[name]!.data()).toEqual(both.variables[name]!.value);
   both.ours.finalizeVariableValues();
+  tf.disposeVariables();
+  both.ours.finalizeVariableValues();
   both.ours.dispose();
 });
 
@@ -437,3 +442,90 @@ test("no memory for the state: the next call says how much was asked for, values
   both.ours.dispose();
   expect(live.size).toBe(0);
 });
+
+test("a backend that was removed takes the variables along: the next step says so", async () => {
+  const factory = tf.findBackendFactory("webgpu");
+  const both = pair({ learningRate: 0.1 });
+  both.apply(["small"]);
+  tf.removeBackend("webgpu");
+  tf.registerBackend("webgpu", factory, 3);
+  expect(await tf.setBackend("webgpu")).toBe(true);
+  expect(() => both.apply(["small"])).toThrow("was removed, and their data with it");
+  both.ours.dispose();
+});
+
+/** Numbers in [0, 1), the same for the same seed. */
+const random = (seed: number) => {
+  let state = seed;
+  return () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state / 2 ** 32;
+  };
+};
+
+test.each([1, 2, 3, 4, 5, 6])(
+  "program %d of random steps of two optimizers, assignments, clones and readings: the numbers of the core",
+  async (seed) => {
+    const next = random(seed);
+    const pick = <T>(list: readonly T[]): T => list[Math.floor(next() * list.length)]!;
+    const lengths = { a: 50, b: 40_000, c: 1 };
+    const keys = Object.keys(lengths) as (keyof typeof lengths)[];
+    const now = Object.fromEntries(keys.map((name) => [name, wave(lengths[name], seed)]));
+    const tensors = Object.fromEntries(keys.map((name) => [name, variableOf(name, now[name]!.slice(), [lengths[name]])]));
+    const trainers = [{ learningRate: 0.1 }, { learningRate: 0.2, clipnorm: 1, weightDecay: 0.1 }].map((given) => ({
+      ours: new Adamax(given),
+      core: new CoreAdamax(given),
+      // An array of the core's has one optimizer: each has its own, which takes the values of now.
+      variables: Object.fromEntries(keys.map((name) => [name, new Variable(now[name]!.slice())])),
+    }));
+    const held: [tf.Tensor, Float32Array][] = [];
+    const readings: [Promise<ArrayLike<number>>, Float32Array][] = [];
+    const deeds: Record<string, (name: (typeof keys)[number]) => void> = {
+      step: () => {
+        const { ours, core, variables } = pick(trainers);
+        const chosen = keys.filter(() => next() < 0.7);
+        if (chosen.length === 0) return;
+        const phase = next() * 100;
+        // A gradient is a tensor on the CPU, one on the GPU, or what another variable holds.
+        const gradients = chosen.map((name) => (next() < 0.2 && name !== "c" ? now[name]!.slice() : wave(lengths[name], phase)));
+        tf.tidy(() =>
+          ours.applyGradients(
+            chosen.map((name, i) => {
+              const isOwn = gradients[i]![0] === now[name]![0] && lengths[name] > 1;
+              const tensor: tf.Tensor = isOwn ? tensors[name]! : tf.tensor(gradients[i]!);
+              return { name, tensor };
+            }),
+          ),
+        );
+        for (const name of chosen) variables[name]!.value.set(now[name]!);
+        core.applyGradients(chosen.map((name, i) => [gradients[i]!, variables[name]!]));
+        for (const name of chosen) now[name] = Float32Array.from(variables[name]!.value);
+      },
+      assign: (name) => {
+        now[name] = wave(lengths[name], next() * 100);
+        tf.tidy(() => tensors[name]!.assign(tf.tensor(now[name]!.slice())));
+      },
+      hold: (name) => void held.push([tensors[name]!.clone(), now[name]!.slice()]),
+      takeBack: (name) => {
+        const found = held.find(([{ size }]) => size === lengths[name]);
+        if (!found) return;
+        tensors[name]!.assign(found[0] as tf.Tensor<tf.Rank>);
+        now[name] = found[1].slice();
+      },
+      drop: () => held.shift()?.[0].dispose(),
+      read: (name) => void readings.push([tensors[name]!.data(), now[name]!.slice()]),
+    };
+    for (let i = 0; i < 40; i++) {
+      const deed = next() < 0.5 ? "step" : pick(Object.keys(deeds));
+      // TensorFlow.js itself fails a reading of data that an assignment has freed.
+      if (deed === "assign" || deed === "takeBack") await Promise.all(readings.map(([reading]) => reading));
+      deeds[deed]!(pick(keys));
+      if (next() < 0.1) await tensors.a!.data();
+    }
+    for (const [reading, values] of readings) expect(await reading).toEqual(values);
+    for (const [tensor, values] of held) expect(await tensor.data()).toEqual(values);
+    for (const name of keys) expect(await tensors[name]!.data(), name).toEqual(now[name]);
+    tf.dispose(held.map(([tensor]) => tensor));
+    for (const { ours } of trainers) ours.dispose();
+  },
+);

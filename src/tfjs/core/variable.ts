@@ -64,7 +64,10 @@ export class TensorVariable extends Variable {
   override async writeFrom(begin: number, values: Values): Promise<void> {
     if (!this.#fresh) {
       const { length, tensor } = this;
-      this.#fresh = values.length === length || this.isGone ? new Float32Array(length) : new Float32Array(tensor.dataSync());
+      const isWhole = values.length === length || this.isGone;
+      // From a GPU, TensorFlow.js reads at once only by detours, and not everywhere.
+      const before = isWhole ? null : this.#located ? tensor.dataSync() : await tensor.data();
+      this.#fresh ??= before ? new Float32Array(before) : new Float32Array(length);
     }
     this.#written = true;
     this.#fresh.set(values, begin);

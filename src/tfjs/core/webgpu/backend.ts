@@ -6,7 +6,7 @@ import { DeviceStep } from "../../../backends/webgpu/step.js";
 import type { Program } from "../../../rule/program.js";
 import { DeviceBackend } from "../device.js";
 import type { WebgpuKernels } from "../private-members.js";
-import { lookInside, submitPending } from "./inside.js";
+import { assertThere, lookInside, submitPending } from "./inside.js";
 import { placeRows } from "./memory.js";
 import type { TensorRow, Touched } from "./row.js";
 
@@ -94,11 +94,13 @@ class TensorStep implements CompiledStep {
 
   begin(all: readonly TensorRow[], count: number, parameters: StepParameters): void {
     this.#device.assertUsable();
+    assertThere(this.#inside);
     const rows = all.slice(0, count).filter(({ length }) => length > 0);
     for (const { placement } of rows) placement.assertThere();
-    if (this.#device.isAllocating) this.#close = this.#device.watch();
-    for (const row of rows) row.prepare(this.#touched[row.class]!);
+    for (const row of rows) row.prepareGradient(this.#touched[row.class]!);
+    for (const row of rows) row.prepareValue(this.#touched[row.class]!);
     submitPending(this.#inside);
+    if (this.#device.isAllocating) this.#close = this.#device.watch();
     this.#rows = rows;
     // Before the step looks where the arrays are.
     this.#step.begin(rows, rows.length, parameters, (encoder) => {

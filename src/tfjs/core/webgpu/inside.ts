@@ -2,6 +2,7 @@
 
 import * as tf from "@tensorflow/tfjs-core";
 import { USAGE } from "../../../backends/webgpu/usage.js";
+import { BackendError } from "../../../errors.js";
 import { lacking, type WebgpuData, type WebgpuKernels } from "../private-members.js";
 
 /** The webgpu backend that TensorFlow.js uses now; or in words what is not as we know it. */
@@ -27,6 +28,16 @@ const holdsBuffers = (backend: WebgpuKernels): boolean => {
   } finally {
     backend.disposeData(dataId, true);
   }
+};
+
+/** @throws BackendError where TensorFlow.js has it no more: the buffers of its tensors are destroyed then. */
+export const assertThere = (backend: WebgpuKernels): void => {
+  if (tf.findBackend("webgpu") === backend) return;
+  throw new BackendError(
+    "The webgpu backend of TensorFlow.js that holds these variables was removed, and their data with it",
+    "a step after tf.removeBackend",
+    "Make variables and optimizer anew; a checkpoint resumes them.",
+  );
 };
 
 /** Submits what TensorFlow.js has encoded so far, if anything: what we submit next comes after it. */

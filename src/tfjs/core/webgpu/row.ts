@@ -74,21 +74,34 @@ export class TensorRow extends DeviceRow {
     super.free();
   }
 
-  /** Before a step: what it reads is on the GPU, in TensorFlow.js' queue, and there is room for what it writes. */
-  prepare({ storesValue, loadsGradient }: Touched): void {
+  /** Before a step: the gradient is on the GPU, in TensorFlow.js' queue. First for all variables: it may be the value of another one. */
+  prepareGradient({ loadsGradient }: Touched): void {
+    const gradient = loadsGradient ? tensorOf(this.gradient) : null;
+    this.#gradient = gradient && this.#gradientOnDevice(gradient);
+  }
+
+  /** Likewise the value, and there is room for the new one. */
+  prepareValue({ storesValue }: Touched): void {
     const { variable } = this;
     const { tensor } = variable;
-    if (tensor.isDisposed) this.#source = this.#target = null;
+    if (variable.isGone) this.#source = this.#target = null;
     else {
-      if (this.#onDevice(tensor).dtype !== "float32") tf.tidy(() => variable.assign(inFloats(tensor)));
-      const data = this.#onDevice(tensor);
+      let data = this.#onDevice(tensor);
+      if (data.dtype !== "float32") {
+        tf.tidy(() => variable.assign(inFloats(tensor)));
+        data = this.#onDevice(tensor);
+      }
       this.#source = data.resource!;
       if (writerOf(data) !== this) this.#resident = null;
       this.#target = storesValue && (data.refCount > 1 || data.external) ? this.#renew() : data;
     }
-    const gradient = loadsGradient ? tensorOf(this.gradient) : null;
-    if (gradient && this.#onDevice(gradient).dtype !== "float32") this.#converted = tf.tidy(() => tf.keep(inFloats(gradient)));
-    this.#gradient = gradient ? this.#onDevice(this.#converted ?? gradient).resource! : null;
+  }
+
+  #gradientOnDevice(gradient: tf.Tensor): GPUBuffer {
+    const { dtype, resource } = this.#onDevice(gradient);
+    if (dtype === "float32") return resource!;
+    this.#converted = tf.tidy(() => tf.keep(inFloats(gradient)));
+    return this.#onDevice(this.#converted).resource!;
   }
 
   /** Gives the variable data of its own, without elements. Those that it had stay, for others who hold them. */
