@@ -5,7 +5,8 @@ import "@tensorflow/tfjs-backend-webgpu";
 import { startWebgl } from "../examples/browser/webgl.js";
 import type { Digits } from "../examples/mnist/training.js";
 import type { Model } from "./model.js";
-import { fits, type NetworkName, type OptimizerName, steps, type Work } from "./tensor-work.js";
+import { type OptimizerName, steps, type Work } from "./tensor-steps.js";
+import { fits, type NetworkName } from "./tensor-work.js";
 
 const works: Work[] = [];
 

@@ -3,7 +3,8 @@
 import { interleave, ratioOf, timeOf } from "./measure.js";
 import type { Answer, Row } from "./report.js";
 import { chromiumSide, mnistSide, tensorFlowSide } from "./sides/optional.js";
-import type { NetworkName, OptimizerName } from "./tensor-work.js";
+import type { OptimizerName } from "./tensor-steps.js";
+import type { NetworkName } from "./tensor-work.js";
 
 const DIGITS = 1000;
 const CASES: readonly { backend: "cpu" | "wasm" | "webgl"; network: NetworkName }[] = [
@@ -22,7 +23,8 @@ export const tfjsFit = async (): Promise<Answer> => {
   const mnist = await mnistSide();
   if (typeof mnist === "string") return leftOut(mnist);
   const { tensorFlowAsync, tensorFlowVersion } = side;
-  const { fits, OURS, THEIRS } = await import("./tensor-work.js");
+  const { OURS, THEIRS } = await import("./tensor-steps.js");
+  const { fits } = await import("./tensor-work.js");
   const chromiums = await chromiumSide();
   const rows: Row[] = [];
   // First: where there is none, nothing is measured in vain.

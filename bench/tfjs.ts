@@ -4,7 +4,7 @@ import { interleave, ratioOf, timeOf } from "./measure.js";
 import { type Model, nameOf, parametersOf } from "./model.js";
 import type { Answer, Row } from "./report.js";
 import { chromiumSide, tensorFlowSide } from "./sides/optional.js";
-import type { OptimizerName } from "./tensor-work.js";
+import type { OptimizerName } from "./tensor-steps.js";
 
 const MODELS: readonly Model[] = [
   { tensors: 10, size: 100 },
@@ -21,7 +21,7 @@ export const tfjs = async (): Promise<Answer> => {
   const side = await tensorFlowSide();
   if (typeof side === "string") return { question: "tfjs", title: TITLE, rows: [], lines: [], notes: [side] };
   const { tensorFlow, tensorFlowVersion } = side;
-  const { OURS, THEIRS } = await import("./tensor-work.js");
+  const { OURS, THEIRS } = await import("./tensor-steps.js");
   const chromiums = await chromiumSide();
   const rows: Row[] = [];
   // First: where there is none, nothing is measured in vain.

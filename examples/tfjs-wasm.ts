@@ -1,11 +1,11 @@
-/** What a program needs to train dense layers on TensorFlow.js' wasm backend in Node. */
-import { dirname } from "node:path";
-import { fileURLToPath } from "node:url";
+/** What a program needs to train dense layers on TensorFlow.js' wasm backend. */
+
 import * as tf from "@tensorflow/tfjs";
 import { setWasmPaths } from "@tensorflow/tfjs-backend-wasm";
 
 /** Makes TensorFlow.js compute on WebAssembly, from the files of the installed package. */
 export async function useWasm(): Promise<void> {
+  const [{ dirname }, { fileURLToPath }] = await Promise.all([import("node:path"), import("node:url")]); // pages use the products below
   setWasmPaths(`${dirname(fileURLToPath(import.meta.resolve("@tensorflow/tfjs-backend-wasm")))}/`);
   await tf.setBackend("wasm");
   await tf.ready();

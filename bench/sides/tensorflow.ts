@@ -4,7 +4,7 @@ import * as tf from "@tensorflow/tfjs";
 import "@tensorflow/tfjs-backend-wasm";
 import { inProcess, inProcessAsync, type Side } from "../measure.js";
 import type { Model } from "../model.js";
-import { type OptimizerName, steps, THEIRS, type Work } from "../tensor-work.js";
+import { type OptimizerName, steps, THEIRS, type Work } from "../tensor-steps.js";
 
 export type TensorFlowBackend = "cpu" | "wasm";
 export const tensorFlowVersion: string = tf.version.tfjs;

@@ -5,7 +5,7 @@ import { type Mixture, mixStream } from "./mixture.ts";
 import { type Batch, disposeBatch, Network, toBatch } from "./network.ts";
 import { type Contender, keepsAverages, withAverages } from "./optimizers.ts";
 import { seeded } from "./random.ts";
-import { sampleRate } from "./recordings.ts";
+import { sampleRate } from "./recording.ts";
 import { mean } from "./si-sdr.ts";
 import { analyse, bins, hop, masked, synthesise } from "./spectrogram.ts";
 import { trainStep } from "./training.ts";

@@ -10,14 +10,15 @@ import { noiseKinds } from "./noise.ts";
 import { contenders } from "./optimizers.ts";
 import { Progress } from "./progress.ts";
 import { seeded } from "./random.ts";
-import { recordedVoice, sampleRate, type Voice, voiceOf } from "./recordings.ts";
+import { sampleRate } from "./recording.ts";
+import { recordedVoice, type Voice, voiceOf } from "./recordings.ts";
 import { type Example, type Results, reportPage } from "./report.ts";
 import { mean, meanGain } from "./si-sdr.ts";
 import { readStudy, resultOf } from "./study-result.ts";
 import { decibels, median, table } from "./text.ts";
 import { scaleFrom } from "./training.ts";
 import { synthesisedVoice } from "./voice.ts";
-import { writeWav } from "./wav.ts";
+import { writeWav } from "./wav-files.ts";
 import { wienerFilter } from "./wiener.ts";
 
 const seed = 1; // of the first weights and the training material

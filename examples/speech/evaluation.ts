@@ -4,7 +4,7 @@ import { type Mixture, mixClip } from "./mixture.ts";
 import type { Network } from "./network.ts";
 import { type NoiseKind, noiseKinds } from "./noise.ts";
 import { hash, seeded } from "./random.ts";
-import type { Recording } from "./recordings.ts";
+import type { Recording } from "./recording.ts";
 import { mean, siSdr } from "./si-sdr.ts";
 import { analyse, masked, type Spectrogram, synthesise } from "./spectrogram.ts";
 

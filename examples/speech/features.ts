@@ -1,5 +1,5 @@
 import type { Mixture } from "./mixture.ts";
-import { sampleRate } from "./recordings.ts";
+import { sampleRate } from "./recording.ts";
 import { analyse, bins, hop, power, type Spectrogram } from "./spectrogram.ts";
 
 /** What the network sees of frame t: log power of t, t - 1 and t - 2, and two running means. All causal. */

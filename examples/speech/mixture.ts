@@ -1,6 +1,6 @@
 import { makeNoise, type NoiseKind, noiseKinds } from "./noise.ts";
 import { between, normal, pick, type Random, shuffle } from "./random.ts";
-import { sampleRate } from "./recordings.ts";
+import { sampleRate } from "./recording.ts";
 
 export interface NoiseSegment {
   readonly kind: NoiseKind;

@@ -1,5 +1,5 @@
 import { below, between, normal, pick, type Random } from "./random.ts";
-import { sampleRate } from "./recordings.ts";
+import { sampleRate } from "./recording.ts";
 
 export const noiseKinds = ["white", "pink", "hum", "engine", "babble"] as const;
 export type NoiseKind = (typeof noiseKinds)[number];

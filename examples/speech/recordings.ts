@@ -1,20 +1,8 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { hash } from "./random.ts";
-import { readWav } from "./wav.ts";
-
-/** Samples per second of every recording of this example. */
-export const sampleRate = 8000;
-
-export interface Recording {
-  readonly name: string;
-  /** One voice, at an RMS of 0.1 over its loud parts. */
-  readonly samples: Float32Array;
-}
-
-export const splits = ["train", "validation", "test"] as const;
-export type Split = (typeof splits)[number];
+import { type Recording, recordingOf, type Split, splitOf } from "./recording.ts";
+import { readWav } from "./wav-files.ts";
 
 /** What is said, by whom, and what goes along with the sounds. */
 export interface Voice {
@@ -49,33 +37,12 @@ export const voiceOf = (from: string): Voice => {
   return { recordings, papers: [], credit: `Voice: the recordings in ${from}.` };
 };
 
-/** Which part a recording belongs to: only its name decides, so adding one moves no other. 65 : 15 : 20. */
-export function splitOf(name: string): Split {
-  const share = hash(name, 1) % 100;
-  return share < 65 ? "train" : share < 80 ? "validation" : "test";
-}
-
-/** RMS over the blocks of 20 ms that are at most 30 dB below the loudest one: the pauses do not count. */
-export function speechLevel(samples: Float32Array): number {
-  const block = sampleRate / 50;
-  const powers: number[] = [];
-  for (let start = 0; start + block <= samples.length; start += block)
-    powers.push(samples.subarray(start, start + block).reduce((sum, sample) => sum + sample * sample, 0) / block);
-  const loudest = powers.reduce((most, power) => Math.max(most, power), 0);
-  const loud = powers.filter((power) => power > loudest / 1000);
-  return Math.sqrt(loud.reduce((sum, power) => sum + power, 0) / loud.length);
-}
-
 /** The shipped recordings in three parts, by name, each scaled to the same speech level. */
 export function loadRecordings(from: string = folder): Record<Split, Recording[]> {
   const parts: Record<Split, Recording[]> = { train: [], validation: [], test: [] };
   for (const name of readdirSync(from)
     .filter((file) => file.endsWith(".wav"))
-    .sort()) {
-    const { rate, samples } = readWav(join(from, name));
-    if (rate !== sampleRate) throw new Error(`${name}: expected ${sampleRate} samples per second, found ${rate}.`);
-    const gain = 0.1 / speechLevel(samples);
-    parts[splitOf(name)].push({ name, samples: samples.map((sample) => sample * gain) });
-  }
+    .sort())
+    parts[splitOf(name)].push(recordingOf(name, readWav(join(from, name))));
   return parts;
 }

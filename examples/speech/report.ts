@@ -4,7 +4,7 @@ import { byKind, type Clip } from "./evaluation.ts";
 import { loudestBin, spectrogramImage } from "./images.ts";
 import type { Mixture } from "./mixture.ts";
 import { noiseKinds } from "./noise.ts";
-import { sampleRate } from "./recordings.ts";
+import { sampleRate } from "./recording.ts";
 import { style } from "./report-style.ts";
 import { mean, meanGain, siSdr, siSdrOverTime, smoothed } from "./si-sdr.ts";
 import { resultOf, type Study } from "./study-result.ts";
@@ -116,7 +116,7 @@ function card({ clip, denoised, filtered }: Example): string {
   ];
   const figures = versions.map(([name, samples]) => {
     const ratio = name === "Clean" ? "what was recorded" : `SI-SDR ${siSdr(samples, clip.clean).toFixed(1).replace("-", "−")} dB`;
-    const sound = `data:audio/wav;base64,${encodeWav({ rate: sampleRate, samples }).toString("base64")}`;
+    const sound = `data:audio/wav;base64,${Buffer.from(encodeWav({ rate: sampleRate, samples })).toString("base64")}`;
     return `<figure>${spectrogram(name, spectrogramImage(samples, loudest), samples.length / sampleRate)}
 <audio controls preload="none" src="${sound}" aria-label="${name}, ${clip.kind}"></audio><figcaption>${ratio}</figcaption></figure>`;
   });

@@ -9,7 +9,7 @@ import { mkdirSync, readdirSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { hash } from "./random.ts";
-import { readWav, writeWav } from "./wav.ts";
+import { readWav, writeWav } from "./wav-files.ts";
 
 const source = process.argv[2] ?? "/usr/share/asterisk/sounds/en_US_f_Allison";
 const target = join(dirname(fileURLToPath(import.meta.url)), "recordings");

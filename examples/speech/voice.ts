@@ -1,7 +1,8 @@
 /** A voice that says nothing: syllables of vowels and hisses, for those who have no recordings. */
 
 import { between, pick, type Random, seeded } from "./random.ts";
-import { type Recording, type Split, sampleRate, speechLevel, type Voice } from "./recordings.ts";
+import { type Recording, type Split, sampleRate, speechLevel } from "./recording.ts";
+import type { Voice } from "./recordings.ts";
 
 /** Where a vowel resonates, in Hz: Peterson and Barney's means of men and women. */
 const vowels = [

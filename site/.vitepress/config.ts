@@ -8,6 +8,14 @@ import { apiSidebar, guideSidebar } from "./sidebar.ts";
 
 const inRepository = (path: string) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
 
+/** Pages are rendered twice, for the reader and for the server, which starts no worker: those, with TensorFlow.js in one, are bundled once. */
+const noWorkersOnServer = {
+  name: "no-workers-on-server",
+  enforce: "pre" as const,
+  transform: (code: string, id: string, { ssr = false }: { ssr?: boolean } = {}) =>
+    ssr && id.includes("/site/playground/") ? code.replace(/new URL\("[^"]*worker\.ts", import\.meta\.url\)/g, '""') : null,
+};
+
 export default defineConfig({
   title: "adamax",
   description: "The Keras optimizer Adamax for TypeScript: documentation, API reference and a playground.",
@@ -41,12 +49,15 @@ export default defineConfig({
   },
   vite: {
     publicDir: inRepository("site/public"),
+    assetsInclude: ["**/*.keras"],
     resolve: {
       alias: [
         { find: /^adamax$/, replacement: inRepository("dist/index.js") },
         { find: /^adamax\/(.+)$/, replacement: inRepository("dist/$1/index.js") },
+        { find: /^adamax-cli\/(.+)$/, replacement: inRepository("dist/cli/$1.js") }, // what the command says of a file
       ],
     },
+    plugins: [noWorkersOnServer],
     esbuild: { jsx: "automatic", jsxImportSource: "vue" },
     worker: { format: "es" },
     server: { headers: isolation(), fs: { allow: [inRepository("")] } },

@@ -12,8 +12,8 @@ export interface Curve {
   /** null: no value there. */
   readonly values: readonly (number | null)[];
   readonly dash?: readonly number[];
-  /** Only points: no line between them. */
-  readonly points?: true;
+  /** A dot at each value. */
+  readonly dots?: true;
   /** A band from `low` to `high` around the values. */
   readonly band?: { readonly low: readonly (number | null)[]; readonly high: readonly (number | null)[] };
 }
@@ -28,6 +28,9 @@ interface Props {
   height: number;
   isXLog?: boolean;
   isYLog?: boolean;
+  /** What is shown at least. */
+  xRange?: readonly [number, number];
+  yRange?: readonly [number, number];
   /** Where a vertical line stands. */
   marker?: number | null;
   /** A horizontal line, such as that of equality. */
@@ -100,13 +103,13 @@ export const Chart = defineComponent(
       plot?.destroy();
       let series = 0;
       const bands: uPlot.Band[] = [];
-      const all = props.curves.flatMap(({ label, color, dash, points, band }): uPlot.Series[] => {
+      const all = props.curves.flatMap(({ label, color, dash, dots, band }): uPlot.Series[] => {
         const stroke = () => inherited(color);
         const curve: uPlot.Series = {
           label,
           stroke,
-          width: points ? 0 : 2,
-          points: points ? { show: true, size: 8, fill: stroke } : { show: false },
+          width: 2,
+          points: dots ? { show: true, size: 7, fill: stroke } : { show: false },
           ...(dash ? { dash: [...dash] } : {}),
         };
         series += 1;
@@ -122,7 +125,17 @@ export const Chart = defineComponent(
           height: props.height,
           legend: { show: false },
           cursor: { drag: { x: false, y: false }, points: { show: false }, y: false },
-          scales: { x: { time: false, distr: props.isXLog ? 3 : 1 }, y: { distr: props.isYLog ? 3 : 1 } },
+          scales: {
+            x: {
+              time: false,
+              distr: props.isXLog ? 3 : 1,
+              ...(props.xRange ? { range: () => around(props.xRange!, props.x) } : {}),
+            },
+            y: {
+              distr: props.isYLog ? 3 : 1,
+              ...(props.yRange ? { range: (_: uPlot, least: number, most: number) => around(props.yRange!, [least, most]) } : {}),
+            },
+          },
           axes: [axis(props.xLabel, props.isXLog, 30), axis(props.yLabel, props.isYLog, 48)],
           series: [{}, ...all],
           bands,
@@ -150,7 +163,7 @@ export const Chart = defineComponent(
       () => box.value && create(),
       { flush: "post" },
     );
-    watch([() => props.x, () => props.curves], () => plot?.setData(data()), { flush: "post" });
+    watch([() => props.x, () => props.curves, () => props.xRange], () => plot?.setData(data()), { flush: "post" });
     watch([() => props.marker, isDark], () => plot?.redraw(false), { flush: "post" });
 
     return () => (
@@ -160,8 +173,28 @@ export const Chart = defineComponent(
     );
   },
   {
-    props: ["says", "xLabel", "yLabel", "x", "curves", "height", "isXLog", "isYLog", "marker", "baseline", "onPointed"],
+    props: [
+      "says",
+      "xLabel",
+      "yLabel",
+      "x",
+      "curves",
+      "height",
+      "isXLog",
+      "isYLog",
+      "xRange",
+      "yRange",
+      "marker",
+      "baseline",
+      "onPointed",
+    ],
   },
 );
+
+/** The range, made larger where values lie outside. */
+const around = ([low, high]: readonly [number, number], values: readonly (number | null)[]): [number, number] => {
+  const finite = values.filter((value): value is number => value !== null && Number.isFinite(value));
+  return [Math.min(low, ...finite), Math.max(high, ...finite)];
+};
 
 const isPowerOfTen = (value: number): boolean => Math.abs(Math.log10(value) - Math.round(Math.log10(value))) < 1e-9;

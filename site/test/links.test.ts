@@ -11,9 +11,8 @@ const idsOf = new Map(pages.map(({ path, html }) => [path, new Set(attribute(htm
 
 test("every document of docs/ is a page, and so is every entry of the package", () => {
   const documents = readdirSync(fileURLToPath(new URL("../../docs", import.meta.url))).filter((name) => name.endsWith(".md"));
-  // "./tfjs/core" is a part of "./tfjs".
   const entries = Object.keys(exports)
-    .filter((name) => !/json$|\/core$/.test(name))
+    .filter((name) => !/json$|worker$|\/core$/.test(name)) // "./tfjs/core" is a part of "./tfjs"; workers export nothing
     .map((name) => name.slice(2) || "index");
   const wanted = [
     ...documents.map((name) => `/docs/${name.replace(/md$/, "html")}`),

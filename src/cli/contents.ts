@@ -1,6 +1,5 @@
 /** What a file holds, whatever its format: named arrays, and the optimizer's configuration. */
 
-import { stat } from "node:fs/promises";
 import { readAdamaxExport } from "../checkpoint/exports/adamax-export.js";
 import { isArchive } from "../checkpoint/exports/npz.js";
 import { readHeader, typeNameOf } from "../checkpoint/format/safetensors.js";
@@ -10,6 +9,7 @@ import { decodeNumbers, isTypeName, type Numbers, type StoredArray } from "../ch
 import { type KerasOptions, readKeras } from "../checkpoint/keras/keras.js";
 import { innerConfig, type KerasModel, type KerasReadFormat } from "../checkpoint/keras/model.js";
 import { isTable } from "../checkpoint/keras/tensorflow/table.js";
+import { nodeFiles } from "../checkpoint/storage/node.js";
 import { openSource } from "../checkpoint/storage/source.js";
 import type { Config } from "../optimizer/configuration.js";
 
@@ -30,13 +30,15 @@ export interface Contents {
 const HDF5 = [0x89, 0x48, 0x44, 0x46];
 const JSON_OBJECT = 0x7b; // no safetensors file: those begin with the length of a header, a multiple of 8
 
+/** A path, a file of a page, or the files of a model by name. */
+export type Given = string | Blob | Readonly<Record<string, Blob>>;
+type File = string | Blob;
+
 /** Who reads a file: told from its first bytes, and for a safetensors file from its header.
  *  @throws CheckpointError when it cannot be read. */
-export const kindOf = async (path: string): Promise<"keras" | "checkpoint" | "export"> => {
-  const found = await stat(path).catch(() => null);
-  // A SavedModel is a folder; a checkpoint of TensorFlow may be called without its .index.
-  if (found?.isDirectory() || (!found && (await stat(`${path}.index`).catch(() => null)))) return "keras";
-  const source = await openSource(path);
+export const kindOf = async (given: Given): Promise<"keras" | "checkpoint" | "export"> => {
+  if (!isFile(given) || (typeof given === "string" && (await isModelOfFiles(given)))) return "keras";
+  const source = await openSource(given);
   try {
     const bytes = await source.read(0, Math.min(300, source.size));
     if (isArchive(bytes)) return firstEntry(bytes).endsWith(".npy") ? "export" : "keras";
@@ -49,20 +51,30 @@ export const kindOf = async (path: string): Promise<"keras" | "checkpoint" | "ex
   }
 };
 
+const isFile = (given: Given): given is File => typeof given === "string" || given instanceof Blob;
+
+/** A SavedModel is a folder; a checkpoint of TensorFlow may be called without its .index. */
+const isModelOfFiles = async (path: string): Promise<boolean> => {
+  const { stat } = await nodeFiles();
+  const found = await stat(path).catch(() => null);
+  return found ? found.isDirectory() : (await stat(`${path}.index`).catch(() => null)) !== null;
+};
+
 /** The name of an archive's first entry. */
 const firstEntry = (bytes: Uint8Array): string => new TextDecoder().decode(bytes.subarray(30, 30 + (bytes[26] ?? 0)));
 
 /** In milliseconds. On a busy machine a file may take long and be whole; who waits before a terminal can stop it. */
 export const PATIENT: KerasOptions = { timeLimit: 30_000 };
 
-export const readContents = async (path: string, options: KerasOptions = {}): Promise<Contents> => {
-  const kind = await kindOf(path);
-  if (kind === "keras") return ofKeras(path, await readKeras(path, { ...PATIENT, ...options }));
-  return kind === "export" ? ofExport(path) : ofCheckpoint(path);
+/** `given`: what is read, where `path` is only its name. */
+export const readContents = async (path: string, options: KerasOptions = {}, given: Given = path): Promise<Contents> => {
+  const kind = await kindOf(given);
+  if (kind === "keras" || !isFile(given)) return ofKeras(path, await readKeras(given, { ...PATIENT, ...options }));
+  return kind === "export" ? ofExport(path, given) : ofCheckpoint(path, given);
 };
 
-const ofExport = async (path: string): Promise<Contents> => {
-  const { className, settings, steps, variables, state } = await readAdamaxExport(path);
+const ofExport = async (path: string, file: File): Promise<Contents> => {
+  const { className, settings, steps, variables, state } = await readAdamaxExport(file);
   const { learningRate, beta1, beta2, epsilon, weightDecay, problems } = settings;
   const config = { learning_rate: learningRate, beta_1: beta1, beta_2: beta2, epsilon, weight_decay: weightDecay };
   return {
@@ -100,9 +112,9 @@ const settingsOf = (config: Config): Config => {
   return { ...innerConfig(config), ...(dynamic === false ? { loss_scale_factor: scale } : {}) };
 };
 
-const ofCheckpoint = async (path: string): Promise<Contents> => {
-  const { optimizer } = await inspectCheckpoint(path);
-  const source = await openSource(path);
+const ofCheckpoint = async (path: string, file: File): Promise<Contents> => {
+  const { optimizer } = await inspectCheckpoint(file);
+  const source = await openSource(file);
   try {
     const header = await readHeader(source);
     const bytes = new Map<string, Uint8Array>();

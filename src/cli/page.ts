@@ -6,10 +6,7 @@ import type { Contents } from "./contents.js";
 import { histogramOf, type Statistics, statisticsOf } from "./statistics.js";
 import { showNumber, summaryOf } from "./summary.js";
 
-export const pageOf = (contents: Contents): string => {
-  const { format, optimizer, settings, note } = summaryOf(contents);
-  const { rows, kinds, others } = byVariable(contents);
-  return `<!doctype html>
+export const pageOf = (contents: Contents): string => `<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -20,7 +17,16 @@ export const pageOf = (contents: Contents): string => {
 </head>
 <body>
 <h1>${escaped(contents.path)}</h1>
-<p>${escaped(format)}: <strong>${escaped(optimizer)}</strong>. ${escaped(note ?? "")}</p>
+${bodyOf(contents)}
+</body>
+</html>
+`;
+
+/** What the page says below its title: for pages that have a style of their own. */
+export const bodyOf = (contents: Contents): string => {
+  const { format, optimizer, settings, note } = summaryOf(contents);
+  const { rows, kinds, others } = byVariable(contents);
+  return `<p>${escaped(format)}: <strong>${escaped(optimizer)}</strong>. ${escaped(note ?? "")}</p>
 ${definitions([...settings, ...others.map(({ name, value }) => [name, showNumber(Number(value[0]))] as const)])}
 <p class="soft">Each histogram runs from the least to the greatest finite number of its array. Where there are few elements a line still stands. A red one has numbers that are not finite.</p>
 <table>
@@ -28,10 +34,7 @@ ${definitions([...settings, ...others.map(({ name, value }) => [name, showNumber
 <tbody>
 ${rows.map(({ name, shape, dtype, arrays }) => tableRow(name, shape, dtype, kinds, arrays)).join("\n")}
 </tbody>
-</table>
-</body>
-</html>
-`;
+</table>`;
 };
 
 interface VariableRow {

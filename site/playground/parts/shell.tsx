@@ -8,6 +8,9 @@ import { defineComponent } from "vue";
 export const PARTS = [
   { id: "see-it-move", title: "See it move" },
   { id: "write-your-own", title: "Write your own" },
+  { id: "hear-it", title: "Hear it" },
+  { id: "measure-it", title: "Measure it" },
+  { id: "look-inside", title: "Look inside" },
 ] as const;
 
 export const Shell = defineComponent(

@@ -7,6 +7,7 @@ import type { Device } from "./device.js";
 import { checkBuffer } from "./gradients.js";
 import { USAGE } from "./usage.js";
 
+/** What a variable in a buffer is made with. */
 export interface BufferVariableOptions {
   /** Of the backend's device, with GPUBufferUsage.STORAGE; to read and write it from here, with COPY_SRC and COPY_DST. */
   readonly buffer: GPUBuffer;

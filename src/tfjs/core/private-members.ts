@@ -87,9 +87,7 @@ export interface WasmKernels extends tf.KernelBackend {
   makeOutput(shape: number[], dtype: tf.DataType): tf.TensorInfo;
 }
 
-/** Those of `wasmBackend`, written out: this is asked for each tensor of a step. */
-export const isWasm = (backend: tf.KernelBackend): backend is WasmKernels =>
-  "typedArrayFromHeap" in backend && "makeOutput" in backend && "wasm" in backend;
+export const isWasm = (backend: tf.KernelBackend): backend is WasmKernels => lacking("wasmBackend", backend).length === 0;
 
 /** A shader as TensorFlow.js takes it. It compiles it for each shape, and keeps what it compiled. */
 export interface ShaderProgram {
