@@ -9,10 +9,12 @@ const repository = fileURLToPath(new URL("../..", import.meta.url));
 const pages = join(repository, "site/pages", SOURCES);
 
 /** Where links are looked for: what config.ts makes pages of, without the API reference, which links to nothing outside of it. */
-const documents = ["docs", "bench", "examples/speech"]
-  .flatMap((folder) => readdirSync(join(repository, folder)).map((name) => `${folder}/${name}`))
+const documents = ["docs", "bench", "examples"]
+  .flatMap((folder) =>
+    readdirSync(join(repository, folder), { recursive: true, encoding: "utf8" }).map((name) => `${folder}/${name}`),
+  )
   .concat(readdirSync(repository))
-  .filter((path) => path.endsWith(".md"));
+  .filter((path) => path.endsWith(".md") && !path.startsWith("docs/api/"));
 
 const sources = new Set(
   documents.flatMap((path) =>
