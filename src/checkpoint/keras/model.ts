@@ -77,6 +77,7 @@ const CHANGES: Kinds<{ variables?: Iterable<{ name: string; value: Numbers }>; o
   ),
 };
 
+/** What a file holds: the weights, and the optimizer if there is one. */
 export class KerasModel {
   readonly format: KerasReadFormat;
   /** Who wrote it: tf_keras, or Keras 3. */
