@@ -11,7 +11,7 @@ import { build } from "./sides/adamax.js";
 import { MODELS, type Turn } from "./sides/mesh-models.js";
 
 const TURNS = 3;
-const SECONDS = 12;
+const SECONDS = 8;
 const RANKS = 2;
 
 export const mesh = async (): Promise<Answer> => {

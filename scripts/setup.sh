@@ -21,6 +21,10 @@ or set CHROMIUM to the path of one.")
     packages+=(openmpi-bin)
     needs+=("The tests of meshes start ranks by Open MPI's mpirun.openmpi, which is not here (Debian: apt-get install openmpi-bin).")
   }
+  command -v ip >/dev/null || {
+    packages+=(iproute2)
+    needs+=("Two hosts are made of network namespaces by ip, which is not here (Debian: apt-get install iproute2).")
+  }
   command -v mpirun.mpich >/dev/null || {
     packages+=(mpich)
     needs+=("They also start ranks by MPICH's mpirun.mpich, which is not here (Debian: apt-get install mpich).")

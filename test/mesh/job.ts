@@ -101,6 +101,11 @@ export class Programs {
     return this.#start([...mpirun(mpi), "-n", `${size}`, process.execPath], name, size, options);
   }
 
+  /** So many ranks of a program, by a launcher of one's own. */
+  runBy(launcher: readonly string[], name: string, size: number, options: JobOptions = {}): Promise<Outcome> {
+    return this.#start([...launcher, process.execPath], name, size, options);
+  }
+
   /** A program by itself. */
   runAlone(name: string, options: JobOptions = {}): Promise<Outcome> {
     return this.#start([process.execPath], name, 1, options);

@@ -1,4 +1,4 @@
-/** A training that goes on where it was killed: `resumed FOLDER EPOCHS MILLISECONDS`, so many between two batches. */
+/** A training that goes on where it was killed: `resumed FOLDER EPOCHS MILLISECONDS [TIMEOUT]`, so many between two batches. */
 
 import { Adamax, fit, schedules, Variable } from "adamax";
 import { CheckpointManager } from "adamax/checkpoint";
@@ -7,8 +7,8 @@ import { numbers } from "../../semantics/models.js";
 import { digestOf } from "../gradients.js";
 import { report } from "../report.js";
 
-const [folder = "", epochs = "3", milliseconds = "0"] = process.argv.slice(2);
-const mesh = await createMesh([["batch", -1]], { timeout: 30_000, shardState: true });
+const [folder = "", epochs = "3", milliseconds = "0", timeout = "30000"] = process.argv.slice(2);
+const mesh = await createMesh([["batch", -1]], { timeout: Number(timeout), shardState: true });
 const { rank } = mesh;
 const learningRate = new schedules.ExponentialDecay({ initialLearningRate: 0.01, decaySteps: 10, decayRate: 0.9 });
 const optimizer = new Adamax({ mesh, learningRate, globalClipnorm: 0.5, useEma: true, threads: 1 });
