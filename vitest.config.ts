@@ -17,7 +17,7 @@ export default defineConfig({
           name: "node",
           environment: "node",
           include: ["test/**/*.test.ts"],
-          exclude: ["test/browser/**", "test/far/**"],
+          exclude: ["test/browser/**", "test/far/**", "test/engines/**"],
           maxConcurrency: 2, // test.concurrent: the examples of the docs, each a process
         },
       },

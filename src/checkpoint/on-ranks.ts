@@ -5,6 +5,7 @@ import type { Ranks } from "../backends/backend.js";
 import { CheckpointError } from "../errors.js";
 import { Optimizer } from "../optimizer/optimizer.js";
 import { together } from "../resuming/together.js";
+import type { Bytes } from "./storage/bytes.js";
 
 /** The ranks that an optimizer trains with; null: it is one machine's. */
 export const ranksOf = (optimizer: unknown, options?: { readonly mesh?: Ranks | null }): Ranks | null => {
@@ -12,7 +13,7 @@ export const ranksOf = (optimizer: unknown, options?: { readonly mesh?: Ranks | 
   return ranks && ranks.size > 1 ? ranks : null;
 };
 
-type Pieces = AsyncIterable<Uint8Array<ArrayBuffer>>;
+type Pieces = AsyncIterable<Bytes>;
 
 /** `write` is called on the first rank. Every rank goes through the pieces, for each of which all bring together what they have.
  *  @throws on every rank where it fails on one. */

@@ -7,6 +7,7 @@ import { Optimizer } from "../optimizer/optimizer.js";
 import { encodeTensors } from "./format/tensors.js";
 import { ranksOf, writeOnFirst } from "./on-ranks.js";
 import { type Content, describe, nameMap } from "./state.js";
+import type { Bytes } from "./storage/bytes.js";
 import { type CheckpointTarget, writeTo } from "./storage/target.js";
 
 export interface SaveOptions extends Content {
@@ -61,7 +62,7 @@ export const checkSaveOptions = (options: SaveOptions): SaveOptions => {
 };
 
 /** The size of the file, and its bytes while the optimizer stands still. */
-export const checkpointPieces = (options: SaveOptions): { total: number; pieces: AsyncIterable<Uint8Array<ArrayBuffer>> } => {
+export const checkpointPieces = (options: SaveOptions): { total: number; pieces: AsyncIterable<Bytes> } => {
   const { onProgress, signal, ...content } = checkSaveOptions(options);
   const { tensors, metadata, assertUnchanged } = describe(content);
   const { total, pieces } = encodeTensors(tensors, metadata);

@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /** Ranks in rows and columns: a mesh, as in DTensor. */
 
 import type { Backend, Ranks } from "../backends/backend.js";

@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /** The life of a step, around any update rule. */
 
 import type { Backend, CompiledStep, Row, RowRequest, StepParameters, Values } from "../backends/backend.js";

@@ -1,18 +1,10 @@
-/** Checkpoints in a page: its own file system, downloads and uploads, and a stream, with the same bytes. */
+/** Checkpoints in a page: downloads and uploads, and a stream, with the same bytes. */
 
-import { Adamax, CheckpointError, Variable } from "adamax";
-import { CheckpointManager, checkpointBlob, inspectCheckpoint, loadCheckpoint, saveCheckpoint } from "adamax/checkpoint";
+import { Adamax, Variable } from "adamax";
+import { checkpointBlob, loadCheckpoint, saveCheckpoint } from "adamax/checkpoint";
 import { expect, onTestFinished, test } from "vitest";
 
 const bytesOf = async (blob: Blob) => [...new Uint8Array(await blob.arrayBuffer())];
-
-/** An empty folder of OPFS. */
-const folder = async () => {
-  const root = await navigator.storage.getDirectory();
-  const name = `test-${Math.random()}`;
-  onTestFinished(() => root.removeEntry(name, { recursive: true }));
-  return root.getDirectoryHandle(name, { create: true });
-};
 
 const trained = (options: ConstructorParameters<typeof Adamax>[0] = {}) => {
   const w = new Variable(Float32Array.of(1, 2, 3), { name: "w" });
@@ -26,20 +18,17 @@ const state = ({ w, optimizer }: { w: Variable; optimizer: Adamax }) => [
   ...optimizer.variables.map(({ value }) => [...value]),
 ];
 
-test("OPFS, a download, an upload and a stream carry the same bytes", async () => {
+test("a download, an upload and a stream carry the same bytes", async () => {
   const one = trained();
   const options = { optimizer: one.optimizer, user: { epoch: 1 } };
   const blob = await checkpointBlob(options);
-  const file = await (await folder()).getFileHandle("model.safetensors", { create: true });
-  await saveCheckpoint(file, options);
-  expect(await bytesOf(await file.getFile())).toEqual(await bytesOf(blob));
   const stream = new TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>>();
   const received = new Response(stream.readable).blob();
   await saveCheckpoint(stream.writable, options);
   expect(await bytesOf(await received)).toEqual(await bytesOf(blob));
 
   one.optimizer.applyGradients([[Float32Array.of(1, 1, 1), one.w]]);
-  for (const source of [file, new File([blob], "upload.safetensors"), await blob.arrayBuffer()]) {
+  for (const source of [new File([blob], "upload.safetensors"), await blob.arrayBuffer()]) {
     const { optimizer, variables, user } = await loadCheckpoint(source, { optimizer: Adamax });
     const w = variables.get("w")!;
     optimizer.applyGradients([[Float32Array.of(1, 1, 1), w]]);
@@ -47,59 +36,6 @@ test("OPFS, a download, an upload and a stream carry the same bytes", async () =
     expect(state({ w, optimizer })).toEqual(state(one));
     optimizer.dispose();
   }
-});
-
-test("with threads, whose memory is shared: the same", async () => {
-  const two = trained({ threads: 2 });
-  const file = await (await folder()).getFileHandle("model.safetensors", { create: true });
-  await saveCheckpoint(file, { optimizer: two.optimizer });
-  const other = trained();
-  await loadCheckpoint(file, { optimizer: other.optimizer });
-  expect(state(other)).toEqual(state(two));
-});
-
-test("OPFS: saving that breaks off leaves the old file", async () => {
-  const { optimizer, w } = trained();
-  const file = await (await folder()).getFileHandle("model.safetensors", { create: true });
-  await saveCheckpoint(file, { optimizer });
-  const old = await bytesOf(await file.getFile());
-  optimizer.applyGradients([[Float32Array.of(1, 1, 1), w]]);
-  await expect(saveCheckpoint(file, { optimizer, signal: AbortSignal.abort() })).rejects.toThrow();
-  expect(await bytesOf(await file.getFile())).toEqual(old);
-});
-
-test("OPFS: of two savers at once one is refused, and the file is whole", async () => {
-  const { optimizer } = trained();
-  const file = await (await folder()).getFileHandle("model.safetensors", { create: true });
-  const results = await Promise.allSettled([1, 2].map((user) => saveCheckpoint(file, { optimizer, user })));
-  const refused = results.filter((result) => result.status === "rejected");
-  expect(refused.map(({ reason }) => reason instanceof CheckpointError)).toEqual([true]);
-  await inspectCheckpoint(file, { verify: true });
-});
-
-test("a manager keeps its checkpoints in a folder of OPFS", async () => {
-  const { optimizer } = trained();
-  const directory = await folder();
-  const manager = new CheckpointManager(directory, { keep: 2 });
-  for (const user of [1, 2, 3]) await manager.save({ optimizer, user });
-  expect((await manager.list()).map(({ number }) => number)).toEqual([3, 2]);
-  const found = await manager.loadNewest({ optimizer: Adamax });
-  expect(found?.user).toBe(3);
-  found?.optimizer.dispose();
-  await expect(manager.save({ optimizer, signal: AbortSignal.abort() })).rejects.toThrow();
-  expect((await manager.list()).map(({ number }) => number)).toEqual([3, 2]); // and no empty file
-});
-
-test("a folder of OPFS that is called like a checkpoint stops nothing, and stays", async () => {
-  const { optimizer } = trained();
-  const directory = await folder();
-  await directory.getDirectoryHandle("checkpoint-000009.safetensors", { create: true });
-  const manager = new CheckpointManager(directory, { keep: 1 });
-  for (let i = 0; i < 3; i++) await manager.save({ optimizer });
-  expect((await manager.list()).map(({ number }) => number)).toEqual([12]);
-  const names: string[] = [];
-  for await (const name of directory.keys()) names.push(name);
-  expect(names.sort()).toEqual(["checkpoint-000009.safetensors", "checkpoint-000012.safetensors"]);
 });
 
 test("a path is an error that says what a browser takes", async () => {

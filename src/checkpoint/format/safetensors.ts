@@ -2,6 +2,7 @@
  *  Little endian, as is every machine that runs JavaScript. Pure: bytes and lengths in, names and places out. */
 
 import { CheckpointError, show } from "../../errors.js";
+import type { Bytes } from "../storage/bytes.js";
 import type { Source } from "../storage/source.js";
 import { assertReadable, parseJson } from "./json.js";
 import { refuseTwice } from "./names.js";
@@ -54,10 +55,7 @@ export const byteLength = ({ dtype, shape }: Omit<TensorShape, "name">): number 
 
 /** The first bytes of a file that holds these tensors, in this order.
  *  @throws CheckpointError when they need more than 16 MiB, or two have one name. */
-export const encodeHeader = (
-  tensors: readonly TensorShape[],
-  metadata: Readonly<Record<string, string>>,
-): Uint8Array<ArrayBuffer> => {
+export const encodeHeader = (tensors: readonly TensorShape[], metadata: Readonly<Record<string, string>>): Bytes => {
   refuseTwice([METADATA, ...tensors.map(({ name }) => name)]);
   let end = 0;
   const entries = tensors.map(({ name, dtype, shape }) => {

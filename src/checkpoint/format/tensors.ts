@@ -2,6 +2,7 @@
 
 import type { OnProgress, Values } from "../../backends/backend.js";
 import { CheckpointError } from "../../errors.js";
+import type { Bytes } from "../storage/bytes.js";
 import type { Source } from "../storage/source.js";
 import { crc32 } from "./crc32.js";
 import { encodeHeader, type Header, type TensorPlace, type TensorShape } from "./safetensors.js";
@@ -25,7 +26,7 @@ const ELEMENTS = { F32: Float32Array, F64: Float64Array } as const;
 export const encodeTensors = (
   tensors: readonly Tensor[],
   metadata: Readonly<Record<string, string>>,
-): { total: number; pieces: AsyncIterable<Uint8Array<ArrayBuffer>> } => {
+): { total: number; pieces: AsyncIterable<Bytes> } => {
   const checksums: TensorShape = { name: CHECKSUMS, dtype: "U32", shape: [tensors.length + 1] };
   const header = encodeHeader([...tensors, checksums], metadata);
   const total = tensors.reduce((sum, tensor) => sum + bytesOf(tensor), header.length + 4 * (tensors.length + 1));
@@ -36,7 +37,7 @@ const elementsOf = ({ shape }: TensorShape): number => shape.reduce((product, si
 const arrayOf = ({ dtype }: TensorShape) => ELEMENTS[dtype as keyof typeof ELEMENTS];
 const bytesOf = (tensor: TensorShape): number => elementsOf(tensor) * arrayOf(tensor).BYTES_PER_ELEMENT;
 
-async function* piecesOf(header: Uint8Array<ArrayBuffer>, tensors: readonly Tensor[]): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+async function* piecesOf(header: Bytes, tensors: readonly Tensor[]): AsyncGenerator<Bytes> {
   const sums = new Uint32Array(tensors.length + 1);
   sums[0] = crc32(header);
   yield header;

@@ -1,6 +1,7 @@
 /** Where checkpoints are read from: files, blobs and bytes, one piece at a time. */
 
 import { CheckpointError, OptionError, show } from "../../errors.js";
+import type { Bytes } from "./bytes.js";
 import { nodeFiles, pathOf, TOO_MANY_OPEN } from "./node.js";
 
 /** Bytes that can be read in any order, as often as wanted. */
@@ -21,7 +22,7 @@ export interface BrowserFile {
 }
 /** What writes a file of the browser's file system. */
 export interface BrowserFileWriter {
-  write(bytes: Uint8Array<ArrayBuffer>): Promise<void>;
+  write(bytes: Bytes): Promise<void>;
   close(): Promise<void>;
   abort(reason?: unknown): Promise<void>;
 }

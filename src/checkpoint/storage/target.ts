@@ -2,16 +2,17 @@
 
 import { CheckpointError, OptionError, show } from "../../errors.js";
 import { atomicWrite } from "./atomic-write.js";
+import type { Bytes } from "./bytes.js";
 import { pathOf } from "./node.js";
 import { type BrowserFile, isBrowserFile } from "./source.js";
 
 /** A path (Node), a file of OPFS, or a stream of bytes: a download, a request's body. A path and a file of OPFS are replaced as a whole
  *  or not at all; what a stream does with half a checkpoint when saving fails (it is aborted) is the stream's matter. */
-export type CheckpointTarget = string | URL | BrowserFile | WritableStream<Uint8Array<ArrayBuffer>>;
+export type CheckpointTarget = string | URL | BrowserFile | WritableStream<Bytes>;
 
 /** Writes the chunks one after the other. A chunk may be reused once the next is asked for.
  *  @throws OptionError for the name of a file of another format. */
-export const writeTo = async (target: CheckpointTarget, chunks: AsyncIterable<Uint8Array<ArrayBuffer>>): Promise<void> => {
+export const writeTo = async (target: CheckpointTarget, chunks: AsyncIterable<Bytes>): Promise<void> => {
   if (typeof target === "string" || target instanceof URL) return atomicWrite(named(pathOf(target)), chunks);
   if (isBrowserFile(target)) {
     named(target.name);
@@ -37,7 +38,7 @@ const named = (name: string): string => {
 };
 
 /** OPFS writes to a copy, which takes the file's place when it is closed. */
-const writeBrowserFile = async (target: BrowserFile, chunks: AsyncIterable<Uint8Array<ArrayBuffer>>): Promise<void> => {
+const writeBrowserFile = async (target: BrowserFile, chunks: AsyncIterable<Bytes>): Promise<void> => {
   const refused = (error: unknown): never => {
     throw Object.assign(
       new CheckpointError(
@@ -58,10 +59,7 @@ const writeBrowserFile = async (target: BrowserFile, chunks: AsyncIterable<Uint8
   }
 };
 
-const writeStream = async (
-  target: WritableStream<Uint8Array<ArrayBuffer>>,
-  chunks: AsyncIterable<Uint8Array<ArrayBuffer>>,
-): Promise<void> => {
+const writeStream = async (target: WritableStream<Bytes>, chunks: AsyncIterable<Bytes>): Promise<void> => {
   const writer = target.getWriter();
   try {
     for await (const chunk of chunks) {

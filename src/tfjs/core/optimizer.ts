@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /** An optimizer of the core as a tf.Optimizer. Its state lies in the core's memory, or on a GPU in tensors. */
 
 import * as tf from "@tensorflow/tfjs-core";
