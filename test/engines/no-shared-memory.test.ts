@@ -10,10 +10,7 @@ test("one thread trains, and why blames the browser, not the headers", () => {
   optimizer.applyGradients([[new Float32Array(1_000_000).fill(1), w]]);
   expect(w.value[999_999]).toBeCloseTo(-0.001);
   const { name, why } = optimizer.backend;
-  expect([name, why]).toEqual([
-    "wasm",
-    expect.stringContaining("one thread: there is no SharedArrayBuffer here"),
-  ]);
+  expect([name, why]).toEqual(["wasm", expect.stringContaining("one thread: there is no SharedArrayBuffer here")]);
   expect(why).not.toContain("headers");
   optimizer.dispose();
 });
