@@ -4,7 +4,8 @@ import { interleave, quartiles, ratioOf, timeOf } from "./measure.js";
 import { type Model, nameOf } from "./model.js";
 import type { Answer, Row } from "./report.js";
 import { chromiumSide, mnistSide, tensorFlowSide } from "./sides/optional.js";
-import type { NetworkName, OptimizerName } from "./tensor-work.js";
+import type { OptimizerName } from "./tensor-steps.js";
+import type { NetworkName } from "./tensor-work.js";
 
 /** And how many times faster it must be at least. */
 const MODELS: readonly (Model & { atLeast: number })[] = [
@@ -29,7 +30,7 @@ export const tfjsWebgpu = async (): Promise<Answer> => {
   if (typeof mnist === "string") return leftOut(mnist);
   const chromiums = await chromiumSide();
   if (typeof chromiums === "string") return leftOut(chromiums);
-  const { OURS, OURS_WITH_ALL, THEIRS } = await import("./tensor-work.js");
+  const { OURS, OURS_WITH_ALL, THEIRS } = await import("./tensor-steps.js");
   const chromium = await chromiums.startChromium("webgpu");
   const { page, adapter } = chromium;
   const rows: Row[] = [];
