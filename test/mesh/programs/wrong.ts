@@ -65,7 +65,13 @@ const alone: Record<string, () => unknown> = {
     const cut = new Layout(["batch"], mesh).variable(Float32Array.of(1, 2, 3, 4), { name: "cut", shape: [4] });
     new Adamax({ mesh }).applyGradients([[gradient(), cut]]);
   },
-  threads: () => new Adamax({ mesh, threads: "auto" }).settings.mesh!.ranksOnHost,
+  threads: () => {
+    const optimizer = new Adamax({ mesh });
+    optimizer.build([new Variable(new Float32Array(400_000), { name: "large" })]);
+    const { threads } = optimizer.backend;
+    optimizer.dispose();
+    return [mesh.ranksOnHost, threads];
+  },
   map: () => {
     const layouts = new LayoutMap([["dense.*kernel", new Layout([UNSHARDED, "batch"], mesh)]]);
     const [kernel, bias] = ["dense/kernel", "dense/bias"].map((name) =>
