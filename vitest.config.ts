@@ -5,6 +5,16 @@ import { launchOptions } from "./scripts/chromium.ts";
 
 const [src, far, webgpu] = ["./src", "./test/far", "./test/webgpu"].map((path) => fileURLToPath(new URL(path, import.meta.url)));
 
+const inChromium = () => ({
+  enabled: true,
+  headless: true,
+  screenshotFailures: false,
+  provider: playwright({ launchOptions }),
+  instances: [{ browser: "chromium" as const }],
+});
+/** "adamax" is what test/webgpu makes of it: the core, on a GPU device in software. */
+const onDevice = { alias: [{ find: /^adamax$/, replacement: `${webgpu}/adamax.ts` }] };
+
 export default defineConfig({
   test: {
     testTimeout: 60_000, // a busy machine is no failure; what must be fast is measured in bench/
@@ -40,8 +50,8 @@ export default defineConfig({
       },
       {
         extends: true,
-        // And on a GPU device, in software.
-        resolve: { alias: [{ find: /^adamax$/, replacement: `${webgpu}/adamax.ts` }] },
+        // And on a GPU device. test/webgpu/deno.test.ts runs this in Deno, too.
+        resolve: onDevice,
         test: { name: "webgpu", environment: "node", include: ["test/semantics/**/*.test.ts"] },
       },
       {
@@ -66,14 +76,14 @@ export default defineConfig({
         test: {
           name: "chromium",
           include: ["test/semantics/**/*.test.ts", "test/browser/**/*.test.ts"],
-          browser: {
-            enabled: true,
-            headless: true,
-            screenshotFailures: false,
-            provider: playwright({ launchOptions }),
-            instances: [{ browser: "chromium" }],
-          },
+          browser: inChromium(),
         },
+      },
+      {
+        extends: true,
+        resolve: onDevice,
+        optimizeDeps: { include: ["fast-check"] },
+        test: { name: "webgpu in chromium", include: ["test/semantics/**/*.test.ts"], browser: inChromium() },
       },
     ],
   },

@@ -45,8 +45,12 @@ export const BINDING = { dispatch: 0, table: 1, totals: 2, arrays: 3 } as const;
 
 /** Whether a scalar of a program is known before the step. Those lie in the table; what comes from norms and meets elements, in the totals. */
 export const isKnown = ({ scalars }: Program, place: number): boolean => scalars[place]!.stage === 0;
-/** The scalars in the table, and in the totals, in the order in which they lie there. */
-export const known = (program: Program): number[] => [...program.scalars.keys()].filter((place) => isKnown(program, place));
+/** The scalars in the table, and in the totals, in the order in which they lie there. First those that enter what comes from norms, then those of
+ *  the first pass: so the shaders of both, which are the largest, are the same for whatever else a program does. */
+export const known = (program: Program): number[] => {
+  const entering = program.scalars.flatMap((scalar) => (scalar.kind === "operation" && scalar.stage > 0 ? scalar.inputs : []));
+  return [...new Set([...entering, ...program.uniforms, ...program.scalars.keys()])].filter((place) => isKnown(program, place));
+};
 export const constants = (program: Program): number[] => program.uniforms.filter((place) => !isKnown(program, place));
 
 /** A scalar in the text of a shader, for the part at hand: its bits. */

@@ -36,6 +36,9 @@ export const compileScalars = (program: Program, stage: number, sums: number): S
   const wanted = constants(program).filter((place) => scalars[place]!.stage === stage);
   if (wanted.length === 0) return null;
   const needed = neededFor(program, wanted);
+  // Not by their places: programs that differ in something else have the same text.
+  const numberOf = (place: number): number => needed.indexOf(place);
+  const nameOf = (place: number): string => `s${numberOf(place)}`;
   const sumAt = (part: string, place: number): string => {
     const { pass, sum } = scalars[place] as { pass: number; sum: number };
     return `totals[partSumsOf(${part}) + ${pass * sums + sum}u]`;
@@ -46,16 +49,16 @@ export const compileScalars = (program: Program, stage: number, sums: number): S
   });
   const evaluated = needed.flatMap((place) => {
     const scalar = scalars[place]!;
-    const value = `let s${place} =`;
+    const value = `let ${nameOf(place)} =`;
     if (isKnown(program, place)) return [`${value} wideOf(${knownAt(program, place)});`];
     if (scalar.kind === "operation") return [`${value} ${operateWide(scalar.operation, scalar.inputs.map(nameOf))};`];
     if (ofModel.includes(place)) return [`${value} wideRoot(wideOfSum(ofThreads[${ofModel.indexOf(place) * THREADS}]));`];
     return [
-      `var sum${place} = Sum();`,
+      `var sum${numberOf(place)} = Sum();`,
       `for (var i = 0u; i < table[place + ${partWord("siblings")}]; i++) {`,
-      `  sum${place} = join(sum${place}, ${sumAt(`table[place + ${partWord("firstSibling")}] + i`, place)});`,
+      `  sum${numberOf(place)} = join(sum${numberOf(place)}, ${sumAt(`table[place + ${partWord("firstSibling")}] + i`, place)});`,
       "}",
-      `${value} wideRoot(wideOfSum(sum${place}));`,
+      `${value} wideRoot(wideOfSum(sum${numberOf(place)}));`,
     ];
   });
   const text = `
@@ -72,13 +75,11 @@ ${MAIN}
   let part = dispatch.first + index;
   let place = placeOf(part);
   ${evaluated.join("\n  ")}
-  ${wanted.map((place) => `${constantAt(program, place)} = narrow(s${place});`).join("\n  ")}
+  ${wanted.map((place) => `${constantAt(program, place)} = narrow(${nameOf(place)});`).join("\n  ")}
 }
 `;
   return { text, usesTotals: true, arrays: [] };
 };
-
-const nameOf = (place: number): string => `s${place}`;
 
 /** Every workgroup adds the sums of all parts: fewer dispatches, and far less than a pass reads. */
 const joinModel = (number: number, sum: string): string[] => [
