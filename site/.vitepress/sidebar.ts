@@ -19,7 +19,12 @@ export const guideSidebar: Items = [
   },
   {
     text: "With others",
-    items: [page("TensorFlow.js", "tensorflow"), page("jax-js", "jax"), page("Your own optimizer", "your-own-optimizer")],
+    items: [
+      page("TensorFlow.js", "tensorflow"),
+      page("jax-js", "jax"),
+      page("A GPU", "webgpu"),
+      page("Your own optimizer", "your-own-optimizer"),
+    ],
   },
   {
     text: "Coming from",

@@ -9,6 +9,8 @@ import { beforeAll, describe, expect, test } from "vitest";
 
 type Block = { name: string; file: string; source: string; run: boolean };
 
+/** Without a GPU of their own, the examples that need one take SwiftShader; its driver wants the second. */
+const GPU = { VK_ICD_FILENAMES: "/usr/lib/chromium/vk_swiftshader_icd.json", XDG_RUNTIME_DIR: "/tmp" };
 const folder = ".docs-examples"; // in the repository, so that "adamax" is found as the package that it is in: dist
 const pages = [...["README.md", "CONTRIBUTING.md"].filter((page) => readdirSync(".").includes(page)), ...markdown("docs")];
 
@@ -46,7 +48,7 @@ function blocksOf(page: string): Block[] {
 }
 
 function execute(program: string, args: string[]): Promise<{ failed: boolean; output: string; printed: string }> {
-  const environment = { ...process.env, TSX_TSCONFIG_PATH: join(folder, "tsconfig.json"), NO_COLOR: "1" };
+  const environment = { ...process.env, TSX_TSCONFIG_PATH: join(folder, "tsconfig.json"), NO_COLOR: "1", ...GPU };
   const options = { env: environment, timeout: 120_000, maxBuffer: 1 << 26 };
   return new Promise((resolve) => {
     execFile(program, args, options, (error, printed, complaints) =>

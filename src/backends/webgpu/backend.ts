@@ -20,11 +20,13 @@ import { DeviceRow, Placement } from "./rows.js";
 import { DeviceStep } from "./step.js";
 import { BufferVariable, type BufferVariableOptions } from "./variable.js";
 
+/** What `WebGpuBackend.create` takes. */
 export interface WebGpuOptions extends DeviceSource {
   /** Whether a float16 copy of each value is kept, for shaders that compute with halves: steps write it in the same pass. Default false. */
   readonly float16Copies?: boolean;
 }
 
+/** Runs steps on a GPU device, where variables and state are. */
 export class WebGpuBackend implements Backend {
   readonly name = "webgpu";
   readonly #device: Device;

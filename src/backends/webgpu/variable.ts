@@ -18,6 +18,7 @@ export interface BufferVariableOptions {
   readonly name?: string;
 }
 
+/** What `WebGpuBackend.variable` makes. */
 export class BufferVariable extends Variable<Float32Array> {
   /** @internal */
   readonly device: Device;
