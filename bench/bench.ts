@@ -14,11 +14,12 @@ export const QUESTIONS: Readonly<Record<string, () => Promise<Answer>>> = {
   "tfjs-webgpu": async () => (await import("./tfjs-webgpu.js")).tfjsWebgpu(),
   options: async () => (await import("./options.js")).options(),
   mesh: async () => (await import("./mesh.js")).mesh(),
+  webgpu: async () => (await import("./webgpu.js")).webgpu(),
   python: async () => (await import("./python.js")).python(),
   "dead-units": async () => (await import("./dead-units.js")).deadUnits(),
 };
 
-const BY_NAME_ONLY = new Set(["mesh", "python"]);
+const BY_NAME_ONLY = new Set(["mesh", "python", "webgpu"]);
 
 const machine = {
   processor: `${cpus()[0]?.model.trim()} (${cpus().length} cores)`,
@@ -28,7 +29,7 @@ const machine = {
 };
 
 export interface BenchOptions {
-  /** Empty: all but mesh and python. */
+  /** Empty: all but mesh, python and webgpu. */
   readonly questions: readonly string[];
   /** The folder for JSON and page. */
   readonly out: string;

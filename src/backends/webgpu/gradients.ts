@@ -21,7 +21,7 @@ const isInBuffer = (gradient: unknown): gradient is InBuffer =>
 
 /** @throws ShapeError unless `gradient` has as many elements as the variable, or names rows of it. */
 export const checkGradient = (device: Device, gradient: Exclude<Gradient, null>, variable: Described): void => {
-  if (isInBuffer(gradient)) checkBuffer(device, `The gradient of ${variable}`, gradient, variable.length);
+  if (isInBuffer(gradient)) checkBuffer(device, () => `The gradient of ${variable}`, gradient, variable.length);
   else if (isBuffer(gradient))
     throw new ShapeError(`The gradient of ${variable} is a bare GPUBuffer`, show(gradient), "Pass { buffer, offset }.");
   else checkArray(gradient, variable);
@@ -30,41 +30,68 @@ export const checkGradient = (device: Device, gradient: Exclude<Gradient, null>,
 const isBuffer = (buffer: unknown): buffer is GPUBuffer =>
   typeof buffer === "object" && buffer !== null && "usage" in buffer && "mapState" in buffer;
 
-/** @throws ShapeError unless so many elements can be bound there. */
+/** What never changes of a buffer. To ask the device's own objects takes longer than all else that a step does for a variable. */
+const facts = new WeakMap<object, { readonly usage: number; readonly size: number }>();
+const factsOf = (buffer: unknown): { readonly usage: number; readonly size: number } | null => {
+  const known = typeof buffer === "object" && buffer !== null && facts.get(buffer);
+  if (known) return known;
+  if (!isBuffer(buffer)) return null;
+  const { usage, size } = buffer;
+  facts.set(buffer, { usage, size });
+  return { usage, size };
+};
+
+/** @throws ShapeError unless so many elements can be bound there. `what` begins the message. */
 export const checkBuffer = (
   { limits }: Device,
-  what: string,
+  what: () => string,
   { buffer, offset = 0, dtype = "float32" }: DeviceGradient,
   length: number,
 ): void => {
-  const refuse = (wrong: string, received: string, remedy: string): never => {
-    throw new ShapeError(`${what} ${wrong}`, received, remedy);
-  };
-  if (!isBuffer(buffer))
-    throw new ShapeError(`${what} must be in a GPUBuffer`, show(buffer), "Pass { buffer, offset }, or an array.");
-  if (!(buffer.usage & USAGE.storage))
-    refuse(
+  const found = factsOf(buffer);
+  const bytes = dtype === "float16" ? 2 : 4;
+  const isFit =
+    found &&
+    found.usage & USAGE.storage &&
+    (bytes === 2 || dtype === "float32") &&
+    offset >= 0 &&
+    offset % bytes === 0 &&
+    offset + bytes * length <= found.size - (found.size % 4) &&
+    found.size <= limits.maxStorageBufferBindingSize;
+  if (!isFit) refuseBuffer(what(), { buffer, offset, dtype }, length, limits.maxStorageBufferBindingSize);
+};
+
+const refuseBuffer = (what: string, { buffer, offset, dtype }: Required<DeviceGradient>, length: number, most: number): never => {
+  const because = (wrong: string, received: string, remedy: string) => new ShapeError(`${what} ${wrong}`, received, remedy);
+  const bytes = dtype === "float16" ? 2 : 4;
+  const found = factsOf(buffer);
+  if (!found) throw because("must be in a GPUBuffer", show(buffer), "Pass { buffer, offset }, or an array.");
+  const { usage, size } = found;
+  if (!(usage & USAGE.storage))
+    throw because(
       "must be in a buffer that shaders can bind",
-      `a buffer of usage ${buffer.usage}`,
+      `a buffer of usage ${usage}`,
       "Make it with GPUBufferUsage.STORAGE.",
     );
   if (dtype !== "float32" && dtype !== "float16")
-    refuse("must be of float32 or float16", `dtype ${show(dtype)}`, 'Pass { buffer, offset, dtype: "float16" } for halves.');
-  const bytes = dtype === "float16" ? 2 : 4;
-  if (!(Number.isInteger(offset) && offset >= 0 && offset % bytes === 0))
-    refuse(`must begin at a multiple of ${bytes} bytes`, `offset ${show(offset)}`, "Correct the offset.");
-  if (offset + bytes * length > buffer.size - (buffer.size % 4))
-    refuse(
-      `must be ${length} ${dtype} numbers, ${bytes * length} bytes`,
-      `a buffer of ${buffer.size} bytes, from byte ${offset} on`,
-      "Correct the offset, or pass the buffer that holds them.",
+    throw because(
+      "must be of float32 or float16",
+      `dtype ${show(dtype)}`,
+      'Pass { buffer, offset, dtype: "float16" } for halves.',
     );
-  if (buffer.size > limits.maxStorageBufferBindingSize)
-    refuse(
+  if (!(Number.isInteger(offset) && offset >= 0 && offset % bytes === 0))
+    throw because(`must begin at a multiple of ${bytes} bytes`, `offset ${show(offset)}`, "Correct the offset.");
+  if (size > most)
+    throw because(
       "must be in a buffer that shaders can bind as a whole",
-      `${buffer.size} bytes; maxStorageBufferBindingSize is ${limits.maxStorageBufferBindingSize}`,
+      `${size} bytes; maxStorageBufferBindingSize is ${most}`,
       "Ask your device for a higher limit, or use several buffers.",
     );
+  throw because(
+    `must be ${length} ${dtype} numbers, ${bytes * length} bytes`,
+    `a buffer of ${size} bytes, from byte ${offset} on`,
+    "Correct the offset, or pass the buffer that holds them.",
+  );
 };
 
 /** Brings the gradients of a step to where it reads them. */
@@ -93,21 +120,19 @@ export class Gradients {
       const { arrays, gradient, request } = rows[i]!;
       const isSparse = gradient instanceof IndexedSlices;
       for (const part of arrays.parts) {
-        const own = { buffer: part.arena.get("g")!, offset: part.offset };
         if (isInBuffer(gradient)) {
           const isHalf = gradient.dtype === "float16";
-          const at = (gradient.offset ?? 0) / (isHalf ? 2 : 4) + part.begin;
-          const there = isHalf ? { buffer: gradient.buffer, offset: at, isHalf } : { buffer: gradient.buffer, offset: at };
+          const offset = (gradient.offset ?? 0) / (isHalf ? 2 : 4) + part.begin;
           if (!written?.has(gradient.buffer)) {
-            arrays.move(part, "g", there);
+            arrays.moveTo(part, "g", gradient.buffer, offset, isHalf);
             continue;
           }
-          this.#copies.push({ from: there, to: own, length: part.length });
+          this.#copies.push({ from: { buffer: gradient.buffer, offset }, to: own(part), length: part.length });
         } else if (gradient === null || isSparse) {
-          this.#zeros.push(own);
+          this.#zeros.push(own(part));
           this.#lengths.push(part.length);
-        } else this.#uploads.add(own, (gradient as Float32Array).subarray(part.begin, part.begin + part.length));
-        arrays.move(part, "g", own);
+        } else this.#uploads.add(own(part), (gradient as Float32Array).subarray(part.begin, part.begin + part.length));
+        arrays.move(part, "g", own(part));
       }
       if (isSparse) this.#scatter.add(arrays.parts, gradient, request.variable);
     }
@@ -140,6 +165,9 @@ export class Gradients {
   }
 }
 
+/** Where a gradient is brought to. */
+const own = (part: Part): Place => ({ buffer: part.arena.get("g")!, offset: part.offset });
+
 /** The buffers that a step writes: a shader cannot read them as gradients too. */
 type Written = ReadonlySet<object>;
 
@@ -150,16 +178,18 @@ const writtenBuffers = (rows: readonly DeviceRow[], count: number): Written | nu
   for (let i = 0; i < count; i++) any ||= isInBuffer(rows[i]!.gradient);
   if (!any) return null;
   const written = new Set<object>();
+  let [lastArena, lastW]: [object?, object?] = [];
   for (let i = 0; i < count; i++)
     for (const { arena, w } of rows[i]!.arrays.parts) {
-      written.add(w.buffer);
-      for (const [name, buffer] of arena) if (name !== "g") written.add(buffer);
+      if (w.buffer !== lastW) written.add(w.buffer);
+      if (arena !== lastArena) for (const [name, buffer] of arena) if (name !== "g") written.add(buffer);
+      [lastArena, lastW] = [arena, w.buffer];
     }
-  const taken = rows.slice(0, count);
-  for (const row of taken) {
+  for (let i = 0; i < count; i++) {
+    const row = rows[i]!;
     const { gradient } = row;
     if (!isInBuffer(gradient) || !written.has(gradient.buffer)) continue;
-    for (const other of taken) refuseOverlap(row, gradient, other);
+    for (let k = 0; k < count; k++) refuseOverlap(row, gradient, rows[k]!);
     if (gradient.dtype === "float16")
       throw new ShapeError(
         `The float16 gradient of ${row.request.variable} must not lie in a buffer that the same step writes to`,

@@ -73,12 +73,17 @@ export class DeviceArrays {
   ) {}
 
   /** From now on, the value or the gradient of a part is there. */
-  move(part: Part, array: "w" | "g", place: Place): void {
-    const { buffer, offset, isHalf } = part[array];
-    if (buffer === place.buffer && offset === place.offset && isHalf === place.isHalf) return;
-    part[array] = place;
-    if (part.alone && offset === place.offset && isHalf === place.isHalf) return;
-    this.device.moves++;
+  move(part: Part, array: "w" | "g", { buffer, offset, isHalf = false }: Place): void {
+    this.moveTo(part, array, buffer, offset, isHalf);
+  }
+
+  /** Likewise. Where nothing moves, nothing is made for it. */
+  moveTo(part: Part, array: "w" | "g", buffer: GPUBuffer, offset: number, isHalf: boolean): void {
+    const before = part[array];
+    const isLikewise = offset === before.offset && isHalf === (before.isHalf ?? false);
+    if (buffer === before.buffer && isLikewise) return;
+    part[array] = { buffer, offset, isHalf };
+    if (!(part.alone && isLikewise)) this.device.moves++;
   }
 
   /** Elements from `begin` on become `values`, before what is enqueued next. */

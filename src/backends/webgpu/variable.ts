@@ -39,7 +39,7 @@ export class BufferVariable extends Variable<Float32Array> {
     super(new Float32Array(0), { shape: [0], name });
     const length = elementsIn(shape);
     Object.assign(this, { shape: [...shape], length });
-    checkBuffer(device, `The value of ${this}`, { buffer, offset }, length);
+    checkBuffer(device, () => `The value of ${this}`, { buffer, offset }, length);
     this.device = device;
     this.place = { buffer, offset: offset / 4 };
   }
