@@ -50,7 +50,7 @@ export default defineConfig({
       },
       {
         extends: true,
-        // And on a GPU device. test/webgpu/deno.test.ts runs this in Deno, too.
+        // And on a GPU device. scripts/engines.ts runs this in Deno, too.
         resolve: onDevice,
         test: { name: "webgpu", environment: "node", include: ["test/semantics/**/*.test.ts"] },
       },

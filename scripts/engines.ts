@@ -52,6 +52,19 @@ const program = (path: string, words: readonly string[]): Engine => ({
   ci: SHORT,
 });
 
+/** The semantics suite on a GPU device, by another WebGPU (wgpu) than that of Node and Chromium (Dawn); and by which driver. */
+const denoOnDevice = (driver: string, packages: string, ci: Engine["ci"]): Engine => {
+  const deno = `${NPM}/@deno/linux-x64-glibc/deno`;
+  return {
+    needs: [deno, driver],
+    install: `npm ci --prefix test/engines --ignore-scripts; apt-get install --no-install-recommends ${packages}`,
+    command: [deno, "run", "-A", "--unstable-webgpu", VITEST, "run", "--project", "webgpu", "--pool=threads", "--no-isolate"],
+    env: { VK_ICD_FILENAMES: driver, XDG_RUNTIME_DIR: tmpdir() },
+    tests: [],
+    ci,
+  };
+};
+
 const browser = (name: keyof typeof BROWSERS, projects: readonly string[], ci: readonly string[]): Engine => ({
   needs: BROWSERS[name].programs,
   install: `apt-get install --no-install-recommends ${BROWSERS[name].packages}`,
@@ -74,6 +87,8 @@ const ENGINES: Readonly<Record<string, Engine>> = {
   "node-24": node(24, null),
   "node-26": node(26, WHOLE),
   deno: program("@deno/linux-x64-glibc/deno", ["run", "-A"]),
+  "deno-webgpu": denoOnDevice("/usr/lib/chromium/vk_swiftshader_icd.json", "chromium libvulkan1", []),
+  "deno-webgpu-lavapipe": denoOnDevice("/usr/share/vulkan/icd.d/lvp_icd.x86_64.json", "mesa-vulkan-drivers libvulkan1", null),
   bun: program("@oven/bun-linux-x64/bin/bun", ["--bun"]),
   firefox: browser("firefox", ["firefox"], PAGES),
   webkit: browser("webkit", ["webkit", "webkit-as-it-is"], PAGES),
