@@ -23,8 +23,18 @@ export const transformation = <Core extends OptimizerClass>(core: Core) => {
       "Pass Adamax, or a subclass of Optimizer with `static rule = defineRule({ ... })`.",
     );
   /** @throws OptionError for an unknown option, a value out of range, or options that exclude each other. */
-  return (options: TransformationOptions<NonNullable<ConstructorParameters<Core>[0]>> = {} as never): Transformation =>
-    new Transformation(rule, options);
+  return (
+    options: TransformationOptions<NonNullable<ConstructorParameters<Core>[0]>> = {} as never,
+    ...more: never[]
+  ): Transformation => {
+    if (more.length > 0)
+      throw new OptionError(
+        `${rule.name} takes one object of options`,
+        [options, ...more].map(show).join(", "),
+        "Write them all into the first.",
+      );
+    return new Transformation(rule, options);
+  };
 };
 
 /** Options of `adamax`. */

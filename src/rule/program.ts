@@ -1,6 +1,7 @@
 /** A step as every backend receives it: scalars to evaluate once, then passes over the elements. */
 
-import type { Expression, NormScope, Operation, ScalarOperation } from "./expression.js";
+import { OptionError, show } from "../errors.js";
+import { Expression, type NormScope, type Operation, type ScalarOperation } from "./expression.js";
 
 /** What an array is made of. Arithmetic on it rounds to the same. */
 export type DType = "float32" | "float64";
@@ -102,6 +103,8 @@ export const compile = (dtype: DType, outputs: Readonly<Record<string, Expressio
   };
 
   const stores = Object.entries(outputs).flatMap(([name, value]) => {
+    if (!(value instanceof Expression))
+      throw new OptionError(`A rule gives ${name} an expression`, show(value), "Make it with defineRule.");
     const unchanged = value.recorded.kind === "element" && value.recorded.buffer === name;
     return unchanged ? [] : [{ buffer: placeIn(buffers, name), id: placeOf(value) }];
   });

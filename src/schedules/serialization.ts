@@ -7,7 +7,7 @@ import { ExponentialDecay } from "./exponential-decay.js";
 import { InverseTimeDecay } from "./inverse-time-decay.js";
 import { PiecewiseConstantDecay } from "./piecewise-constant-decay.js";
 import { PolynomialDecay } from "./polynomial-decay.js";
-import type { LearningRateSchedule } from "./schedule.js";
+import { LearningRateSchedule } from "./schedule.js";
 
 /** The class of a schedule, as `deserialize` needs it: anything that extends LearningRateSchedule. */
 export interface ScheduleClass {
@@ -36,6 +36,8 @@ const ofKeras: Record<string, ScheduleClass> = {
  *  bundler that shortens names must keep this one). JSON has no 1.0: where a rate is a whole number, Python reads an integer, and
  *  Keras refuses to compute with it; write the point into the text. */
 export const serialize = (schedule: LearningRateSchedule): SerializedSchedule => {
+  if (!(schedule instanceof LearningRateSchedule))
+    throw new OptionError("serialize takes a schedule", show(schedule), "Pass one.");
   const [name] = Object.entries<unknown>(ofKeras).find(([, scheduleClass]) => schedule.constructor === scheduleClass) ?? [];
   return {
     module: name ? "keras.optimizers.schedules" : null,

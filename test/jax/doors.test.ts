@@ -26,6 +26,15 @@ describe("instead of options", () => {
     expectError(() => adamax(given as never), OptionError, ["Adamax takes one object of options", arrived, advice]);
   });
 
+  test("options and more are refused", () => {
+    const untyped = adamax as (...given: unknown[]) => unknown;
+    for (const given of [
+      [{}, {}],
+      [undefined, 0.9],
+    ])
+      expect(thrown(() => untyped(...given)).message).toMatch(/Adamax takes one object of options/);
+  });
+
   test("a scalar array is refused, with what to write", () => {
     const parts: Parts = ["Adamax takes one object of options", "float32[]", "Write { learningRate: ... }"];
     expectError(() => adamax(np.array(0.1) as never), OptionError, parts);

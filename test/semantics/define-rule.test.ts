@@ -1,6 +1,17 @@
 /** A rule that cannot be one is refused in words: when it is defined, or when its first step is composed. */
 
-import { constant, decayRate, defineRule, Expression, globalNorm, norm, Optimizer, OptionError, type UpdateRule } from "adamax";
+import {
+  constant,
+  decayRate,
+  defineRule,
+  Expression,
+  globalNorm,
+  norm,
+  Optimizer,
+  OptionError,
+  schedules,
+  type UpdateRule,
+} from "adamax";
 import { describe, expect, test } from "vitest";
 import { expectError, f32, type Parts, step, thrown, variable } from "./helpers.js";
 
@@ -200,4 +211,18 @@ test("what a rule can be written in is said whole: every method of an expression
   const methods = Object.getOwnPropertyNames(Expression.prototype).filter((name) => name !== "constructor");
   expect(methods.length).toBeGreaterThan(5);
   for (const method of methods) expect(message).toMatch(new RegExp(`\\b${method}\\b.*, the functions `));
+});
+
+test("a rule that was not defined by defineRule, and returns no expressions, is refused in words", () => {
+  class Bare extends Optimizer {
+    static override readonly rule = { name: "Bare", slots: [], hyperparameters: {}, update: () => ({ w: undefined }) as never };
+  }
+  const w = variable([1]);
+  expect(() => new Bare().applyGradients([[f32(1), w]])).toThrow(
+    /A rule gives w an expression\. Received: undefined\. Make it with defineRule/,
+  );
+});
+
+test.each([5, null, {}])("serialize(%j) is refused", (schedule) => {
+  expect(() => schedules.serialize(schedule as never)).toThrow(/serialize takes a schedule/);
 });
