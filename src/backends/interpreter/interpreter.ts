@@ -32,69 +32,60 @@ export class InterpreterBackend extends CpuBackend {
 const allocate = (bytes: number) => ({ buffer: new ArrayBuffer(Math.ceil(bytes / 8) * 8) });
 
 const compile = (programs: readonly Program[]): ((segment: Segment) => SegmentRunner) => {
-  const passes = programs.flatMap((program) => program.passes.map((pass) => new ChunkedPass(program, pass)));
+  const passes = programs.flatMap(({ dtype, passes }) => passes.map((pass) => inChunks(dtype, pass)));
   return (segment) => (stager) => {
     for (let job = 0; job < segment.pending; job++) {
       const word = segment.wordOf(job);
       stager?.prepare(job, 0);
-      passes[segment.words[word + JOB.callee]!]!.run(segment.words, word, segment);
+      passes[segment.words[word + JOB.callee]!]!(segment.words, word, segment);
       stager?.complete(job, 0);
     }
   };
 };
 
-class ChunkedPass {
-  readonly #pass: Pass;
-  readonly #dtype: DType;
+/** Runs a pass for the job at a place of `words`. */
+const inChunks = (dtype: DType, { nodes, stores, sums }: Pass) => {
   /** The values of each node in the chunk at hand. */
-  readonly #values: Values[];
-  readonly #lanes: Float64Array[];
+  const values: Values[] = nodes.map(() => new ARRAYS[dtype](CHUNK));
+  const lanes = sums.map(() => new Float64Array(LANES));
 
-  constructor({ dtype }: Program, pass: Pass) {
-    this.#pass = pass;
-    this.#dtype = dtype;
-    this.#values = pass.nodes.map(() => new ARRAYS[dtype](CHUNK));
-    this.#lanes = pass.sums.map(() => new Float64Array(LANES));
-  }
-
-  run(words: Int32Array, job: number, views: Pick<Segment, DType>): void {
-    const { nodes, stores, sums } = this.#pass;
-    const memory = views[this.#dtype];
+  return (words: Int32Array, job: number, views: Pick<Segment, DType>): void => {
+    const memory = views[dtype];
     const size = memory.BYTES_PER_ELEMENT;
     const length = words[job + JOB.length]! >>> 0;
     const at = (word: number) => (words[job + word]! >>> 0) / size;
     nodes.forEach((node, i) => {
-      if (node.kind === "uniform") this.#values[i]!.fill(memory[at(JOB.constants) + (node.uniform * UNIFORM_BYTES) / size]!);
+      if (node.kind === "uniform") values[i]!.fill(memory[at(JOB.constants) + (node.uniform * UNIFORM_BYTES) / size]!);
     });
     let sumPlace = (words[job + JOB.sums]! >>> 0) / 8;
     for (let begin = 0; begin < length; begin += CHUNK) {
       const count = Math.min(CHUNK, length - begin);
       nodes.forEach((node, i) => {
-        const out = this.#values[i]!;
+        const out = values[i]!;
         if (node.kind === "load") {
           const from = at(JOB.arrays + node.buffer) + begin;
           for (let k = 0; k < count; k++) out[k] = memory[from + k]!;
         } else if (node.kind === "operation") {
-          const [x, a, b] = node.inputs.map((input) => this.#values[input]!);
+          const [x, a, b] = node.inputs.map((input) => values[input]!);
           loops[node.operation](count, out, x!, a!, b!);
         }
       });
       for (const { buffer, node } of stores) {
         const to = at(JOB.arrays + buffer) + begin;
-        const value = this.#values[node]!;
+        const value = values[node]!;
         for (let k = 0; k < count; k++) memory[to + k] = value[k]!;
       }
       const blockEnds = (begin + count) % BLOCK === 0 || begin + count === length;
       sums.forEach((node, sum) => {
-        const lanes = this.#lanes[sum]!;
-        const value = this.#values[node]!;
-        for (let k = 0; k < count; k++) lanes[k % LANES]! += value[k]! * value[k]!;
-        if (blockEnds) views.float64[sumPlace + sum] = joinLanes(lanes);
+        const own = lanes[sum]!;
+        const value = values[node]!;
+        for (let k = 0; k < count; k++) own[k % LANES]! += value[k]! * value[k]!;
+        if (blockEnds) views.float64[sumPlace + sum] = joinLanes(own);
       });
       if (blockEnds) sumPlace += sums.length;
     }
-  }
-}
+  };
+};
 
 /** Joins the partial sums of a block by a fixed tree (i with i + 8, then + 4, + 2, + 1), and clears them. */
 const joinLanes = (lanes: Float64Array): number => {
