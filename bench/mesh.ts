@@ -10,8 +10,8 @@ import type { Answer, Row } from "./report.js";
 import { build } from "./sides/adamax.js";
 import { MODELS, type Turn } from "./sides/mesh-models.js";
 
-const TURNS = 3;
-const SECONDS = 8;
+const TURNS = 2;
+const SECONDS = 5;
 const RANKS = 2;
 
 export const mesh = async (): Promise<Answer> => {
