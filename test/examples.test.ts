@@ -1,6 +1,8 @@
 /** The examples, each run against the built package in a process of its own, as its reader would run it. */
 import { execFile } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, test } from "vitest";
 
@@ -28,6 +30,20 @@ describe.concurrent("examples", { timeout: (LONGEST + 10) * 1000 }, () => {
       const [value, truth] = line.match(/\d\.\d+/g)!.map(Number);
       expect(Math.abs(value! / truth! - 1), line).toBeLessThan(1 / 50); // the noise is a fifteenth of the strength
     }
+  });
+
+  test("a network that never leaves the GPU tells two spirals apart, and draws what it has learned", async () => {
+    const file = join(tmpdir(), `adamax-spirals-${process.pid}.png`);
+    const software = { VK_ICD_FILENAMES: "/usr/lib/chromium/vk_swiftshader_icd.json" };
+    const lines = await runWith(software, "webgpu/main.ts", file);
+    const [first, last, right] = lines
+      .join()
+      .match(/loss (\S+) -> (\S+); (\S+) %/)!
+      .slice(1)
+      .map(Number);
+    expect([first! > 0.5, last! < 0.05, right! > 98]).toEqual([true, true, true]);
+    expect(readFileSync(file).subarray(1, 4).toString()).toBe("PNG");
+    rmSync(file);
   });
 
   test("the classifier stops by itself and knows 97 of 100 new points", async () => {

@@ -8,6 +8,7 @@ import {
   expectSameBits,
   f32,
   inTurn,
+  isDevice,
   isFar,
   nearTest,
   read,
@@ -21,7 +22,7 @@ import {
 } from "./helpers.js";
 import { anyOptions, misaligned, numbers } from "./models.js";
 
-vi.setConfig({ testTimeout: 60_000 });
+vi.setConfig({ testTimeout: isDevice ? 300_000 : 60_000 });
 beforeEach(() => void vi.spyOn(console, "warn").mockImplementation(() => {}));
 
 const { NaN: NAN, POSITIVE_INFINITY: INFINITE } = Number;
