@@ -241,22 +241,3 @@ test.each<[string, (optimizer: Any) => unknown, RegExp]>([
   using optimizer = new Adamax({ useEma: true });
   expect(() => act(optimizer)).toThrow(message);
 });
-
-nearTest("a build in the onProgress of a build is refused, whoever builds what; nothing is trained twice", () => {
-  const large = () => new Variable(new Float32Array(5_000_000));
-  const builds: ((optimizer: Adamax, w: Variable) => void)[] = [
-    (optimizer, w) => optimizer.build([w]),
-    (optimizer) => optimizer.build([variable([1])]),
-    (optimizer, w) => optimizer.applyGradients([[new Float32Array(w.length), w]]),
-    (_, w) => new Adamax().build([w]),
-  ];
-  for (const build of builds) {
-    using optimizer = new Adamax();
-    const w = large();
-    let once = 0;
-    expect(() => optimizer.build([w], { onProgress: () => once++ || build(optimizer, w) })).toThrow(
-      /A build is one call|belongs to one optimizer/,
-    );
-    expect(optimizer.trainableVariables.length).toBeLessThanOrEqual(1);
-  }
-});
