@@ -96,6 +96,9 @@ export class Optimizer<Hyper extends string = never> {
   readonly #made: Backend | null;
   readonly #state: OptimizerState;
   readonly #trained: Trained[] = [];
+  readonly #accumulationSteps: number;
+  /** Whether a variable has a constraint. */
+  #constrained = false;
   readonly #byVariable = new Map<Variable | Values, Trained>();
   readonly #classes: RowClasses;
   readonly #steps: StepVariants;
@@ -125,6 +128,7 @@ export class Optimizer<Hyper extends string = never> {
       );
     const { settings, hyper } = checkOptions(rule, options as Readonly<Record<string, unknown>>);
     this.settings = settings;
+    this.#accumulationSteps = settings.gradientAccumulationSteps ?? 1;
     this.hyperparameters = hyper;
     const { mesh } = settings;
     const backend = chooseBackend(settings.backend, settings.jitCompile, settings.threads, mesh?.ranksOnHost);
@@ -159,10 +163,6 @@ export class Optimizer<Hyper extends string = never> {
     });
     this.#life.change("write");
     this.#state.calls = value * steps + open;
-  }
-
-  get #accumulationSteps(): number {
-    return this.settings.gradientAccumulationSteps ?? 1;
   }
 
   /** The rate of the next step. A schedule is evaluated; a function is called. */
@@ -261,6 +261,7 @@ export class Optimizer<Hyper extends string = never> {
       const trained = { variable, row, call: 0, accumulated: false, warned: false };
       this.#trained.push(trained);
       this.#byVariable.set(given, trained);
+      this.#constrained ||= variable.constraint !== undefined;
       return variable.adopt({ owner, row, changes });
     });
     this.#await(Promise.all(taken), rows);
@@ -317,26 +318,28 @@ export class Optimizer<Hyper extends string = never> {
     if (this.#trained.length === 0) this.#buildFrom(pairs);
     if (this.#state.calls === 0) this.#classes.warnOfUnmatched(this.#trained);
     const call = this.#call;
-    const updates = (this.#state.calls + 1) % this.#accumulationSteps === 0;
+    const accumulates = this.#accumulationSteps > 1;
+    const updates = !accumulates || (this.#state.calls + 1) % this.#accumulationSteps === 0;
+    const { iterations } = this;
     try {
       call.collect(pairs, this.#byVariable, this.backend);
-      if (updates && this.#accumulationSteps > 1) call.addAccumulated(this.#trained);
+      if (accumulates && updates) call.addAccumulated(this.#trained);
       call.takeRows();
       this.#parameters.learningRate = learningRate;
       this.#parameters.weight = checkStepOptions(options);
-      this.#parameters.step = this.iterations + 1;
-      const step = this.#steps.at(this.iterations, updates);
-      const adds = updates && this.#accumulationSteps > 1 && this.backend.accumulatesFirst;
-      if (adds) this.#change("step", this.#steps.at(this.iterations, false), call.rows, step);
+      this.#parameters.step = iterations + 1;
+      const step = this.#steps.at(iterations, updates);
+      const adds = accumulates && updates && this.backend.accumulatesFirst;
+      if (adds) this.#change("step", this.#steps.at(iterations, false), call.rows, step);
       else this.#change("step", step, call.rows);
       this.#life.settle();
     } finally {
       call.release();
     }
-    for (const trained of call.trained) trained.accumulated = !updates;
+    if (accumulates) for (const trained of call.trained) trained.accumulated = !updates;
     this.#state.calls++;
     // Last, because they are the caller's code: if one throws, the step has been made and is counted.
-    if (updates) for (const { variable } of call.trained) variable.constrain();
+    if (updates && this.#constrained) for (const { variable } of call.trained) variable.constrain();
     return this.iterations;
   }
 

@@ -24,40 +24,50 @@ const elementsOf = (gradient: Exclude<Gradient, null>): Values =>
   ArrayBuffer.isView(gradient) ? gradient : (gradient as IndexedSlices).values;
 
 /** A step must not write where it still reads a gradient, since variables are updated one after the other; and what the caller keeps must be as long as
- *  it was.
- *  @throws ShapeError where a gradient lies in the value or the state of a variable of the same call, and for an array that was resized or detached. */
-export const refuseOverlaps = (rows: readonly CpuRow[], count: number): void => {
-  let first = 0; // with an array of the caller's
-  while (first < count && rows[first]!.gradient === rows[first]!.ownGradient && rows[first]!.request.foreign === null) first++;
-  if (first === count) return;
-  const { segment } = rows[0]!;
-  let isOneMemory = true;
-  for (let i = 0; i < count; i++) {
-    const { request, segment: own } = rows[i]!;
-    isOneMemory &&= own === segment && request.foreign === null;
-    const elements = request.foreign?.value.length ?? request.variable.length;
-    if (elements !== request.variable.length) refuseResized(request.variable, elements);
-  }
-  const written = isOneMemory ? null : buffersWritten(rows, count);
-  for (let i = first; i < count; i++) {
-    const { gradient, ownGradient } = rows[i]!;
-    if (gradient === null || gradient === ownGradient) continue;
-    const elements = elementsOf(gradient);
-    const { buffer } = elements;
-    if (written ? written.has(buffer) : buffer === segment.buffer)
-      for (let k = 0; k < count; k++) refuseOverlap(elements, rows[k]!, rows[i]!);
-  }
-};
+ *  it was. */
+export class Overlaps {
+  /** Of each row, the buffer of its segment and its foreign value, as they were in the last step that was checked. */
+  readonly #known: unknown[] = [];
+  /** The buffers of all of these. */
+  readonly #written = new Set<unknown>();
 
-const buffersWritten = (rows: readonly CpuRow[], count: number): Set<ArrayBufferLike> => {
-  const written = new Set<ArrayBufferLike>();
-  for (let i = 0; i < count; i++) {
-    const { segment, request } = rows[i]!;
-    written.add(segment.buffer);
-    if (request.foreign) written.add(request.foreign.value.buffer);
+  /** @throws ShapeError where a gradient lies in the value or the state of a variable of the same call, and for an array that was resized or detached. */
+  refuse(rows: readonly CpuRow[], count: number): void {
+    let first = 0; // with an array of the caller's
+    while (first < count && rows[first]!.gradient === rows[first]!.ownGradient && rows[first]!.request.foreign === null) first++;
+    if (first === count) return;
+    this.#look(rows, count);
+    for (let i = first; i < count; i++) {
+      const { gradient, ownGradient } = rows[i]!;
+      if (gradient === null || gradient === ownGradient) continue;
+      const elements = elementsOf(gradient);
+      if (this.#written.has(elements.buffer)) for (let k = 0; k < count; k++) refuseOverlap(elements, rows[k]!, rows[i]!);
+    }
   }
-  return written;
-};
+
+  /** Asking arrays for their buffers is slow: only where something is not as in the step before. */
+  #look(rows: readonly CpuRow[], count: number): void {
+    const known = this.#known;
+    let isNew = known.length !== 2 * count;
+    for (let i = 0; i < count; i++) {
+      const { segment, request } = rows[i]!;
+      const { foreign, variable } = request;
+      const value = foreign?.value;
+      if (value && value.length !== variable.length) {
+        known.length = 0;
+        refuseResized(variable, value.length);
+      }
+      if (known[2 * i] === segment.buffer && known[2 * i + 1] === value) continue;
+      known[2 * i] = segment.buffer;
+      known[2 * i + 1] = value;
+      isNew = true;
+    }
+    if (!isNew) return;
+    known.length = 2 * count;
+    this.#written.clear();
+    for (const part of known) this.#written.add(ArrayBuffer.isView(part) ? part.buffer : part);
+  }
+}
 
 const refuseOverlap = (elements: Values, row: CpuRow, of: CpuRow): void => {
   const name = row.writtenArrayAt(elements);

@@ -1,14 +1,18 @@
 /** What a class of variables needs in each step: its program, and the scalars of the running step. */
 
-import type { Program } from "../../rule/program.js";
+import type { Program, Scalar } from "../../rule/program.js";
 import type { RowClass } from "../backend.js";
 import { type Pointer, UNIFORM_BYTES } from "./layout.js";
 import type { Segment } from "./memory.js";
+
+type Norm = Scalar & { readonly kind: "norm" };
 
 export interface ClassPlan {
   readonly program: Program;
   readonly class: RowClass;
   readonly scalars: Float64Array;
+  /** Which of the scalars are norms. */
+  readonly norms: readonly (Norm & { readonly place: number })[];
   /** Per pass: whether it touches w and g, and whether it stores w. */
   readonly uses: readonly { readonly w: boolean; readonly g: boolean; readonly storesW: boolean }[];
   /** For each array of the program, its place among the arrays of a row; filled at the first run. */
@@ -21,7 +25,8 @@ export const planOf = (program: Program, rowClass: RowClass): ClassPlan => {
     const storesW = stores.some(({ buffer }) => program.buffers[buffer] === "w");
     return { w: loads("w") || storesW, g: loads("g"), storesW };
   });
-  return { program, class: rowClass, scalars: new Float64Array(program.scalars.length), uses, arrays: [] };
+  const norms = program.scalars.flatMap((scalar, place) => (scalar.kind === "norm" ? [{ ...scalar, place }] : []));
+  return { program, class: rowClass, scalars: new Float64Array(program.scalars.length), norms, uses, arrays: [] };
 };
 
 /** Lays the scalars that elements meet out for the passes, each repeated over a vector. */

@@ -13,7 +13,7 @@ import type {
   StepParameters,
   Values,
 } from "../backend.js";
-import { checkGradient, refuseOverlaps } from "./gradients.js";
+import { checkGradient, Overlaps } from "./gradients.js";
 import { Jobs } from "./jobs.js";
 import { hasVariableNorm } from "./layout.js";
 import { type CpuRow, type Engine, placeRows, type Segment } from "./memory.js";
@@ -88,6 +88,7 @@ class CpuStep implements NearStep {
   readonly #constantsPerRow: boolean;
   readonly #writesW: boolean;
   readonly #jobs: Jobs;
+  readonly #overlaps = new Overlaps();
   /** Sums of squares over all variables, by pass and sum. */
   readonly #modelSquares: Float64Array;
   readonly #scalars = { learningRate: 0, step: 0, weightDecay: 0 };
@@ -108,7 +109,7 @@ class CpuStep implements NearStep {
 
   begin(rows: readonly CpuRow[], count: number, parameters: StepParameters): void {
     this.#engine.locate?.(rows, count);
-    refuseOverlaps(rows, count);
+    this.#overlaps.refuse(rows, count);
     this.#rows = rows;
     this.#count = count;
     this.#parameters = parameters;
@@ -175,12 +176,13 @@ class CpuStep implements NearStep {
     }
   }
 
-  #readNorms({ program, scalars }: ClassPlan, stage: number, rowSquares: Float64Array): void {
-    program.scalars.forEach((scalar, place) => {
-      if (scalar.kind !== "norm" || scalar.stage !== stage) return;
-      const squares = scalar.scope === "model" ? this.#modelSquares : rowSquares;
-      scalars[place] = Math.sqrt(squares[scalar.pass * this.#sums + scalar.sum]!);
-    });
+  /** Those that the pass before `stage` has summed. */
+  #readNorms({ norms, scalars }: ClassPlan, stage: number, rowSquares: Float64Array): void {
+    for (const { place, pass, sum, scope } of norms) {
+      if (pass !== stage - 1) continue;
+      const squares = scope === "model" ? this.#modelSquares : rowSquares;
+      scalars[place] = Math.sqrt(squares[pass * this.#sums + sum]!);
+    }
   }
 
   blockSums(pass: number): Float64Array[] {
