@@ -186,6 +186,11 @@ export class Variable<V extends Values = Values> implements Described {
     this.#value = value;
   }
 
+  /** @internal Whether others have the array of a variable that is not adopted. */
+  get isShared(): boolean {
+    return true;
+  }
+
   /** @internal Where a step writes a variable that is not adopted. */
   target(): Values {
     return this.#value;

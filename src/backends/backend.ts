@@ -46,6 +46,8 @@ export interface ForeignArray {
   target(): Values;
   /** Takes these values before the first step, where that is more than writing them to `target()`. */
   take?(values: Values): void;
+  /** Whether others may have that array: then a gradient must not lie in it. */
+  readonly isShared: boolean;
 }
 
 /** Elements [begin, end) of an array. */

@@ -26,7 +26,7 @@ const elementsOf = (gradient: Exclude<Gradient, null>): Values =>
 /** A step must not write where it still reads a gradient, since variables are updated one after the other; and what the caller keeps must be as long as
  *  it was. */
 export class Overlaps {
-  /** Of each row, the buffer of its segment and its foreign value, as they were in the last step that was checked. */
+  /** Of each row, the buffer of its segment and the foreign value that others have, as they were in the last step that was checked. */
   readonly #known: unknown[] = [];
   /** The buffers of all of these. */
   readonly #written = new Set<unknown>();
@@ -52,7 +52,7 @@ export class Overlaps {
     for (let i = 0; i < count; i++) {
       const { segment, request } = rows[i]!;
       const { foreign, variable } = request;
-      const value = foreign?.value;
+      const value = foreign?.isShared ? foreign.value : undefined;
       if (value && value.length !== variable.length) {
         known.length = 0;
         refuseResized(variable, value.length);

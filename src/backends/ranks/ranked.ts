@@ -185,6 +185,7 @@ const addersOf = (requests: readonly RowRequest[], rows: readonly NearRow[]): Ro
         return value();
       },
       target: value,
+      isShared: true,
     };
     const range = { begin: 0, end: variable.length };
     return { variable, range, class: place, state: ["accumulator"], foreign: foreign ?? elsewhere };

@@ -98,7 +98,7 @@ export class TensorOptimizer extends tf.Optimizer {
     const named = namedGradients(gradients);
     const variables = named.map(({ name }) => this.#variableOf(registered(name)));
     this.#train(variables);
-    this.#forgetAccumulated(this.#trained.filter(({ tensor }) => !tensor.trainable));
+    if (this.window > 1) this.#forgetAccumulated(this.#trained.filter(({ tensor }) => !tensor.trainable));
     this.#core.applyGradients(this.#pairs(named, variables), weight === undefined ? undefined : { weight });
     for (const variable of this.#trained) if (variable.settle()) variable.constrainTensor();
   }

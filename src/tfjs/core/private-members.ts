@@ -87,7 +87,9 @@ export interface WasmKernels extends tf.KernelBackend {
   makeOutput(shape: number[], dtype: tf.DataType): tf.TensorInfo;
 }
 
-export const isWasm = (backend: tf.KernelBackend): backend is WasmKernels => lacking("wasmBackend", backend).length === 0;
+/** Those of `wasmBackend`, written out: this is asked for each tensor of a step. */
+export const isWasm = (backend: tf.KernelBackend): backend is WasmKernels =>
+  "typedArrayFromHeap" in backend && "makeOutput" in backend && "wasm" in backend;
 
 /** A shader as TensorFlow.js takes it. It compiles it for each shape, and keeps what it compiled. */
 export interface ShaderProgram {

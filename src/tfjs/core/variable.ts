@@ -100,6 +100,11 @@ export class TensorVariable extends Variable {
     return this.#inPlace;
   }
 
+  /** @internal A step writes to an array that nobody has seen. */
+  override get isShared(): boolean {
+    return false;
+  }
+
   /** @internal */
   override target(): Values {
     this.#written = true;
