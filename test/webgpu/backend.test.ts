@@ -187,6 +187,7 @@ describe("buffers of the caller's", () => {
   test("a variable in one can be read and written before build and after dispose, and be trained again", async () => {
     const buffer = bufferOf(f32(...START));
     const w = backend.variable({ buffer, shape: [2, 2], name: "w" });
+    expect(w.buffer).toEqual({ buffer, offset: 0, size: 16 });
     expect([`${w}`, w.length, await read(w)]).toEqual(['variable "w" (shape [2,2], float32)', 4, START]);
     await w.write([4, 3, 2, 1]);
     for (let i = 0; i < 2; i++) {

@@ -2,7 +2,7 @@
 
 import { ShapeError, show } from "../../errors.js";
 import { elementsIn, Variable } from "../../variable.js";
-import type { Values } from "../backend.js";
+import type { DeviceBuffer, Values } from "../backend.js";
 import type { Device } from "./device.js";
 import { checkBuffer } from "./gradients.js";
 import { USAGE } from "./usage.js";
@@ -47,6 +47,12 @@ export class BufferVariable extends Variable<Float32Array> {
   /** @internal */
   override get visible(): undefined {
     return undefined;
+  }
+
+  /** Also while no optimizer trains it. */
+  override get buffer(): DeviceBuffer {
+    const { buffer, offset } = this.place;
+    return { buffer, offset: 4 * offset, size: 4 * this.length };
   }
 
   override get gradient(): Float32Array {
