@@ -24,7 +24,9 @@ export default defineConfig({
   srcDir: "..",
   srcExclude: ["fixtures/**", "scripts/**", "src/**", "test/**", "dist/**", "examples/page/**"],
   rewrites: { "site/pages/:rest*": ":rest*" },
+  transformHtml: (html) => html.replace('<div class="VPHome"', '<div role="main" class="VPHome"'), // the theme's home has no landmark
   outDir: "dist",
+  shouldPreload: (link) => !/\/(editor|broken-line)\./.test(link), // what comes later
   cacheDir: "../node_modules/.cache/vitepress",
   head: [
     ["link", { rel: "icon", href: `${process.env.SITE_BASE ?? "/"}icon.svg`, type: "image/svg+xml" }],
@@ -33,7 +35,7 @@ export default defineConfig({
   markdown: {
     config: linksToSources,
     anchor: { slugify: slugOf },
-    theme: { light: "github-light-high-contrast", dark: "github-dark" },
+    theme: { light: "github-light-high-contrast", dark: "github-dark-high-contrast" },
   },
   themeConfig: {
     nav: [

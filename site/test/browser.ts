@@ -9,6 +9,8 @@ export interface Opened {
   readonly page: Page;
   /** What the browser complained of, and every request that left the site. */
   readonly complaints: string[];
+  /** Bytes that all answers had so far, as they were sent. */
+  weight(): Promise<number>;
 }
 
 /** For one file of tests: opens pages of the site, each in a context of its own. At the end nothing may have been complained of.
@@ -37,8 +39,10 @@ export const useSite = (): ((path: string, options?: BrowserContextOptions) => P
       if (!/^(data|blob):/.test(request.url()) && !request.url().startsWith(served.url))
         complaints.push(`asked for ${request.url()}`);
     });
+    const sizes: Promise<number>[] = [];
+    page.on("requestfinished", (request) => sizes.push(request.sizes().then(({ responseBodySize }) => responseBodySize)));
     await page.goto(new URL(path, served.url).href);
-    return { page, complaints };
+    return { page, complaints, weight: async () => (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0) };
   };
 };
 

@@ -8,6 +8,7 @@ const open = useSite();
 const WRITE = "playground/write-your-own.html";
 
 const type = async (page: Page, text: string) => {
+  await page.locator(".own .bar").hover(); // the editor comes when somebody is there
   await page.locator(".cm-content").click();
   await page.keyboard.press("Control+a");
   await page.keyboard.insertText(text);
@@ -70,7 +71,7 @@ test("a rule that comes with a link runs when the visitor says so, and not befor
   const { page: other } = opened;
   await other.locator("[data-runner=lion]").waitFor();
   await expect.poll(() => said(other)).toMatch(/came with the link/);
-  expect(await other.locator(".cm-content").innerText()).toContain("w: w.sub(g.mul(learningRate)),");
+  expect(await other.getByLabel("The rule").inputValue()).toContain("w: w.sub(g.mul(learningRate)),");
   expect(await joined(other).count()).toBe(0);
   await other.getByRole("button", { name: "Run it" }).click();
   await joined(other).waitFor();
@@ -79,6 +80,7 @@ test("a rule that comes with a link runs when the visitor says so, and not befor
 
 test("one leaves the editor by keyboard alone", async () => {
   const { page } = await open(WRITE);
+  await page.getByLabel("Begin with").focus();
   await page.locator(".cm-content").focus();
   await page.keyboard.press("Escape");
   await page.keyboard.press("Tab");

@@ -1,6 +1,5 @@
 /** From the text of a module to the rule that it defines. Runs in a worker only: the text is anybody's. */
 
-import { parser } from "@lezer/javascript";
 import * as library from "adamax";
 import { transform } from "sucrase";
 
@@ -9,14 +8,18 @@ export interface Problem {
   readonly message: string;
   /** From 1; null: it belongs to no line. */
   readonly line: number | null;
+  /** It is no TypeScript; then broken-line.ts finds the line. */
+  readonly isSyntax?: boolean;
 }
 
 export class RuleError extends Error {
   readonly line: number | null;
+  readonly isSyntax: boolean;
 
-  constructor(message: string, line: number | null) {
+  constructor(message: string, line: number | null, isSyntax = false) {
     super(message);
     this.line = line;
+    this.isSyntax = isSyntax;
   }
 }
 
@@ -60,21 +63,8 @@ const toScript = (source: string): string => {
   } catch (error) {
     const { message } = error as Error;
     const plain = message.replace(/^Error transforming [^:]*: /, "").replace(/ ?\(\d+:\d+\)/, "");
-    throw new RuleError(plain, brokenLine(source));
+    throw new RuleError(plain, null, true);
   }
-};
-
-const grammar = parser.configure({ dialect: "ts" });
-
-/** Where the text stops being TypeScript. The other parser gives up an arrow function as a whole, and says where that began. */
-const brokenLine = (source: string): number | null => {
-  let broken: number | null = null;
-  grammar.parse(source).iterate({
-    enter: ({ type, from }) => {
-      if (type.isError) broken ??= from;
-    },
-  });
-  return broken === null ? null : source.slice(0, broken).trimEnd().split("\n").length;
 };
 
 /** An error with the line of the visitor's text where it happened; where none of its frames is there, that of `update`. */

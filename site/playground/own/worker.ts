@@ -23,8 +23,8 @@ const answer = ({ source, course, learningRate, chosen }: OwnRequest): OwnAnswer
     const rate = rateOf(learningRate, chosen, surfaceOf(course.surface).steps);
     return { kind: "ran", name: rule.name, slots: rule.slots, track: run(rule, rate, optionsOf(chosen, false), course) };
   } catch (error) {
-    const { message, line } = located(error, source);
-    return { kind: "failed", problem: { message, line } };
+    const { message, line, isSyntax } = located(error, source);
+    return { kind: "failed", problem: { message, line, isSyntax } };
   }
 };
 

@@ -17,7 +17,7 @@ export const Shell = defineComponent(
   (props: { title: string; says: string }, { slots }) => {
     const route = useRoute();
     return () => (
-      <div class="playground">
+      <main class="playground">
         <nav class="parts" aria-label="Parts of the playground">
           {PARTS.map(({ id, title }) => (
             <a
@@ -32,7 +32,7 @@ export const Shell = defineComponent(
         <h1>{props.title}</h1>
         <p class="lead">{props.says}</p>
         {slots.default?.()}
-      </div>
+      </main>
     );
   },
   { props: ["title", "says"] },

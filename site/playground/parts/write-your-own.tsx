@@ -12,7 +12,9 @@ import { RaceView } from "../race/race-view.tsx";
 import type { OwnRule } from "../race/runners.ts";
 import { Shell } from "./shell.tsx";
 
+/** Larger than the rest of the page, so it comes when somebody is there: until then the text stands in a plain field, which works as well. */
 const Editor = defineAsyncComponent(async () => (await import("../own/editor.tsx")).Editor);
+const SIGNS = ["pointermove", "pointerdown", "keydown", "focusin"] as const;
 
 const FIRST = BEGINNINGS[0]!.source;
 /** After the last letter, before the rule is run. */
@@ -22,6 +24,11 @@ const LONGEST = 8000;
 
 export const WriteYourOwn = defineComponent(() => {
   const source = ref(FIRST);
+  const isSomebodyThere = ref(false);
+  const arrive = () => {
+    isSomebodyThere.value = true;
+    for (const sign of SIGNS) window.removeEventListener(sign, arrive);
+  };
   /** A rule that came with a link is somebody else's program: it runs when the visitor says so. */
   const isForeign = ref(false);
   const outcome = shallowRef<OwnOutcome | null>(null);
@@ -46,7 +53,11 @@ export const WriteYourOwn = defineComponent(() => {
       learningRate: learningRateOf(choices, OWN),
       chosen: { ...choices.chosen },
     });
-    if (ran) outcome.value = ran;
+    outcome.value = ran?.kind === "failed" && ran.problem.isSyntax ? await withLine(ran.problem) : (ran ?? outcome.value);
+  };
+  const withLine = async (problem: Problem): Promise<OwnOutcome> => {
+    const { brokenLine } = await import("../own/broken-line.ts");
+    return { kind: "failed", problem: { ...problem, line: brokenLine(source.value) } };
   };
   const later = () => {
     window.clearTimeout(timer);
@@ -55,6 +66,7 @@ export const WriteYourOwn = defineComponent(() => {
 
   onMounted(() => {
     runner = new OwnRunner();
+    for (const sign of SIGNS) window.addEventListener(sign, arrive);
     const { rule } = readQuery();
     const given = rule === undefined ? null : unpacked(rule.slice(0, 2 * LONGEST));
     if (given !== null && given.length <= LONGEST) {
@@ -71,6 +83,7 @@ export const WriteYourOwn = defineComponent(() => {
   });
   onBeforeUnmount(() => {
     window.clearTimeout(timer);
+    arrive(); // takes the listeners away
     runner?.dispose();
   });
 
@@ -127,13 +140,23 @@ export const WriteYourOwn = defineComponent(() => {
         </span>
       </div>
       <div class="editor-place">
-        <Editor
-          source={source.value}
-          problem={problem.value}
-          onSource={(text: string) => {
-            source.value = text;
+        <textarea
+          aria-label="The rule"
+          spellcheck={false}
+          value={source.value}
+          onInput={(event) => {
+            source.value = (event.target as HTMLTextAreaElement).value;
           }}
         />
+        {isSomebodyThere.value ? (
+          <Editor
+            source={source.value}
+            problem={problem.value}
+            onSource={(text: string) => {
+              source.value = text;
+            }}
+          />
+        ) : null}
       </div>
       <div role="status">{status()}</div>
     </div>

@@ -27,9 +27,9 @@ export const Numbers = ({ race, runners, place }: Props) => {
   const correction = hyper.beta1 !== undefined && id !== "lion" && equations.length === 3 ? 1 - hyper.beta1 ** t : 1;
   return (
     <section class="numbers" style={{ "--color": `var(--${id})` }} aria-label={`Step ${step + 1} of ${name}`}>
-      <h3>
+      <h2>
         Step {step + 1} of {name}
-      </h3>
+      </h2>
       {moves ? null : <p class="note">Only accumulated: nothing moves in this step.</p>}
       <dl>
         {pair("g, the gradient", given)}
