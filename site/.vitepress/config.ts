@@ -24,7 +24,7 @@ export default defineConfig({
   srcDir: "..",
   srcExclude: ["fixtures/**", "scripts/**", "src/**", "test/**", "dist/**", "examples/page/**"],
   rewrites: { "site/pages/:rest*": ":rest*" },
-  transformHtml: (html) => html.replace('<div class="VPHome"', '<div role="main" class="VPHome"'), // the theme's home has no landmark
+  transformHtml: (html) => html.replace(/<div class="VPHome(?=[ "])/, '<div role="main" class="VPHome'), // the theme's home has no landmark
   outDir: "dist",
   shouldPreload: (link) => !/\/(editor|broken-line)\./.test(link), // what comes later
   cacheDir: "../node_modules/.cache/vitepress",
