@@ -9,7 +9,7 @@ import * as tf from "@tensorflow/tfjs";
 const folder = (path: string): tf.io.IOHandler => ({
   async save({ weightSpecs, weightData, ...artifacts }) {
     await mkdir(path, { recursive: true });
-    const weights = tf.io.CompositeArrayBuffer.join(weightData);
+    const weights = Array.isArray(weightData) ? tf.io.CompositeArrayBuffer.join(weightData) : (weightData as ArrayBuffer);
     const weightsManifest = [{ paths: ["weights.bin"], weights: weightSpecs }];
     await writeFile(join(path, "weights.bin"), new Uint8Array(weights));
     await writeFile(join(path, "model.json"), JSON.stringify({ ...artifacts, weightsManifest }));

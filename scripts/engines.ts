@@ -1,5 +1,5 @@
 /** `npm run test:engines [name...]`: the tests on every engine that is here, and a table of what ran, what is missing, and how to install it.
- *  `--ci` runs what CI runs: the newest Node, Deno, Bun, Firefox and WebKit; what is missing is a failure.
+ *  `--ci` runs what CI runs: the newest Node, Firefox and WebKit; what is missing is a failure.
  *  `--install` first installs what can be: Node, Deno and Bun with npm, browsers with apt-get (as root). */
 
 import { spawn } from "node:child_process";
@@ -18,8 +18,6 @@ const WHOLE = [
   "test/checkpoint/load.test.ts",
   "test/cli/command.test.ts",
 ];
-/** Of what every engine does alike, one file. */
-const SHORT = ["test/semantics/goldens.test.ts", "test/threads"];
 
 interface Engine {
   /** What must be there. */
@@ -49,7 +47,7 @@ const program = (path: string, words: readonly string[]): Engine => ({
   install: "npm ci --prefix test/engines --ignore-scripts",
   command: [`${NPM}/${path}`, ...words, VITEST, "run", "--project", "node"],
   tests: WHOLE,
-  ci: SHORT,
+  ci: null,
 });
 
 /** The semantics suite on a GPU device, by another WebGPU (wgpu) than that of Node and Chromium (Dawn); and by which driver. */
@@ -85,11 +83,18 @@ const PAGES = ["test/browser", "test/engines"];
 const ENGINES: Readonly<Record<string, Engine>> = {
   "node-22": node(22, null),
   "node-24": node(24, null),
-  "node-26": node(26, WHOLE),
+  "node-26": node(26, ["test/semantics", "test/threads", "test/checkpoint/load.test.ts", "test/cli/command.test.ts"]),
   deno: program("@deno/linux-x64-glibc/deno", ["run", "-A"]),
   "deno-webgpu": denoOnDevice("/usr/lib/chromium/vk_swiftshader_icd.json", "chromium libvulkan1", []),
   "deno-webgpu-lavapipe": denoOnDevice("/usr/share/vulkan/icd.d/lvp_icd.x86_64.json", "mesa-vulkan-drivers libvulkan1", null),
   bun: program("@oven/bun-linux-x64/bin/bun", ["--bun"]),
+  "tfjs-oldest": {
+    needs: ["test/engines/oldest/node_modules/@tensorflow/tfjs-core"],
+    install: "npm ci --prefix test/engines/oldest --ignore-scripts",
+    command: [process.execPath, VITEST, "run", "--config", "test/engines/vitest.oldest.ts"],
+    tests: [],
+    ci: null,
+  },
   firefox: browser("firefox", ["firefox"], PAGES),
   webkit: browser("webkit", ["webkit", "webkit-as-it-is"], PAGES),
 };
@@ -159,8 +164,10 @@ const chosen = Object.entries(ENGINES).filter(([name, { ci }]) =>
 );
 
 if (words.includes("--install")) {
-  const between = chosen.some(([name]) => name === "node-22" || name === "node-24") ? [] : ["--omit=optional"];
+  const between = chosen.some(([name, { ci }]) => ci === null && name !== "tfjs-oldest") ? [] : ["--omit=optional"];
   await execute(["npm", "ci", "--prefix", "test/engines", "--ignore-scripts", "--no-audit", "--no-fund", ...between]);
+  if (chosen.some(([name]) => name === "tfjs-oldest"))
+    await execute(["npm", "ci", "--prefix", "test/engines/oldest", "--ignore-scripts", "--no-audit", "--no-fund"]);
   const packages = chosen.flatMap(([name, { needs }]) =>
     name in BROWSERS && needs.some((path) => !existsSync(path))
       ? BROWSERS[name as keyof typeof BROWSERS].packages.split(" ")

@@ -5,7 +5,8 @@ import { dirname } from "node:path";
 import * as tf from "@tensorflow/tfjs";
 import { setWasmPaths } from "@tensorflow/tfjs-backend-wasm";
 
-setWasmPaths(`${dirname(createRequire(import.meta.url).resolve("@tensorflow/tfjs-backend-wasm"))}/`);
+const from = process.env.TFJS_MODULES ? `${process.env.TFJS_MODULES}/` : import.meta.url; // of another release
+setWasmPaths(`${dirname(createRequire(from).resolve("@tensorflow/tfjs-backend-wasm"))}/`);
 
 export const backends = ["cpu", "wasm"] as const;
 

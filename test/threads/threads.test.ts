@@ -2,9 +2,12 @@
 
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { fileURLToPath } from "node:url";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import fc from "fast-check";
-import { afterEach, describe, expect, test, vi } from "vitest";
+import { afterEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import { Adamax, BackendError, IndexedSlices, Variable, WasmBackend } from "../../dist/index.js";
 import { anyOptions } from "../semantics/models.js";
 
@@ -254,10 +257,12 @@ test("a worker that dies during a step is noticed within 2 s; the state is refus
 
 const inProcess = (code: string) => {
   const dist = fileURLToPath(new URL("../../dist/index.js", import.meta.url));
-  return spawnSync(process.execPath, ["--input-type=module", "-e", code.replace("adamax", dist)], {
-    timeout: 20_000,
-    encoding: "utf8",
-  });
+  const folder = mkdtempSync(join(tmpdir(), "adamax-"));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const program = join(folder, "program.mjs");
+  writeFileSync(program, code.replace("adamax", pathToFileURL(dist).href));
+  const run = "deno" in process.versions ? ["run", "-A"] : [];
+  return spawnSync(process.execPath, [...run, program], { timeout: 20_000, encoding: "utf8" });
 };
 const TRAIN = `import { Adamax, Variable } from "adamax";
 const w = new Variable(new Float32Array(1_000_000));
