@@ -86,10 +86,10 @@ export class TensorVariable extends Variable {
   /** Finds the elements anew: assigning to the tensor, or growth of TensorFlow.js' heap, has moved them. A tensor that was disposed has
    *  none; what is still written to it goes nowhere. Call `renew` first where they will be written. */
   locate(): void {
-    const { tensor } = this;
-    this.relocate(this.isGone ? new Float32Array(this.length) : (elementsOf(tensor) as Values));
+    const { tensor, isGone } = this;
+    this.relocate(isGone ? new Float32Array(this.length) : (elementsOf(tensor) as Values));
     this.#located = true;
-    this.#inPlace = this.isGone || this.#renewed;
+    this.#inPlace = isGone || this.#renewed;
     this.#renewed = false;
     this.#fresh = null;
     this.#written = false;
