@@ -23,6 +23,7 @@ export const guideSidebar: Items = [
       page("TensorFlow.js", "tensorflow"),
       page("jax-js", "jax"),
       page("A GPU", "webgpu"),
+      page("Many machines", "mesh"),
       page("Your own optimizer", "your-own-optimizer"),
     ],
   },
