@@ -181,7 +181,7 @@ if (words.includes("--install")) {
 }
 
 const rows: Row[] = [];
-for (const [name, engine] of chosen) rows.push(await run(name, engine, isCi ? engine.ci! : engine.tests));
+for (const [name, engine] of chosen) rows.push(await run(name, engine, (isCi ? engine.ci : null) ?? engine.tests));
 console.log(`\n${table(rows)}`);
 const failed = rows.filter(({ state }) => state === "failed" || (state === "missing" && isCi));
 if (failed.length > 0) {

@@ -21,6 +21,8 @@ class Opener {
 
   constructor(program: BrowserProgram) {
     this.#program = program;
+    process.once("exit", () => this.close());
+    process.once("SIGTERM", () => process.exit(143));
   }
 
   getCommandsContext() {
