@@ -4,7 +4,7 @@
 import { copyFileSync, mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 
-for (const file of ["bench/python.py", "bench/mesh.py", "bench/c/step.c", "examples/speech/study.json"]) {
+for (const file of ["bench/python.py", "bench/mesh.py", "bench/webgpu.py", "bench/c/step.c", "examples/speech/study.json"]) {
   mkdirSync(dirname(`dist/${file}`), { recursive: true });
   copyFileSync(file, `dist/${file}`);
 }

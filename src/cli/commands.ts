@@ -82,7 +82,8 @@ const COMMANDS_BY_NAME = {
     about: "how fast a step is here: ratios to C, TensorFlow.js, jax-js and others, as far as they are installed",
     takes: "[questions...]",
     words: {
-      questions: "step, threads, small, tfjs, tfjs-fit, tfjs-webgpu, options, dead-units, memory, python (default: step)",
+      questions:
+        "step, threads, small, tfjs, tfjs-fit, tfjs-webgpu, webgpu, mesh, options, dead-units, memory, python (default: step)",
     },
     options: {
       out: { value: "folder", about: "for the page with plots and for JSON", default: "adamax-bench" },
