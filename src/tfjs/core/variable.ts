@@ -86,7 +86,8 @@ export class TensorVariable extends Variable {
   /** Finds the elements anew: assigning to the tensor, or growth of TensorFlow.js' heap, has moved them. A tensor that was disposed has
    *  none; what is still written to it goes nowhere. Call `renew` first where they will be written. */
   locate(): void {
-    const { tensor, isGone } = this;
+    const { tensor } = this;
+    const isGone = !this.#renewed && this.isGone; // one that has been renewed was there
     this.relocate(isGone ? new Float32Array(this.length) : (elementsOf(tensor) as Values));
     this.#located = true;
     this.#inPlace = isGone || this.#renewed;
