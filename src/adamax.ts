@@ -1,6 +1,6 @@
 /** Adamax (Kingma and Ba, "Adam", section 7.1), as Keras defines it. */
 
-import type { Values } from "./backends/backend.js";
+import type { Values } from "./backend.js";
 import { Optimizer } from "./optimizer/optimizer.js";
 import type { OptimizerOptions } from "./optimizer/options.js";
 import { abs, constant, max } from "./rule/expression.js";

@@ -20,7 +20,7 @@ export type {
   RowRequest,
   StepParameters,
   Values,
-} from "./backends/backend.js";
+} from "./backend.js";
 export { InterpreterBackend } from "./backends/interpreter/interpreter.js";
 export { WasmBackend } from "./backends/wasm/wasm.js";
 export * as constraints from "./constraints.js";

@@ -1,6 +1,6 @@
 /** What an optimizer trains, and the form of a gradient that names only some rows. */
 
-import type { Described, DeviceBuffer, PartOfShape, Row, SparseGradient, Values } from "./backends/backend.js";
+import type { Described, DeviceBuffer, PartOfShape, Row, SparseGradient, Values } from "./backend.js";
 import { BackendError, ShapeError, show } from "./errors.js";
 import { callable, checkKinds, flag, type Kind, type Kinds, object, optional } from "./kinds.js";
 import { ARRAYS, type DType } from "./rule/program.js";

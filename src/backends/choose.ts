@@ -1,7 +1,7 @@
 /** The best backend that this machine has, and in words why not a better one. */
 
+import type { Backend } from "../backend.js";
 import { BackendError } from "../errors.js";
-import type { Backend } from "./backend.js";
 import { InterpreterBackend } from "./interpreter/interpreter.js";
 import { WasmBackend } from "./wasm/wasm.js";
 

@@ -1,6 +1,6 @@
 /** The public names of checkpoints: the package's entry adamax/checkpoint. */
 
-export type { OnProgress } from "../backends/backend.js";
+export type { OnProgress } from "../backend.js";
 export type { Names } from "./compare.js";
 export { type AdamaxExport, readAdamaxExport } from "./exports/adamax-export.js";
 export type { ExportProblem, ExportSettings } from "./exports/settings.js";

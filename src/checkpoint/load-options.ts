@@ -1,6 +1,6 @@
 /** What loading a checkpoint takes. */
 
-import type { OnProgress, Values } from "../backends/backend.js";
+import type { OnProgress, Values } from "../backend.js";
 import { arrayOf, callable, checkKinds, type Kind, oneOf, optional } from "../kinds.js";
 import { Optimizer } from "../optimizer/optimizer.js";
 import type { OptimizerOptions } from "../optimizer/options.js";

@@ -1,6 +1,6 @@
 /** From a file back into variables and an optimizer: everything is compared before anything is touched. */
 
-import type { OnProgress, Ranks, Values } from "../backends/backend.js";
+import type { OnProgress, Ranks, Values } from "../backend.js";
 import { CheckpointError, OptionError, show } from "../errors.js";
 import type { Config } from "../optimizer/configuration.js";
 import { holdFor } from "../optimizer/holding.js";

@@ -1,6 +1,6 @@
 /** A folder of checkpoints that keeps the newest and the best. */
 
-import type { OnProgress } from "../backends/backend.js";
+import type { OnProgress } from "../backend.js";
 import { CheckpointError, OptionError } from "../errors.js";
 import { checkKinds, integerFrom, type Kind, oneOf, optional, text } from "../kinds.js";
 import { together } from "../resuming/together.js";

@@ -1,7 +1,7 @@
 /** Checkpoints of ranks that train together: one file, as from one machine. Each rank reads what it has of the state, a piece at a time, and the first one
  *  writes; each rank loads the file, and keeps its share. */
 
-import type { Ranks } from "../backends/backend.js";
+import type { Ranks } from "../backend.js";
 import { CheckpointError } from "../errors.js";
 import { Optimizer } from "../optimizer/optimizer.js";
 import { together } from "../resuming/together.js";

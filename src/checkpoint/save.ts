@@ -1,6 +1,6 @@
 /** From an optimizer and its variables to a file. */
 
-import type { OnProgress } from "../backends/backend.js";
+import type { OnProgress } from "../backend.js";
 import { OptionError, show } from "../errors.js";
 import { callable, checkKinds, isObject, optional } from "../kinds.js";
 import { Optimizer } from "../optimizer/optimizer.js";

@@ -1,7 +1,7 @@
 /** Which variables a file means by groups and exclusions: it says so by their names. Patterns in a file are not searched for: anybody may have written
  *  them, and a search for `^(a+)+$` takes a minute in 31 letters. */
 
-import type { Values } from "../backends/backend.js";
+import type { Values } from "../backend.js";
 import { CheckpointError, show } from "../errors.js";
 import { type Config, nameMeant } from "../optimizer/configuration.js";
 import type { Group } from "../optimizer/options.js";

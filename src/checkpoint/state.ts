@@ -1,6 +1,6 @@
 /** An optimizer and its variables as ordered, named tensors, and everything else about them as JSON. */
 
-import type { Values } from "../backends/backend.js";
+import type { Values } from "../backend.js";
 import { CheckpointError, show } from "../errors.js";
 import type { Kind } from "../kinds.js";
 import { type Config, toConfig } from "../optimizer/configuration.js";

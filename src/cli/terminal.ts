@@ -1,6 +1,6 @@
 /** What a user of the command sees: lines, colours and progress. Colours and progress on a terminal only. */
 
-import type { OnProgress } from "../backends/backend.js";
+import type { OnProgress } from "../backend.js";
 import { printable } from "../errors.js";
 
 /** Where lines go. `colour` is put around what has been made printable. */

@@ -1,6 +1,6 @@
 /** The ranks of a mesh, as backends know them: who holds the same, and what goes to and fro. */
 
-import type { Described, Values } from "../backends/backend.js";
+import type { Described, Values } from "../backend.js";
 import type { Exchange, Placement, Reduced, SharedArray, Team } from "../backends/ranks/exchange.js";
 import { OptionError } from "../errors.js";
 import { ARRAYS, type DType } from "../rule/program.js";

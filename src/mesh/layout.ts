@@ -1,6 +1,6 @@
 /** Where the elements of a variable lie on a mesh: layouts, as in DTensor. Pure: no rank is asked. */
 
-import type { Described, PartOfShape, Values } from "../backends/backend.js";
+import type { Described, PartOfShape, Values } from "../backend.js";
 import { partOf, type Run } from "../backends/ranks/shares.js";
 import { BackendError, OptionError, ShapeError, show } from "../errors.js";
 import { integerFrom } from "../kinds.js";

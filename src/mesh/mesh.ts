@@ -1,7 +1,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** Ranks in rows and columns: a mesh, as in DTensor. */
 
-import type { Backend, Ranks } from "../backends/backend.js";
+import type { Backend, Ranks } from "../backend.js";
 import { near, RankedBackend } from "../backends/ranks/ranked.js";
 import { BackendError, OptionError, show } from "../errors.js";
 import { arrayOf, type Checked, checkKinds, flag, isObject, type Kind, oneOf, optional, positive, text } from "../kinds.js";

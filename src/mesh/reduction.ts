@@ -2,7 +2,7 @@
  *  gathered. Each rank adds up its share of the model (Alltoall brings the parts) and gives it to the others (Allgather), piece by piece: a piece
  *  stays in the cache, and MPI needs no memory for a whole model. */
 
-import type { Range, Values } from "../backends/backend.js";
+import type { Range, Values } from "../backend.js";
 import type { DType } from "../rule/program.js";
 import { type Addition, additionsIn, OVERRUN } from "./addition.js";
 import type { Communicator, Parts } from "./communicator.js";

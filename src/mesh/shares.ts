@@ -1,6 +1,6 @@
 /** Who owns what, and in which pieces it travels: pure functions of numbers, so that every rank comes to the same without a word. */
 
-import type { Range } from "../backends/backend.js";
+import type { Range } from "../backend.js";
 import { blocksIn, partOf, shareOf } from "../backends/ranks/shares.js";
 import { ARRAYS, BLOCK, type DType } from "../rule/program.js";
 

@@ -1,6 +1,6 @@
 /** Which variables a call of applyGradients moves, and in which order. Its lists are kept from call to call: a step allocates nothing. */
 
-import type { Backend, Row, Values } from "../backends/backend.js";
+import type { Backend, Row, Values } from "../backend.js";
 import { OptionError, ShapeError, show } from "../errors.js";
 import type { Variable } from "../variable.js";
 import { assertPair, type GradientAndVariable, nameOf, variableOf } from "./gradients.js";

@@ -1,6 +1,6 @@
 /** Fetching state from memory that is far. */
 
-import type { Row, Values } from "../backends/backend.js";
+import type { Row, Values } from "../backend.js";
 import type { KeptArray } from "../rule/step-program.js";
 import type { Variable } from "../variable.js";
 import type { Lifecycle } from "./lifecycle.js";

@@ -1,6 +1,6 @@
 /** What a step is given: pairs of a gradient and its variable. */
 
-import type { Gradient, Values } from "../backends/backend.js";
+import type { Gradient, Values } from "../backend.js";
 import { OptionError, ShapeError, show } from "../errors.js";
 import { Variable } from "../variable.js";
 

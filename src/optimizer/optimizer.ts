@@ -1,7 +1,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** The life of a step, around any update rule. */
 
-import type { Backend, CompiledStep, Row, RowRequest, StepParameters, Values } from "../backends/backend.js";
+import type { Backend, CompiledStep, Row, RowRequest, StepParameters, Values } from "../backend.js";
 import { chooseBackend } from "../backends/choose.js";
 import { OptionError, ShapeError, show } from "../errors.js";
 import {

@@ -1,6 +1,6 @@
 /** Every option of an optimizer: its default, its range, and its name in Keras. Checked once, at the door. */
 
-import type { Backend, OnProgress, Ranks, Values } from "../backends/backend.js";
+import type { Backend, OnProgress, Ranks, Values } from "../backend.js";
 import { OptionError, show } from "../errors.js";
 import {
   type Aliases,

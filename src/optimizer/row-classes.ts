@@ -1,6 +1,6 @@
 /** The settings that variables may differ in: those of one class share a program and its scalars. */
 
-import type { RowClass } from "../backends/backend.js";
+import type { RowClass } from "../backend.js";
 import { firstOf, show } from "../errors.js";
 import type { Checked } from "../kinds.js";
 import type { DType } from "../rule/program.js";

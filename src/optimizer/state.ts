@@ -1,6 +1,6 @@
 /** An optimizer's state: the one list of its arrays, from which every format takes its names and its order, and the one way back. */
 
-import type { Row, Values } from "../backends/backend.js";
+import type { Row, Values } from "../backend.js";
 import { BackendError, CheckpointError, firstOf, show } from "../errors.js";
 import { nonNegative } from "../kinds.js";
 import { ARRAYS, type DType } from "../rule/program.js";

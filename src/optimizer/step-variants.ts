@@ -1,6 +1,6 @@
 /** The compiled steps of an optimizer: one for each thing that a call can do. */
 
-import type { Backend, CompiledStep } from "../backends/backend.js";
+import type { Backend, CompiledStep } from "../backend.js";
 import type { Program } from "../rule/program.js";
 import { composeMove, composeStep, type KeptArray, keptArrays, type Move, type StepVariant } from "../rule/step-program.js";
 import { bindRule, flushPeriod, type UpdateRule } from "../rule/update-rule.js";

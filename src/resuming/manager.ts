@@ -1,6 +1,6 @@
 /** What a training that goes on after a restart needs of whoever keeps its checkpoints. */
 
-import type { Values } from "../backends/backend.js";
+import type { Values } from "../backend.js";
 import { CheckpointError } from "../errors.js";
 import { callable, flag, integerFrom, type Kind, type Kinds, optional } from "../kinds.js";
 import type { Variable } from "../variable.js";

@@ -1,6 +1,6 @@
 /** What goes wrong on one rank of a mesh goes wrong on all: else the others would wait for it. */
 
-import type { Ranks } from "../backends/backend.js";
+import type { Ranks } from "../backend.js";
 
 /** Runs what every rank runs; when it throws on one, it throws on all. Between ranks, `work` must do the same until it throws. */
 export const together = async <Result>(ranks: Ranks, label: string, work: () => Result | Promise<Result>): Promise<Result> => {

@@ -1,6 +1,6 @@
 /** Callbacks that are ready to use. */
 
-import type { Values } from "../backends/backend.js";
+import type { Values } from "../backend.js";
 import { OptionError, show } from "../errors.js";
 import { checkKinds, flag, integerFrom, type Kind, nonNegative, optional } from "../kinds.js";
 import { internalsOf, Optimizer } from "../optimizer/optimizer.js";

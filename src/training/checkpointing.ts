@@ -1,6 +1,6 @@
 /** A training's checkpoints: when they are saved, what stands in them, and how it goes on from one. */
 
-import type { Values } from "../backends/backend.js";
+import type { Values } from "../backend.js";
 import { OptionError, show } from "../errors.js";
 import { Optimizer } from "../optimizer/optimizer.js";
 import { fromJson, toJson } from "../resuming/json.js";

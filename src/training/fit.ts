@@ -1,6 +1,6 @@
 /** The training loop for people without a framework. */
 
-import type { Gradient } from "../backends/backend.js";
+import type { Gradient } from "../backend.js";
 import { OptionError } from "../errors.js";
 import { checkLoss } from "../optimizer/gradients.js";
 import { Optimizer } from "../optimizer/optimizer.js";

@@ -1,6 +1,6 @@
 /** What `fit` is given. Checked once, at the door. */
 
-import type { Gradient, Values } from "../backends/backend.js";
+import type { Gradient, Values } from "../backend.js";
 import { OptionError, show } from "../errors.js";
 import { arrayOf, checkKinds, integerFrom, type Kind, oneOf, optional } from "../kinds.js";
 import type { Optimizer } from "../optimizer/optimizer.js";

@@ -1,7 +1,7 @@
 /** Ranks that train together meet before each batch, after its loss, and after callbacks: there they learn of each other's numbers, of who wants to stop, and
  *  of what was thrown. On one machine nobody is met. */
 
-import type { Ranks } from "../backends/backend.js";
+import type { Ranks } from "../backend.js";
 import { Optimizer } from "../optimizer/optimizer.js";
 
 export type StopReason = "callback" | "signal";

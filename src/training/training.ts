@@ -1,6 +1,6 @@
 /** Types only: what `fit` trains, what it tells its callbacks, and what it gives back. */
 
-import type { Gradient, Values } from "../backends/backend.js";
+import type { Gradient, Values } from "../backend.js";
 import type { Variable } from "../variable.js";
 
 /** What `fit` needs of an optimizer. `V` is whatever it trains. */

@@ -1,7 +1,7 @@
 /** A model whose arrays are of every kind, and gradients for it that say which rank's they are. */
 
 import { createHash } from "node:crypto";
-import type { Values } from "../../src/backends/backend.js";
+import type { Values } from "../../src/backend.js";
 import type { Segment, Shape } from "../../src/mesh/shares.js";
 import { ARRAYS } from "../../src/rule/program.js";
 

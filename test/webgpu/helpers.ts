@@ -1,7 +1,7 @@
 /** What the tests of the WebGPU backend share: a device, numbers, and the interpreter as the oracle. */
 
 import { onTestFinished } from "vitest";
-import type { RowClass, StepParameters } from "../../src/backends/backend.js";
+import type { RowClass, StepParameters } from "../../src/backend.js";
 import { InterpreterBackend } from "../../src/backends/interpreter/interpreter.js";
 import type { Corrections } from "../../src/backends/webgpu/arithmetic.js";
 import { Device } from "../../src/backends/webgpu/device.js";

@@ -7,7 +7,7 @@ import { EpsilonInsideAdamax } from "../../examples/rules/adamax-epsilon-inside.
 import { Lamb } from "../../examples/rules/lamb.js";
 import { Lion } from "../../examples/rules/lion.js";
 import { SGD } from "../../examples/rules/sgd-momentum.js";
-import type { RowClass } from "../../src/backends/backend.js";
+import type { RowClass } from "../../src/backend.js";
 import { Device } from "../../src/backends/webgpu/device.js";
 import { TILE } from "../../src/backends/webgpu/layout.js";
 import { allocate } from "../../src/backends/webgpu/memory.js";

@@ -1,9 +1,9 @@
 /** What a gradient in main memory must be like. */
 
+import type { Described, Gradient, Values } from "../../backend.js";
 import { ShapeError, show } from "../../errors.js";
 import { ARRAYS } from "../../rule/program.js";
 import { IndexedSlices, refuseResized } from "../../variable.js";
-import type { Described, Gradient, Values } from "../backend.js";
 import type { CpuRow } from "./memory.js";
 
 /** @throws ShapeError unless `gradient` has the variable's dtype and length, or names rows of it. */

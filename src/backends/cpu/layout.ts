@@ -1,7 +1,7 @@
 /** Where things lie in a segment: its tables, then each variable's arrays. Numbers only. */
 
+import type { RowRequest } from "../../backend.js";
 import { ARRAYS, BLOCK, LANES, type Program } from "../../rule/program.js";
-import type { RowRequest } from "../backend.js";
 import * as JOB from "./job.js";
 
 /** Bytes from the start of an address space; below 2^32. */

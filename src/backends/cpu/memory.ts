@@ -1,9 +1,9 @@
 /** Memory of the CPU backends: segments, each one block of memory in which some variables lie with all their arrays,
  *  together with the tables that drive a step over them. */
 
+import type { Gradient, NearRow, RowRequest, Values } from "../../backend.js";
 import { BackendError, show } from "../../errors.js";
 import { ARRAYS, BLOCK, type Program } from "../../rule/program.js";
-import type { Gradient, NearRow, RowRequest, Values } from "../backend.js";
 import {
   bytesPerElement,
   layOut,

@@ -1,7 +1,7 @@
 /** What a class of variables needs in each step: its program, and the scalars of the running step. */
 
+import type { RowClass } from "../../backend.js";
 import type { Program, Scalar } from "../../rule/program.js";
-import type { RowClass } from "../backend.js";
 import { type Pointer, UNIFORM_BYTES } from "./layout.js";
 import type { Segment } from "./memory.js";
 

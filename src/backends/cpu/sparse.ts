@@ -1,6 +1,6 @@
 /** Lays the listed rows of IndexedSlices into a dense window, a block at a time, so that no dense gradient is ever made. */
 
-import type { SparseGradient, Values } from "../backend.js";
+import type { SparseGradient, Values } from "../../backend.js";
 
 const NOTHING = new Float32Array(0);
 

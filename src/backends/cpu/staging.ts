@@ -1,6 +1,6 @@
 /** Brings arrays that lie elsewhere to a pass, a chunk at a time: through slots of memory that are few enough to stay in the cache. */
 
-import type { Gradient, Values } from "../backend.js";
+import type { Gradient, Values } from "../../backend.js";
 import * as JOB from "./job.js";
 import { CHUNK, type Pointer } from "./layout.js";
 import type { CpuRow, Segment, Stager } from "./memory.js";

@@ -1,6 +1,5 @@
 /** A step on a CPU backend: scalars, then for each pass one list of jobs over every variable. The engine behind it only runs the jobs. */
 
-import type { Program } from "../../rule/program.js";
 import type {
   Described,
   Gradient,
@@ -12,7 +11,8 @@ import type {
   RowRequest,
   StepParameters,
   Values,
-} from "../backend.js";
+} from "../../backend.js";
+import type { Program } from "../../rule/program.js";
 import { checkGradient, Overlaps } from "./gradients.js";
 import { Jobs } from "./jobs.js";
 import { hasVariableNorm } from "./layout.js";

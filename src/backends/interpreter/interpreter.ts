@@ -1,9 +1,9 @@
 /** Runs programs in plain TypeScript, a chunk of elements at a time: where WebAssembly is not to be had, and as the oracle
  *  of the compiled backends. Same memory, same jobs, same order of rounding. */
 
+import type { Values } from "../../backend.js";
 import type { Operation } from "../../rule/expression.js";
 import { ARRAYS, BLOCK, type DType, LANES, type Pass, type Program } from "../../rule/program.js";
-import type { Values } from "../backend.js";
 import * as JOB from "../cpu/job.js";
 import { UNIFORM_BYTES } from "../cpu/layout.js";
 import type { Engine, Segment, SegmentRunner } from "../cpu/memory.js";

@@ -1,7 +1,7 @@
 /** What one rank can do with the others. A rank is one of several processes or threads that run the same program: each call here is made by all of them, in
  *  the same order, and returns on each when all have made it. Implement this, and ranks work over something else. */
 
-import type { Described, Range, Values } from "../backend.js";
+import type { Described, Range, Values } from "../../backend.js";
 
 /** An array that is as long on every rank of a team, and of which each has a range. */
 export interface SharedArray {

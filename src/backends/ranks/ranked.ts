@@ -1,7 +1,5 @@
 /** Ranks around a backend in main memory: each makes its part of every step, and all have the bits that one would have. The optimizer knows nothing of it. */
 
-import { BackendError, OptionError } from "../../errors.js";
-import type { Program } from "../../rule/program.js";
 import type {
   Backend,
   Described,
@@ -13,7 +11,9 @@ import type {
   Range,
   RowClass,
   RowRequest,
-} from "../backend.js";
+} from "../../backend.js";
+import { BackendError, OptionError } from "../../errors.js";
+import type { Program } from "../../rule/program.js";
 import { agree, type Facts } from "./agreement.js";
 import type { Exchange, Placement } from "./exchange.js";
 import { RankedRow } from "./row.js";

@@ -1,7 +1,7 @@
 /** A variable on a rank. Its value and its gradient are those that the rank holds; the arrays of its state look whole. */
 
+import type { Gradient, NearRow, Range, RowRequest, Values } from "../../backend.js";
 import { ARRAYS } from "../../rule/program.js";
-import type { Gradient, NearRow, Range, RowRequest, Values } from "../backend.js";
 import type { Exchange, Placement } from "./exchange.js";
 import { type Run, runsWithin } from "./shares.js";
 import type { Windows } from "./windows.js";

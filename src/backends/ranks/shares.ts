@@ -1,7 +1,7 @@
 /** Who keeps the state of what, and what of a variable lies where. Pure functions of numbers: every rank finds the same. */
 
+import type { Range } from "../../backend.js";
 import { BLOCK } from "../../rule/program.js";
-import type { Range } from "../backend.js";
 
 /** The elements [begin, end) of `count` that are the part of `rank`, of `size`: contiguous, as even as whole numbers allow. */
 export const partOf = (count: number, rank: number, size: number): readonly [begin: number, end: number] => [

@@ -1,7 +1,5 @@
 /** A backend on a GPU, by WebGPU: variables, gradients and state are in the device's memory, and a step is a few dispatches that nobody waits for. */
 
-import { BackendError, OptionError, show } from "../../errors.js";
-import type { Program } from "../../rule/program.js";
 import type {
   Backend,
   CompiledStep,
@@ -12,7 +10,9 @@ import type {
   RowClass,
   RowRequest,
   StepParameters,
-} from "../backend.js";
+} from "../../backend.js";
+import { BackendError, OptionError, show } from "../../errors.js";
+import type { Program } from "../../rule/program.js";
 import { Device, type DeviceSource } from "./device.js";
 import { checkGradient, Gradients } from "./gradients.js";
 import { type Allocation, addArray, type DeviceArrays, reserve } from "./memory.js";

@@ -1,8 +1,8 @@
 /** What gradients a device takes, and how they get to where a step reads them: buffers are read where they are, arrays are brought to the arenas. */
 
+import type { Described, DeviceGradient, Gradient } from "../../backend.js";
 import { ShapeError, show } from "../../errors.js";
 import { IndexedSlices } from "../../variable.js";
-import type { Described, DeviceGradient, Gradient } from "../backend.js";
 import { checkGradient as checkArray } from "../cpu/gradients.js";
 import type { Device } from "./device.js";
 import { addArray, type Part, type Place } from "./memory.js";

@@ -1,7 +1,7 @@
 /** Variables in the memory of a device, as the optimizer knows them. */
 
+import type { DeviceBuffer, Gradient, Row, RowRequest, Values } from "../../backend.js";
 import { BackendError } from "../../errors.js";
-import type { DeviceBuffer, Gradient, Row, RowRequest, Values } from "../backend.js";
 import type { Allocation, DeviceArrays, Part } from "./memory.js";
 import type { StepRow } from "./table.js";
 

@@ -1,7 +1,7 @@
 /** Brings the listed rows of IndexedSlices to a device, where they are laid into gradients of zeros: one upload for a step, and a dispatch for each
  *  arena that has some. */
 
-import type { Described, SparseGradient } from "../backend.js";
+import type { Described, SparseGradient } from "../../backend.js";
 import type { Device } from "./device.js";
 import type { Part } from "./memory.js";
 import { THREADS } from "./norms.js";

@@ -1,9 +1,9 @@
 /** A step on a device: its scalars go there in one piece, then come a few dispatches for each pass, as many for one variable as for a thousand.
  *  Nothing comes back. What the dispatches are bound to is kept until other variables take part in a step. */
 
+import type { RowClass, StepParameters } from "../../backend.js";
 import { BackendError } from "../../errors.js";
 import type { Program } from "../../rule/program.js";
-import type { RowClass, StepParameters } from "../backend.js";
 import { evaluateScalars } from "../cpu/scalars.js";
 import type { Width } from "./arithmetic.js";
 import { compileNarrow, compilePass, type Halves } from "./compiler.js";

@@ -1,8 +1,8 @@
 /** A variable whose elements stay in a buffer of the caller's, on the caller's device. */
 
+import type { DeviceBuffer, Values } from "../../backend.js";
 import { ShapeError, show } from "../../errors.js";
 import { elementsIn, Variable } from "../../variable.js";
-import type { DeviceBuffer, Values } from "../backend.js";
 import type { Device } from "./device.js";
 import { checkBuffer } from "./gradients.js";
 import { USAGE } from "./usage.js";

@@ -4,7 +4,7 @@
  *  u = max(beta2 * u, |g|), and steps divide by u + epsilon. So v becomes u = v - epsilon, and the next step divides by what it would have. */
 
 import { Adamax, type AdamaxOptions, adamax } from "../../adamax.js";
-import type { Values } from "../../backends/backend.js";
+import type { Values } from "../../backend.js";
 import { CheckpointError, show } from "../../errors.js";
 import { internalsOf, Optimizer } from "../../optimizer/optimizer.js";
 import { namedEntries } from "../../optimizer/state.js";

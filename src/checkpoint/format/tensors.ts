@@ -1,6 +1,6 @@
 /** The bytes of a checkpoint, a piece at a time: what is in memory besides the state itself is one piece. */
 
-import type { OnProgress, Values } from "../../backends/backend.js";
+import type { OnProgress, Values } from "../../backend.js";
 import { CheckpointError } from "../../errors.js";
 import type { Bytes } from "../storage/bytes.js";
 import type { Source } from "../storage/source.js";

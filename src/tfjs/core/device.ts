@@ -12,7 +12,7 @@ import type {
   RowRequest,
   StepParameters,
   Values,
-} from "../../backends/backend.js";
+} from "../../backend.js";
 import { evaluateScalars } from "../../backends/cpu/scalars.js";
 import { BackendError, ShapeError, show } from "../../errors.js";
 import type { NormScope, ScalarOperation } from "../../rule/expression.js";

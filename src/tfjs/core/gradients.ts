@@ -1,7 +1,7 @@
 /** Gradients as TensorFlow.js gives them: tensors, by the names of their variables. */
 
 import * as tf from "@tensorflow/tfjs-core";
-import type { Described, Gradient } from "../../backends/backend.js";
+import type { Described, Gradient } from "../../backend.js";
 import { OptionError, ShapeError, show } from "../../errors.js";
 import { elementsOf } from "./elements.js";
 import type { TensorVariable } from "./variable.js";

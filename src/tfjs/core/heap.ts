@@ -1,7 +1,7 @@
 /** Our compiled step in the memory of TensorFlow.js' wasm backend: gradients are read where they lie, and values are copied once inside it. */
 
 import * as tf from "@tensorflow/tfjs-core";
-import type { NearRow, OnProgress, RowRequest } from "../../backends/backend.js";
+import type { NearRow, OnProgress, RowRequest } from "../../backend.js";
 import type { Pointer } from "../../backends/cpu/layout.js";
 import type { CpuRow, Engine, Memory, Segment, SegmentRunner } from "../../backends/cpu/memory.js";
 import { CpuBackend } from "../../backends/cpu/step.js";

@@ -1,7 +1,7 @@
 /** A tf.Variable as the core trains it: read and written where TensorFlow.js keeps it. */
 
 import * as tf from "@tensorflow/tfjs-core";
-import type { Values } from "../../backends/backend.js";
+import type { Values } from "../../backend.js";
 import { ShapeError, show } from "../../errors.js";
 import { Variable } from "../../variable.js";
 import { elementsOf, renewInHeap } from "./elements.js";

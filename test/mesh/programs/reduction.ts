@@ -1,7 +1,7 @@
 /** Gradients of every rank, reduced in each way. Each rank reports the bits that it has then. */
 
 import { createMesh } from "adamax/mesh";
-import type { Values } from "../../../src/backends/backend.js";
+import type { Values } from "../../../src/backend.js";
 import { factorsOf } from "../../../src/backends/ranks/windows.js";
 import { Reduction } from "../../../src/mesh/reduction.js";
 import { digest, gradientsOf, MODEL, ONE_BLOCK } from "../gradients.js";

@@ -1,6 +1,6 @@
 /** Our compiled step on TensorFlow.js' webgpu backend: on its device, in the order of its queue, on its buffers. */
 
-import type { CompiledStep, Row, RowClass, RowRequest, StepParameters } from "../../../backends/backend.js";
+import type { CompiledStep, Row, RowClass, RowRequest, StepParameters } from "../../../backend.js";
 import { Device } from "../../../backends/webgpu/device.js";
 import { DeviceStep } from "../../../backends/webgpu/step.js";
 import type { Program } from "../../../rule/program.js";

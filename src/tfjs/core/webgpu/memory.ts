@@ -1,6 +1,6 @@
 /** Memory for the state of tf.Variables, in arenas on TensorFlow.js' device; with room for values and gradients where those are copied there. */
 
-import type { Row, RowRequest } from "../../../backends/backend.js";
+import type { Row, RowRequest } from "../../../backend.js";
 import type { Device } from "../../../backends/webgpu/device.js";
 import { DeviceArrays, reserve } from "../../../backends/webgpu/memory.js";
 import { Placement } from "../../../backends/webgpu/rows.js";

@@ -2,7 +2,7 @@
  *  TensorFlow.js. Large ones are used where they are. Small ones are copied to the arenas and back, so that one dispatch serves all of them. */
 
 import * as tf from "@tensorflow/tfjs-core";
-import type { Gradient, RowRequest, Values } from "../../../backends/backend.js";
+import type { Gradient, RowRequest, Values } from "../../../backend.js";
 import type { DeviceArrays, Part } from "../../../backends/webgpu/memory.js";
 import { DeviceRow, type Placement } from "../../../backends/webgpu/rows.js";
 import { USAGE } from "../../../backends/webgpu/usage.js";

@@ -6,7 +6,7 @@
  *  - Calls take effect in their order, whether the memory is near or far; what is read is what all calls before have left.
  *  - Gradients belong to the caller: read, never written, reusable when `end` returns. Who allocates, frees. */
 
-import type { DType, Program } from "../rule/program.js";
+import type { DType, Program } from "./rule/program.js";
 
 /** The elements of an array, in the dtype of its variable. */
 export type Values = Float32Array | Float64Array;
