@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 import { playwright } from "@vitest/browser-playwright";
 import { defineConfig } from "vitest/config";
@@ -5,6 +6,8 @@ import { launchOptions } from "./scripts/chromium.ts";
 
 const [src, far, webgpu] = ["./src", "./test/far", "./test/webgpu"].map((path) => fileURLToPath(new URL(path, import.meta.url)));
 
+/** After all tests in Node: a browser is a crowd of processes by itself. */
+const afterNode = { maxWorkers: 1, sequence: { groupOrder: 1 } } as const;
 const inChromium = () => ({
   enabled: true,
   headless: true,
@@ -17,8 +20,9 @@ const onDevice = { alias: [{ find: /^adamax$/, replacement: `${webgpu}/adamax.ts
 
 export default defineConfig({
   test: {
+    maxWorkers: Math.max(2, availableParallelism() - 1), // by itself, one on two cores
     testTimeout: 60_000, // a busy machine is no failure; what must be fast is measured in bench/
-    // .ci/run counts tests in this file.
+    // .ci/run counts tests in this file, and in those of scripts/engines.ts.
     reporters: process.env.CI ? ["default", ["json", { outputFile: "test-results.json" }]] : ["default"],
     projects: [
       {
@@ -77,13 +81,14 @@ export default defineConfig({
           name: "chromium",
           include: ["test/semantics/**/*.test.ts", "test/browser/**/*.test.ts"],
           browser: inChromium(),
+          ...afterNode,
         },
       },
       {
         extends: true,
         resolve: onDevice,
         optimizeDeps: { include: ["fast-check"] },
-        test: { name: "webgpu in chromium", include: ["test/semantics/**/*.test.ts"], browser: inChromium() },
+        test: { name: "webgpu in chromium", include: ["test/semantics/**/*.test.ts"], browser: inChromium(), ...afterNode },
       },
     ],
   },

@@ -1,5 +1,6 @@
-// Prints "passed failed" from Vitest's JSON report; fails when there is none.
+// Prints "passed failed", summed over Vitest's JSON reports; fails when there is none.
 import { readFileSync } from "node:fs";
 
-const { numPassedTests, numFailedTests } = JSON.parse(readFileSync(process.argv[2], "utf8"));
-console.log(`${numPassedTests} ${numFailedTests}`);
+const reports = process.argv.slice(2).map((path) => JSON.parse(readFileSync(path, "utf8")));
+const sum = (name) => reports.reduce((total, report) => total + report[name], 0);
+console.log(`${sum("numPassedTests")} ${sum("numFailedTests")}`);

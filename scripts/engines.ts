@@ -1,11 +1,10 @@
 /** `npm run test:engines [name...]`: the tests on every engine that is here, and a table of what ran, what is missing, and how to install it.
- *  `--ci` runs what CI runs: the newest Node, Firefox and WebKit; what is missing is a failure.
- *  `--install` first installs what can be: Node, Deno and Bun with npm, browsers with apt-get (as root). */
+ *  `--ci` runs what `npm test` runs after the tests in Node and Chromium: those that differ from them, two at a time; what is missing is a failure.
+ *  `--install` first does what the table would say of what is missing. */
 
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { BROWSERS } from "../test/engines/browsers.js";
 
 const NPM = "test/engines/node_modules";
@@ -19,53 +18,46 @@ const WHOLE = [
   "test/cli/command.test.ts",
 ];
 
+/** Both say what is missing, and how it is installed. */
+const SETUP = "bash scripts/setup.sh";
+const NPM_CI = "npm ci --ignore-scripts --no-audit --no-fund --prefix test/engines";
+
 interface Engine {
   /** What must be there. */
   readonly needs: readonly string[];
+  /** A command that brings it. */
   readonly install: string;
   readonly command: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
   /** Files of tests; none: what its configuration says. */
   readonly tests: readonly string[];
-  /** In CI; null: not there. */
-  readonly ci: readonly string[] | null;
+  readonly isInCi: boolean;
 }
 
-const node = (version: number, ci: Engine["ci"]): Engine => {
-  const program = `${NPM}/node-${version}/bin/node`;
-  return {
-    needs: [program],
-    install: "npm ci --prefix test/engines --ignore-scripts",
-    command: [program, VITEST, "run", "--project", "node"],
-    tests: WHOLE,
-    ci,
-  };
-};
-
-const program = (path: string, words: readonly string[]): Engine => ({
+const program = (path: string, words: readonly string[], isInCi: boolean): Engine => ({
   needs: [`${NPM}/${path}`],
-  install: "npm ci --prefix test/engines --ignore-scripts",
+  install: isInCi ? SETUP : NPM_CI,
   command: [`${NPM}/${path}`, ...words, VITEST, "run", "--project", "node"],
   tests: WHOLE,
-  ci: null,
+  isInCi,
 });
 
 /** The semantics suite on a GPU device, by another WebGPU (wgpu) than that of Node and Chromium (Dawn); and by which driver. */
-const denoOnDevice = (driver: string, packages: string, ci: Engine["ci"]): Engine => {
+const denoOnDevice = (driver: string, packages: string, isInCi: boolean): Engine => {
   const deno = `${NPM}/@deno/linux-x64-glibc/deno`;
   return {
     needs: [deno, driver],
-    install: `npm ci --prefix test/engines --ignore-scripts; apt-get install --no-install-recommends ${packages}`,
+    install: isInCi ? SETUP : `${SETUP}; apt-get install -y --no-install-recommends ${packages}`,
     command: [deno, "run", "-A", "--unstable-webgpu", VITEST, "run", "--project", "webgpu", "--pool=threads", "--no-isolate"],
     env: { VK_ICD_FILENAMES: driver, XDG_RUNTIME_DIR: tmpdir() },
     tests: [],
-    ci,
+    isInCi,
   };
 };
 
-const browser = (name: keyof typeof BROWSERS, projects: readonly string[], ci: readonly string[]): Engine => ({
+const browser = (name: keyof typeof BROWSERS, projects: readonly string[]): Engine => ({
   needs: BROWSERS[name].programs,
-  install: `apt-get install --no-install-recommends ${BROWSERS[name].packages}`,
+  install: SETUP,
   command: [
     process.execPath,
     VITEST,
@@ -75,28 +67,37 @@ const browser = (name: keyof typeof BROWSERS, projects: readonly string[], ci: r
     ...projects.flatMap((project) => ["--project", project]),
   ],
   tests: [],
-  ci,
+  isInCi: true,
 });
 
-const PAGES = ["test/browser", "test/engines"];
+/** Compilers that are neither the oldest nor the newest. */
+const BETWEEN = ["5.5", "5.6", "5.7", "5.8", "5.9", "6.0"];
 
 const ENGINES: Readonly<Record<string, Engine>> = {
-  "node-22": node(22, null),
-  "node-24": node(24, null),
-  "node-26": node(26, ["test/semantics", "test/threads", "test/checkpoint/load.test.ts", "test/cli/command.test.ts"]),
-  deno: program("@deno/linux-x64-glibc/deno", ["run", "-A"]),
-  "deno-webgpu": denoOnDevice("/usr/lib/chromium/vk_swiftshader_icd.json", "chromium libvulkan1", []),
-  "deno-webgpu-lavapipe": denoOnDevice("/usr/share/vulkan/icd.d/lvp_icd.x86_64.json", "mesa-vulkan-drivers libvulkan1", null),
-  bun: program("@oven/bun-linux-x64/bin/bun", ["--bun"]),
+  "node-22": program("node-22/bin/node", [], false),
+  "node-24": program("node-24/bin/node", [], false),
+  "node-26": program("node-26/bin/node", [], true),
+  deno: program("@deno/linux-x64-glibc/deno", ["run", "-A"], true),
+  "deno-webgpu": denoOnDevice("/usr/lib/chromium/vk_swiftshader_icd.json", "chromium libvulkan1", true),
+  "deno-webgpu-lavapipe": denoOnDevice("/usr/share/vulkan/icd.d/lvp_icd.x86_64.json", "mesa-vulkan-drivers libvulkan1", false),
+  bun: { ...program("@oven/bun-linux-x64/bin/bun", ["--bun"], true), env: { BUN_JSC_useWasmFastMemory: "0" } }, // see MANY_MEMORIES
+  firefox: browser("firefox", ["firefox"]),
+  webkit: browser("webkit", ["webkit", "webkit-as-it-is"]),
+  typescript: {
+    needs: BETWEEN.map((version) => `${NPM}/typescript-${version}`),
+    install: NPM_CI,
+    command: [process.execPath, VITEST, "run", "--project", "node"],
+    env: { TYPESCRIPT: BETWEEN.join(" ") },
+    tests: ["test/declarations/compilers.test.ts"],
+    isInCi: false,
+  },
   "tfjs-oldest": {
     needs: ["test/engines/oldest/node_modules/@tensorflow/tfjs-core"],
-    install: "npm ci --prefix test/engines/oldest --ignore-scripts",
+    install: `${NPM_CI}/oldest`,
     command: [process.execPath, VITEST, "run", "--config", "test/engines/vitest.oldest.ts"],
     tests: [],
-    ci: null,
+    isInCi: false,
   },
-  firefox: browser("firefox", ["firefox"], PAGES),
-  webkit: browser("webkit", ["webkit", "webkit-as-it-is"], PAGES),
 };
 
 interface Row {
@@ -107,32 +108,63 @@ interface Row {
   readonly note: string;
 }
 
-const execute = (command: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<number> =>
-  new Promise((resolve) => {
-    const [first, ...words] = command;
-    const child = spawn(first!, words, { stdio: "inherit", env: { ...process.env, ...env } });
-    child.on("error", () => resolve(1));
-    child.on("exit", (code) => resolve(code ?? 1));
-  });
+/** Longer than any of them takes on a busy machine. */
+const MINUTES = 10;
 
-const run = async (name: string, engine: Engine, tests: readonly string[]): Promise<Row> => {
-  const missing = engine.needs.filter((path) => !existsSync(path));
-  if (missing.length > 0)
-    return { engine: name, state: "missing", tests: "", seconds: "", note: `no ${missing.join(", ")}: ${engine.install}` };
-  console.log(`\n── ${name}`);
-  const results = join(tmpdir(), `adamax-${name}-${process.pid}.json`);
-  const begin = performance.now();
-  const code = await execute([...engine.command, "--reporter=default", "--reporter=json", `--outputFile=${results}`, ...tests], {
-    ...engine.env,
-    ADAMAX_ENGINE: name,
-  });
-  const seconds = ((performance.now() - begin) / 1000).toFixed(0);
-  let counts = { numPassedTests: 0, numTotalTests: 0 };
-  if (existsSync(results)) counts = JSON.parse(readFileSync(results, "utf8")) as typeof counts;
+const running = new Set<ChildProcess>();
+const end = ({ pid }: ChildProcess): void => {
+  try {
+    process.kill(-pid!, "SIGTERM"); // with all that it has started
+  } catch {} // it has ended, or never began
+};
+process.on("exit", () => running.forEach(end));
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => process.exit(1));
+
+const missingOf = ({ needs }: Engine): readonly string[] => needs.filter((path) => !existsSync(path));
+
+/** What it printed comes when it has ended, since another one may run beside it. */
+const run = async (name: string, engine: Engine): Promise<Row> => {
+  const missing = missingOf(engine);
+  const row = { engine: name, tests: "", seconds: "" };
+  if (missing.length > 0) return { ...row, state: "missing", note: `no ${missing.join(", ")}: ${engine.install}` };
+  console.log(`── ${name} begins`);
+  const results = `test-results-${name}.json`; // .ci/run counts what is in them
   rmSync(results, { force: true });
-  const { numPassedTests: passed, numTotalTests: total } = counts;
+  const [first, ...words] = [
+    ...engine.command,
+    "--reporter=default",
+    "--reporter=json",
+    `--outputFile=${results}`,
+    "--maxWorkers=1",
+    ...engine.tests,
+  ];
+  const begin = performance.now();
+  const child = spawn(first!, words, {
+    stdio: ["ignore", "pipe", "pipe"],
+    detached: true, // in a group of its own
+    env: { ...process.env, ...engine.env, ADAMAX_ENGINE: name },
+  });
+  running.add(child);
+  const printed: Buffer[] = [];
+  for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk: Buffer) => printed.push(chunk));
+  let note = "";
+  const timer = setTimeout(() => {
+    note = `ended after ${MINUTES} minutes`;
+    end(child);
+  }, MINUTES * 60_000);
+  const code = await new Promise<number | null>((resolve) => {
+    child.on("error", () => resolve(null));
+    child.on("exit", resolve);
+  });
+  clearTimeout(timer);
+  running.delete(child);
+  const seconds = ((performance.now() - begin) / 1000).toFixed(0);
+  console.log(`\n── ${name}\n${Buffer.concat(printed)}`);
+  const { numPassedTests: passed, numTotalTests: total } = existsSync(results)
+    ? (JSON.parse(readFileSync(results, "utf8")) as { numPassedTests: number; numTotalTests: number })
+    : { numPassedTests: 0, numTotalTests: 0 };
   const isWhole = code === 0 && passed > 0 && passed === total;
-  return { engine: name, state: isWhole ? "passed" : "failed", tests: `${passed} of ${total}`, seconds, note: "" };
+  return { engine: name, state: isWhole ? "passed" : "failed", tests: `${passed} of ${total}`, seconds, note };
 };
 
 const table = (rows: readonly Row[]): string => {
@@ -159,29 +191,22 @@ if (unknown.length > 0) {
   console.error(`There is no engine ${unknown.join(", ")}. Ask any of: ${Object.keys(ENGINES).join(", ")}.`);
   process.exit(2);
 }
-const chosen = Object.entries(ENGINES).filter(([name, { ci }]) =>
-  asked.length > 0 ? asked.includes(name) : !isCi || ci !== null,
+const chosen = Object.entries(ENGINES).filter(([name, { isInCi }]) =>
+  asked.length > 0 ? asked.includes(name) : !isCi || isInCi,
 );
 
 if (words.includes("--install")) {
-  const between = chosen.some(([name, { ci }]) => ci === null && name !== "tfjs-oldest") ? [] : ["--omit=optional"];
-  await execute(["npm", "ci", "--prefix", "test/engines", "--ignore-scripts", "--no-audit", "--no-fund", ...between]);
-  if (chosen.some(([name]) => name === "tfjs-oldest"))
-    await execute(["npm", "ci", "--prefix", "test/engines/oldest", "--ignore-scripts", "--no-audit", "--no-fund"]);
-  const packages = chosen.flatMap(([name, { needs }]) =>
-    name in BROWSERS && needs.some((path) => !existsSync(path))
-      ? BROWSERS[name as keyof typeof BROWSERS].packages.split(" ")
-      : [],
-  );
-  if (packages.length > 0 && process.getuid?.() === 0) {
-    const env = { DEBIAN_FRONTEND: "noninteractive" };
-    await execute(["apt-get", "update", "-qq"], env);
-    await execute(["apt-get", "install", "-y", "-qq", "--no-install-recommends", ...packages], env);
-  }
+  const lacking = chosen.filter(([, engine]) => missingOf(engine).length > 0);
+  for (const command of new Set(lacking.map(([, { install }]) => install)))
+    spawnSync(command, { shell: true, stdio: "inherit", env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" } });
 }
 
 const rows: Row[] = [];
-for (const [name, engine] of chosen) rows.push(await run(name, engine, (isCi ? engine.ci : null) ?? engine.tests));
+const waiting = [...chosen];
+const lane = async () => {
+  for (let next = waiting.shift(); next; next = waiting.shift()) rows.push(await run(...next));
+};
+await Promise.all(Array.from({ length: isCi ? 2 : 1 }, lane));
 console.log(`\n${table(rows)}`);
 const failed = rows.filter(({ state }) => state === "failed" || (state === "missing" && isCi));
 if (failed.length > 0) {

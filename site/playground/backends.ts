@@ -7,8 +7,7 @@ import simdWasm from "@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm-simd.
 import threadedWasm from "@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm-threaded-simd.wasm?url";
 import "@tensorflow/tfjs-backend-webgpu";
 
-export const BACKENDS = ["wasm", "webgl", "webgpu", "cpu"] as const;
-export type BackendName = (typeof BACKENDS)[number];
+export type BackendName = "wasm" | "webgl" | "webgpu" | "cpu";
 
 /** @throws Error where this device has no such backend. */
 export const useBackend = async (name: BackendName, threads: boolean): Promise<void> => {

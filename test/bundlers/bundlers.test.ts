@@ -1,11 +1,10 @@
 /** The package in bundlers: each project of docs/bundlers.md, built from the package as it is published, and opened in Chromium. */
 
-import { spawn, spawnSync } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { dirname, join, resolve } from "node:path";
+import { spawn } from "node:child_process";
+import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
 import { type Browser, chromium } from "playwright";
-import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { launchOptions } from "../../scripts/chromium.js";
 import { environment, ISOLATION, projectsOf, run, serve, workshop, writeProject } from "./projects.js";
 
@@ -222,46 +221,5 @@ describe("CommonJS and Jest", () => {
     expect(await run("npx jest more", folder, { ...environment(shop), NODE_OPTIONS: "--experimental-vm-modules" })).toContain(
       "1 passed",
     );
-  });
-});
-
-describe.each([
-  ["5.4", () => join(shop, "node_modules/typescript"), ["adamax", "adamax/checkpoint", "adamax/mesh"]],
-  ["7", () => resolve("node_modules/typescript"), ["adamax", "adamax/checkpoint", "adamax/mesh", "adamax/webgpu"]],
-])("TypeScript %s, without skipLibCheck and @types/node, lib es2022 and dom", (version, compilerOf, entries) => {
-  test.each([
-    ["bundler", "ESNext", "Bundler"],
-    ["node16", "Node16", "Node16"],
-    ["nodenext", "NodeNext", "NodeNext"],
-  ])("%s: the declarations compile", (_, module, moduleResolution) => {
-    const compiler = compilerOf();
-    expect(JSON.parse(readFileSync(join(compiler, "package.json"), "utf8")).version).toMatch(new RegExp(`^${version}\\.`));
-    const folder = writeProject(mkdtempSync(join(tmpdir(), "adamax-types-")), "types", { files: new Map(), commands: [] });
-    mkdirSync(join(folder, "node_modules"), { recursive: true });
-    onTestFinished(() => rmSync(dirname(folder), { recursive: true }));
-    cpSync(join(shop, "node_modules/adamax"), join(folder, "node_modules/adamax"), { recursive: true }); // no @types near
-    writeFileSync(join(folder, "package.json"), '{ "type": "module" }');
-    writeFileSync(join(folder, "all.ts"), entries.map((entry, i) => `export * as entry${i} from "${entry}";`).join("\n"));
-    writeFileSync(
-      join(folder, "program.ts"),
-      `import { Adamax, Variable } from "adamax";
-      import { checkpointBlob } from "adamax/checkpoint";
-      const optimizer = new Adamax({ learningRate: 0.1 });
-      optimizer.applyGradients([[Float32Array.of(1), new Variable(Float32Array.of(1))]]);
-      export const blob: Blob = await checkpointBlob({ optimizer });`,
-    );
-    const compilerOptions = {
-      noEmit: true,
-      strict: true,
-      skipLibCheck: false,
-      target: "ES2022",
-      lib: ["ES2022", "DOM"],
-      types: [],
-      module,
-      moduleResolution,
-    };
-    writeFileSync(join(folder, "tsconfig.json"), JSON.stringify({ compilerOptions, include: ["*.ts"] }));
-    const { stdout } = spawnSync(process.execPath, [join(compiler, "bin/tsc"), "--project", folder], { encoding: "utf8" });
-    expect(stdout).toBe("");
   });
 });

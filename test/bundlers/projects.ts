@@ -2,11 +2,12 @@
 
 import { execFile, execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, extname, join, resolve } from "node:path";
+import { pack } from "../cli/adamax.js";
 
 const HERE = import.meta.dirname;
 
@@ -44,13 +45,12 @@ export const workshop = (): string => {
     execFileSync("npm", ["ci", "--no-audit", "--no-fund", "--silent"], { cwd: folder });
     writeFileSync(done, "");
   }
-  const packed = mkdtempSync(join(tmpdir(), "adamax-packed-"));
-  execFileSync("npm", ["pack", "--silent", "--pack-destination", packed]);
+  const tarball = pack();
   const target = join(folder, "node_modules/adamax");
   rmSync(target, { recursive: true, force: true });
   mkdirSync(target, { recursive: true });
-  execFileSync("tar", ["-xzf", join(packed, readdirSync(packed)[0]!), "--strip-components=1", "-C", target]);
-  rmSync(packed, { recursive: true });
+  execFileSync("tar", ["-xzf", tarball, "--strip-components=1", "-C", target]);
+  rmSync(dirname(tarball), { recursive: true });
   return folder;
 };
 

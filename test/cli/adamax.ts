@@ -1,7 +1,7 @@
 /** The command as a process of its own, from the built package. */
 
-import { execFile } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { execFile, execFileSync } from "node:child_process";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
@@ -26,6 +26,13 @@ export const execute = (
   });
 
 export const adamax = (...args: string[]): Promise<Outcome> => execute(process.execPath, [COMMAND, ...args]);
+
+/** The package as it would be published, in a folder of its own. */
+export const pack = (): string => {
+  const folder = mkdtempSync(join(tmpdir(), "adamax-packed-"));
+  execFileSync("npm", ["pack", "--silent", "--pack-destination", folder]);
+  return join(folder, readdirSync(folder)[0]!);
+};
 
 /** On a terminal that shows colours (util-linux' script makes one): both streams as one. */
 export const onTerminal = (env: NodeJS.ProcessEnv, ...args: string[]): Promise<Outcome> => {

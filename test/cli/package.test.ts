@@ -5,7 +5,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { execute } from "./adamax.js";
+import { execute, pack } from "./adamax.js";
 
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 60_000 });
 
@@ -13,9 +13,7 @@ vi.setConfig({ testTimeout: 120_000, hookTimeout: 60_000 });
 let [bare, equipped]: string[] = [];
 let tarball: string;
 beforeAll(() => {
-  const packed = mkdtempSync(join(tmpdir(), "adamax-packed-"));
-  execFileSync("npm", ["pack", "--silent", "--pack-destination", packed]);
-  tarball = join(packed, readdirSync(packed)[0]!);
+  tarball = pack();
   const install = (...packages: string[]) => {
     const folder = mkdtempSync(join(tmpdir(), "adamax-installed-"));
     const modules = join(folder, "node_modules");

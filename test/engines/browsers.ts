@@ -1,4 +1,4 @@
-/** The browsers besides Chromium, as Debian has them. */
+/** The browsers besides Chromium, as Debian has them; scripts/setup.sh installs them. */
 
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -9,14 +9,11 @@ const MINI_BROWSER = "/usr/lib/x86_64-linux-gnu/webkit2gtk-4.1/MiniBrowser";
 export interface InstalledBrowser extends BrowserProgram {
   /** What must be there. */
   readonly programs: readonly string[];
-  /** Debian's packages. */
-  readonly packages: string;
 }
 
 export const BROWSERS = {
   firefox: {
     programs: ["/usr/bin/firefox-esr"],
-    packages: "firefox-esr",
     command(url, profile) {
       const preferences = {
         "dom.webgpu.enabled": true,
@@ -30,7 +27,6 @@ export const BROWSERS = {
   },
   webkit: {
     programs: [MINI_BROWSER, "/usr/bin/xvfb-run"],
-    packages: "libwebkit2gtk-4.1-0 xvfb xauth",
     command: (url) => ["/usr/bin/xvfb-run", "-a", MINI_BROWSER, url],
     env: { WEBKIT_DISABLE_SANDBOX_THIS_IS_DANGEROUS: "1" }, // it refuses root otherwise; only our own page is opened
   },

@@ -28,6 +28,9 @@ const project = (name: string, program: BrowserProgram, include: string[]) => ({
 
 const everywhere = ["test/semantics/**/*.test.ts", "test/browser/{threads,checkpoint,page}.test.ts"];
 const { firefox, webkit } = BROWSERS;
+/** JavaScriptCore has few memories with guards around them, and collects all garbage for one more: 50 ms for each of the thousands of optimizers that replay
+ *  the goldens. Without guards there is no such limit. */
+const MANY_MEMORIES = { JSC_useWasmFastMemory: "0" };
 
 export default defineConfig({
   ...base,
@@ -37,7 +40,7 @@ export default defineConfig({
     projects: [
       project("firefox", firefox, [...everywhere, "test/browser/opfs.test.ts"]),
       // MiniBrowser hides SharedArrayBuffer, which Safari has; with this it has it too. It has no OPFS.
-      project("webkit", { ...webkit, env: { ...webkit.env, JSC_useSharedArrayBuffer: "1" } }, everywhere),
+      project("webkit", { ...webkit, env: { ...webkit.env, ...MANY_MEMORIES, JSC_useSharedArrayBuffer: "1" } }, everywhere),
       project("webkit-as-it-is", webkit, ["test/engines/no-shared-memory.test.ts", "test/browser/page.test.ts"]),
     ],
   },

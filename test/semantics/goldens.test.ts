@@ -18,7 +18,7 @@ import {
   ulp,
   worstUlps,
 } from "./golden.js";
-import { DTYPES, inTurn, isDevice } from "./helpers.js";
+import { DTYPES, isFar, sideBySide } from "./helpers.js";
 
 beforeEach(() => {
   vi.spyOn(console, "warn").mockImplementation(() => {}); // goldens have variables without a gradient; methods.test.ts reads the warning
@@ -34,7 +34,9 @@ const worstOf = async (
   mistake: Mistake = {},
   backend: "wasm" | "interpreter" = "wasm",
 ): Promise<number> =>
-  Math.max(...(await inTurn(list.flatMap(stepsOf), async (step) => worstUlps(step, await replay(step, { backend }, mistake)))));
+  Math.max(
+    ...(await sideBySide(list.flatMap(stepsOf), async (step) => worstUlps(step, await replay(step, { backend }, mistake)))),
+  );
 
 /** Ulps of the largest operand that a family may be off by, and why it may be off at all. */
 const tolerance = ({ library, dtype, sparse, config }: Trajectory): number => {
@@ -93,8 +95,8 @@ const withPenalty = (gradient: Values | IndexedSlices | null, { value: w }: Stat
 const withoutDecay = (config: Record<string, unknown>) => ({ ...config, weight_decay: null });
 const inAverage = (config: Record<string, unknown>) => (config.ema_momentum as number | undefined) ?? 0.99;
 
-/** Goldens that a mistake is tried on: that they refuse it is a matter of theirs, not of what runs the step. A device takes milliseconds to begin one. */
-const ENOUGH = isDevice ? 6 : 40;
+/** Goldens that a mistake is tried on: that they refuse it is a matter of theirs, not of what runs the step. What is far takes milliseconds for each. */
+const ENOUGH = isFar ? 6 : 40;
 
 /** Wrong readings of the page. Each must miss by more than any tolerance above, in each kind of golden. */
 const MISTAKES: Record<string, Mistake & { only?: (config: Record<string, unknown>) => unknown }> = {

@@ -78,6 +78,14 @@ export const inTurn = async <One, Result>(
   return results;
 };
 
+/** The same, a few at a time: what is far takes its time to answer. */
+export const sideBySide = async <One, Result>(list: readonly One[], act: (one: One) => Promise<Result>): Promise<Result[]> => {
+  const results: Result[] = [];
+  for (let begin = 0; begin < list.length; begin += 16)
+    results.push(...(await Promise.all(list.slice(begin, begin + 16).map((one) => act(one)))));
+  return results;
+};
+
 /** The elements now. */
 export const read = async (variable: Variable): Promise<number[]> => [...(await variable.read())];
 

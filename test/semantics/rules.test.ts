@@ -67,9 +67,16 @@ const worstUlps = async (
   return errors.flat().reduce((worst, error) => (error <= worst ? worst : error)); // NaN wins
 };
 
+/** Keras' powers are C's. Those of JavaScriptCore (WebKit, Bun) are products, which may be off in the last bit: see docs/numbers.md. */
+const hasPowersOfC = 0.8999 ** 7 === 0.4779250152799392;
+
 /** 0: the same operations in the same order, each rounded once. Where a norm is in it, that is summed in float64 here and in float32
- *  there: 1 ulp in a gradient, 2 in its square, and a few in LAMB's step, which is a product with two norms. */
-const ulps = ({ rule, config }: Trajectory) => (rule === "Lamb" || "clipnorm" in config || "global_clipnorm" in config ? 4 : 0);
+ *  there: 1 ulp in a gradient, 2 in its square, and a few in LAMB's step, which is a product with two norms. So is the last bit of a
+ *  power in Adam's corrections, which are 1 less it. */
+const ulps = ({ rule, dtype, config }: Trajectory) => {
+  const isInexact = rule === "Adam" && dtype === "float64" && !hasPowersOfC;
+  return isInexact || rule === "Lamb" || "clipnorm" in config || "global_clipnorm" in config ? 4 : 0;
+};
 
 describe.each(["wasm", "interpreter"] as const)("%s makes Keras' step", (backend) => {
   test.each(trajectories.map((trajectory) => [trajectory.dtype, trajectory.name, trajectory] as const))(

@@ -4,20 +4,22 @@ import "../hear/hear.css";
 import { computed, defineComponent, onBeforeUnmount, onMounted, reactive, ref, shallowRef, watch } from "vue";
 import { type NoiseKind, noiseKinds } from "../../../examples/speech/noise.ts";
 import { numberIn, readQuery, writeQuery } from "../address.ts";
+import type { BackendName } from "../backends.ts";
 import { Chart } from "../chart.tsx";
 import { CHOICES, type HearAnswer, type HearRequest, type Sounds } from "../hear/protocol.ts";
 import { SoundView } from "../hear/sound.tsx";
+import { BackendChoice, backendOf, queryOf } from "./backend-choice.tsx";
 import { Choice } from "./choice.tsx";
 import { Shell } from "./shell.tsx";
 
-const BACKENDS = ["wasm", "webgpu", "webgl"] as const;
+const BACKENDS = ["wasm", "webgpu", "webgl"] as const satisfies readonly BackendName[];
 const STEPS = [100, 400, 1500];
 /** The curve is a running mean: the loss of one batch says little. */
 const SMOOTHING = 0.9;
 
 export const HearIt = defineComponent(() => {
   const choices = reactive({
-    backend: "wasm" as (typeof BACKENDS)[number],
+    backend: "wasm" as BackendName,
     steps: 400,
     noise: "engine" as NoiseKind,
     recording: 0,
@@ -28,7 +30,6 @@ export const HearIt = defineComponent(() => {
   const heardAt = ref(0);
   const status = ref("");
   const isTraining = ref(false);
-  const lacking = ref<readonly string[]>([]);
   let worker: Worker | null = null;
 
   const listening = () => ({ noise: choices.noise, recording: choices.recording });
@@ -58,15 +59,14 @@ export const HearIt = defineComponent(() => {
 
   onMounted(() => {
     const query = readQuery();
-    choices.backend = BACKENDS.find((name) => name === query.backend) ?? "wasm";
+    choices.backend = backendOf(query, BACKENDS);
     choices.steps = STEPS.find((steps) => steps === Number(query.steps)) ?? 400;
     choices.noise = noiseKinds.find((kind) => kind === query.noise) ?? "engine";
     choices.recording = Math.round(numberIn(query.recording, 1, CHOICES, 1)) - 1;
     choices.averages = query.averages !== "off";
-    if (!("gpu" in navigator)) lacking.value = ["webgpu"];
     watch(choices, ({ backend, steps, noise, recording, averages }) =>
       writeQuery({
-        ...(backend === "wasm" ? {} : { backend }),
+        ...queryOf(backend),
         ...(steps === 400 ? {} : { steps: `${steps}` }),
         ...(noise === "engine" ? {} : { noise }),
         ...(recording === 0 ? {} : { recording: `${recording + 1}` }),
@@ -98,12 +98,11 @@ export const HearIt = defineComponent(() => {
 
   const settings = () => (
     <div class="settings">
-      <Choice
-        title="TensorFlow.js backend"
-        options={BACKENDS.map((name) => ({ value: name, isDisabled: lacking.value.includes(name) }))}
+      <BackendChoice
+        offered={BACKENDS}
         chosen={choices.backend}
-        onChoose={(value: string) => {
-          choices.backend = value as (typeof BACKENDS)[number];
+        onChoose={(backend: BackendName) => {
+          choices.backend = backend;
         }}
       />
       <Choice

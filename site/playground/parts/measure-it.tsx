@@ -3,12 +3,14 @@
 import "../measure/measure.css";
 import { computed, defineComponent, onBeforeUnmount, onMounted, reactive, ref, shallowRef, watch } from "vue";
 import { numberIn, readQuery, writeQuery } from "../address.ts";
+import type { BackendName } from "../backends.ts";
 import { Chart } from "../chart.tsx";
 import type { MeasureAnswer, MeasureRequest, SizeResult } from "../measure/protocol.ts";
+import { BackendChoice, backendOf, queryOf } from "./backend-choice.tsx";
 import { Choice } from "./choice.tsx";
 import { Shell } from "./shell.tsx";
 
-const BACKENDS = ["wasm", "webgl", "webgpu", "cpu"] as const;
+const BACKENDS = ["wasm", "webgl", "webgpu", "cpu"] as const satisfies readonly BackendName[];
 const SIZES = [1e3, 1e4, 1e5, 1e6, 1e7];
 const power = (size: number): string => `1e${Math.round(Math.log10(size))}`;
 const ratio = (value: number): string => `${Number(value.toPrecision(value < 10 ? 2 : 3))}`;
@@ -16,11 +18,10 @@ const time = (microseconds: number): string =>
   microseconds < 1000 ? `${Number(microseconds.toPrecision(3))} µs` : `${Number((microseconds / 1000).toPrecision(3))} ms`;
 
 export const MeasureIt = defineComponent(() => {
-  const choices = reactive({ backend: "wasm" as (typeof BACKENDS)[number], threads: true, largest: 1e6 });
+  const choices = reactive({ backend: "wasm" as BackendName, threads: true, largest: 1e6 });
   const results = shallowRef<readonly SizeResult[]>([]);
   const status = ref("");
   const isRunning = ref(false);
-  const lacking = ref<readonly string[]>([]);
   let worker: Worker | null = null;
 
   const stop = (said: string) => {
@@ -50,13 +51,12 @@ export const MeasureIt = defineComponent(() => {
 
   onMounted(() => {
     const query = readQuery();
-    choices.backend = BACKENDS.find((name) => name === query.backend) ?? "wasm";
+    choices.backend = backendOf(query, BACKENDS);
     choices.threads = query.threads !== "off";
     choices.largest = SIZES.find((size) => size === numberIn(query.largest, 1e3, 1e7, 1e6)) ?? 1e6;
-    if (!("gpu" in navigator)) lacking.value = ["webgpu"];
     watch(choices, ({ backend, threads, largest }) =>
       writeQuery({
-        ...(backend === "wasm" ? {} : { backend }),
+        ...queryOf(backend),
         ...(threads ? {} : { threads: "off" }),
         ...(largest === 1e6 ? {} : { largest: `${largest}` }),
       }),
@@ -117,12 +117,11 @@ export const MeasureIt = defineComponent(() => {
         default: () => (
           <div class="measure">
             <div class="settings">
-              <Choice
-                title="TensorFlow.js backend"
-                options={BACKENDS.map((name) => ({ value: name, isDisabled: lacking.value.includes(name) }))}
+              <BackendChoice
+                offered={BACKENDS}
                 chosen={choices.backend}
-                onChoose={(value: string) => {
-                  choices.backend = value as (typeof BACKENDS)[number];
+                onChoose={(backend: BackendName) => {
+                  choices.backend = backend;
                 }}
               />
               <Choice

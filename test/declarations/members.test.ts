@@ -1,4 +1,4 @@
-/** The published declarations as a user's compiler reads them: without skipLibCheck, and with what is ours alone not among them. */
+/** What the published declarations show, and that what is ours alone is not among it. */
 
 import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
