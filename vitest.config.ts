@@ -32,7 +32,7 @@ export default defineConfig({
           environment: "node",
           include: ["test/**/*.test.ts"],
           exclude: ["test/browser/**", "test/far/**", "test/engines/**"],
-          maxConcurrency: 2, // test.concurrent: the examples of the docs, each a process
+          maxConcurrency: 2, // test.concurrent: examples of the docs and jobs of ranks, which are processes
         },
       },
       {

@@ -4,7 +4,8 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { launchOptions } from "../../scripts/chromium.ts";
-import { serve } from "../server.ts";
+import { serve } from "../../scripts/serve.ts";
+import { DIST } from "../server.ts";
 
 const PARTS = ["see-it-move", "write-your-own", "hear-it", "measure-it", "look-inside"];
 const PAGES = ["", "docs/arguments.html", ...PARTS.map((part) => `playground/${part}.html`)];
@@ -15,7 +16,7 @@ interface Report {
   readonly audits: Readonly<Record<string, { readonly displayValue?: string }>>;
 }
 
-const { url, close } = await serve();
+const { url, close } = await serve(DIST);
 for (const page of PAGES) {
   const chromium = `--chrome-flags=--headless --no-sandbox ${launchOptions.args!.join(" ")}`;
   const given = [`${url}${page}`, "--quiet", "--output=json", `--only-categories=${CATEGORIES.join()}`, chromium];

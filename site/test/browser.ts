@@ -3,7 +3,8 @@
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright";
 import { afterAll, beforeAll, expect } from "vitest";
 import { launchOptions } from "../../scripts/chromium.ts";
-import { type Served, serve } from "../server.ts";
+import { type Served, serve } from "../../scripts/serve.ts";
+import { DIST } from "../server.ts";
 
 export interface Opened {
   readonly page: Page;
@@ -19,7 +20,7 @@ export const useSite = (): ((path: string, options?: BrowserContextOptions) => P
   let browser: Browser;
   let served: Served;
   beforeAll(async () => {
-    served = await serve();
+    served = await serve(DIST);
     browser = await chromium.launch(launchOptions);
   });
   afterAll(async () => {

@@ -6,7 +6,8 @@ import { join, resolve } from "node:path";
 import { type Browser, chromium } from "playwright";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { launchOptions } from "../../scripts/chromium.js";
-import { environment, ISOLATION, projectsOf, run, serve, workshop, writeProject } from "./projects.js";
+import { ISOLATION, serve } from "../../scripts/serve.js";
+import { environment, projectsOf, run, workshop, writeProject } from "./projects.js";
 
 vi.setConfig({ testTimeout: 180_000, hookTimeout: 300_000 });
 
@@ -60,7 +61,7 @@ describe.each(BUNDLERS)("%s", (name) => {
     ["isolated: steps are shared by two threads", ISOLATION, SHARED],
     ["not isolated: one thread, the reason, and no complaint", {}, ALONE],
   ])("%s", async (_, headers, said) => {
-    const { url, close } = await serve(join(folder, "out"), headers);
+    const { url, close } = await serve(join(folder, "out"), { headers });
     const page = await open(url);
     close();
     expect(page).toEqual({ said: expect.stringMatching(said), complaints: [] });
@@ -146,7 +147,7 @@ describe("files of Keras", () => {
     for (const name of ["h5wasm", "fflate"]) symlinkSync(resolve("node_modules", name), join(folder, "node_modules", name));
     for (const command of project.commands) await run(command, folder, environment(shop));
     cpSync("fixtures/keras-files/keras-plain.h5", join(folder, "out/model.h5"));
-    const { url, close } = await serve(join(folder, "out"), {});
+    const { url, close } = await serve(join(folder, "out"), { headers: {} });
     const page = await open(url, /weights/);
     close();
     expect(page).toEqual({ said: expect.stringMatching(/^h5, \d+ weights$/), complaints: [] });
@@ -165,7 +166,7 @@ describe("a content security policy", () => {
         .replaceAll("backend.", "optimizer.backend."),
     );
     for (const command of projects.get("esbuild")!.commands) await run(command, folder, environment(shop));
-    const { url, close } = await serve(join(folder, "out"), { ...ISOLATION, "content-security-policy": policy });
+    const { url, close } = await serve(join(folder, "out"), { headers: { ...ISOLATION, "content-security-policy": policy } });
     const page = await open(url);
     close();
     return page;

@@ -1,12 +1,10 @@
-/** The projects of docs/bundlers.md as files, and pages opened from them. */
+/** The projects of docs/bundlers.md as files. */
 
 import { execFile, execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
-import { dirname, extname, join, resolve } from "node:path";
+import { dirname, join } from "node:path";
 import { pack } from "../cli/adamax.js";
 
 const HERE = import.meta.dirname;
@@ -83,26 +81,3 @@ export const run = (command: string, folder: string, env: NodeJS.ProcessEnv): Pr
       error ? failed(new Error(`${command}: ${error.message}\n${printed}${complained}`)) : done(printed + complained),
     );
   });
-
-const TYPES: Readonly<Record<string, string>> = {
-  ".html": "text/html",
-  ".js": "text/javascript",
-  ".mjs": "text/javascript",
-  ".wasm": "application/wasm",
-  ".css": "text/css",
-};
-
-export const ISOLATION = { "cross-origin-opener-policy": "same-origin", "cross-origin-embedder-policy": "require-corp" };
-
-/** Serves a folder. */
-export const serve = async (folder: string, headers: Readonly<Record<string, string>>) => {
-  const root = resolve(folder);
-  const server = createServer(({ url }, response) => {
-    const path = join(root, decodeURIComponent(new URL(url!, "http://x").pathname).replace(/\/$/, "/index.html"));
-    const type = TYPES[extname(path)] ?? "application/octet-stream";
-    if (!path.startsWith(root) || !existsSync(path)) response.writeHead(404, headers).end();
-    else response.writeHead(200, { "content-type": type, ...headers }).end(readFileSync(path));
-  });
-  await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`, close: () => server.close() };
-};

@@ -8,6 +8,7 @@ import { promisify } from "node:util";
 import { type Browser, chromium, type Page } from "playwright";
 import { build, createServer, preview } from "vite";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { launchOptions } from "../../scripts/chromium.js";
 
 const root = "examples/page";
 const outDir = mkdtempSync(join(tmpdir(), "adamax-page-"));
@@ -16,8 +17,7 @@ let browser: Browser;
 
 beforeAll(async () => {
   await build({ root, logLevel: "warn", build: { outDir } });
-  const executablePath = process.env.CHROMIUM || "/usr/bin/chromium"; // scripts/setup.sh looks in the same place
-  browser = await chromium.launch({ executablePath, chromiumSandbox: false }); // Chromium's sandbox refuses root
+  browser = await chromium.launch(launchOptions);
 }, 60_000);
 afterAll(async () => {
   await browser?.close();

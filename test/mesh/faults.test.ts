@@ -21,7 +21,8 @@ const expectBroken = ({ code, orphans, reports }: Outcome) => {
   expect(reports.filter((report, rank) => report !== null && rank !== 1)).toEqual([]);
 };
 
-describe.each<MpiName>(["openmpi", "mpich"])("%s:", (mpi) => {
+// Two jobs at a time: most of it is waiting for deadlines.
+describe.concurrent.each<MpiName>(["openmpi", "mpich"])("%s:", (mpi) => {
   test.each(["a loop", "SIGSTOP"])(
     "a rank that hangs (%s) is named, with step and operation, when the time is over",
     async (fault) => {
