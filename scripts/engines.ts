@@ -73,16 +73,17 @@ const browser = (name: keyof typeof BROWSERS, projects: readonly string[]): Engi
 /** Compilers that are neither the oldest nor the newest. */
 const BETWEEN = ["5.5", "5.6", "5.7", "5.8", "5.9", "6.0"];
 
+/** The longest first, since two run at a time. */
 const ENGINES: Readonly<Record<string, Engine>> = {
-  "node-22": program("node-22/bin/node", [], false),
-  "node-24": program("node-24/bin/node", [], false),
-  "node-26": program("node-26/bin/node", [], true),
-  deno: program("@deno/linux-x64-glibc/deno", ["run", "-A"], true),
   "deno-webgpu": denoOnDevice("/usr/lib/chromium/vk_swiftshader_icd.json", "chromium libvulkan1", true),
-  "deno-webgpu-lavapipe": denoOnDevice("/usr/share/vulkan/icd.d/lvp_icd.x86_64.json", "mesa-vulkan-drivers libvulkan1", false),
+  webkit: browser("webkit", ["webkit", "webkit-as-it-is"]),
+  deno: program("@deno/linux-x64-glibc/deno", ["run", "-A"], true),
   bun: { ...program("@oven/bun-linux-x64/bin/bun", ["--bun"], true), env: { BUN_JSC_useWasmFastMemory: "0" } }, // see MANY_MEMORIES
   firefox: browser("firefox", ["firefox"]),
-  webkit: browser("webkit", ["webkit", "webkit-as-it-is"]),
+  "node-26": program("node-26/bin/node", [], true),
+  "node-24": program("node-24/bin/node", [], false),
+  "node-22": program("node-22/bin/node", [], false),
+  "deno-webgpu-lavapipe": denoOnDevice("/usr/share/vulkan/icd.d/lvp_icd.x86_64.json", "mesa-vulkan-drivers libvulkan1", false),
   typescript: {
     needs: BETWEEN.map((version) => `${NPM}/typescript-${version}`),
     install: NPM_CI,
