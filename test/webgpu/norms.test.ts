@@ -1,7 +1,7 @@
 /** Sums of squares on the device against exact ones. */
 
 import { expect, test } from "vitest";
-import { sumsOfSquares, THREADS, WIDE_SUMS } from "../../src/backends/webgpu/norms.js";
+import { joiningSums, squaresOfTile, THREADS, VECTORS, WIDE_SUMS } from "../../src/backends/webgpu/norms.js";
 import { INTEGERS, WIDE } from "../../src/backends/webgpu/wide.js";
 import { random } from "../semantics/helpers.js";
 import { anyBits, around, type Floats, openDevice, runShader } from "./helpers.js";
@@ -27,34 +27,67 @@ const kinds: Record<string, Floats> = {
   "one in front of many small ones": Float32Array.from({ length: BLOCK }, (_, i) =>
     i === 4000 ? 1 : 2 ** -20 * (1 + i / BLOCK),
   ),
+  "17 to 36 binary places apart": Float32Array.from(
+    { length: 16 * BLOCK },
+    (_, i) => (1 + (i % 97) / 97) * 2 ** -((i % 20) + (i % 2) * 17),
+  ),
+  "too small to count but for their number": Float32Array.from({ length: BLOCK }, (_, i) => (i === 7 ? 1 : 1.99999 * 2 ** -36)),
   "one behind the end of 64 bits": Float32Array.from({ length: BLOCK }, (_, i) => (i === 7 ? 1 : 2 ** -29)),
   "zeros and one number": Float32Array.from({ length: BLOCK }, (_, i) => (i === 99 ? Math.PI : 0)),
 };
 
 /** The sum of each block, as a float64, by a workgroup as a pass has it. */
-const onDevice = async (values: Floats): Promise<number[]> => {
-  const body = `
+const onDevice = async (values: Floats): Promise<number[]> => (await sumsOnDevice(values)).map(([, value]) => value);
+
+/** What a shader of ours makes of words: two words of a float64 for each. */
+const float64s = (words: Uint32Array): number[] => [...new Float64Array(words.slice().buffer)];
+
+/** Likewise, and the words of the sum. */
+const sumsOnDevice = async (values: Floats): Promise<[sum: Uint32Array, value: number][]> => {
+  const device = await openDevice();
+  const sums = `
 ${INTEGERS}
-${sumsOfSquares(1)}
-${WIDE}
-${WIDE_SUMS}
+${squaresOfTile(1)}
 @compute @workgroup_size(${THREADS})
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
   if (group.x >= arrayLength(&given) / ${BLOCK}u) { return; }
-  var own = Sum();
-  for (var k = thread; k < ${BLOCK / 4}u; k += ${THREADS}u) {
-    let at = group.x * ${BLOCK}u + 4u * k;
-    own = join(own, squares(vec4(given[at], given[at + 1u], given[at + 2u], given[at + 3u])));
+  var kept: Kept;
+  var largest = vec4(0u);
+  for (var i = 0u; i < ${VECTORS}u; i++) {
+    let at = group.x * ${BLOCK}u + 4u * (i * ${THREADS}u + thread);
+    kept[i] = vec4(given[at], given[at + 1u], given[at + 2u], given[at + 3u]) & vec4(0x7fffffffu);
+    largest = max(largest, kept[i]);
   }
-  let total = wideOfSum(joined(0u, own, thread));
-  if (thread == 0u) {
-    results[2u * group.x] = total.y;
-    results[2u * group.x + 1u] = total.x;
-  }
+  let total = sumOfTile(0u, largestOf(largest), &kept);
+  if (thread < 4u) { results[4u * group.x + thread] = total[thread]; }
 }`;
-  const results = await runShader(await openDevice(), body, new Uint32Array(values.buffer));
-  return [...new Float64Array(results.buffer, 0, values.length / BLOCK)];
+  const count = values.length / BLOCK;
+  const words = (await runShader(device, sums, new Uint32Array(values.buffer))).slice(0, 4 * count);
+  const ofEach = `results[2u * i] = value.y; results[2u * i + 1u] = value.x;`;
+  const results = await joinOnDevice(
+    words,
+    `for (var i = thread; i < ${count}u; i += ${THREADS}u) { let value = wideOfSum(sumAt(i)); ${ofEach} }`,
+  );
+  return float64s(results.subarray(0, 2 * count)).map((value, i) => [words.subarray(4 * i, 4 * i + 4), value]);
 };
+
+/** A workgroup with the sums that these words are. */
+const joinOnDevice = async (words: Uint32Array<ArrayBuffer>, body: string): Promise<Uint32Array> =>
+  runShader(
+    await openDevice(),
+    `
+${INTEGERS}
+${joiningSums(1)}
+${WIDE}
+${WIDE_SUMS}
+fn sumAt(i: u32) -> Sum { return Sum(given[4u * i], given[4u * i + 1u], given[4u * i + 2u], given[4u * i + 3u]); }
+@compute @workgroup_size(${THREADS})
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+  if (group.x > 0u) { return; }
+  ${body}
+}`,
+    words,
+  );
 
 /** A float64 as an integer, in units of 2^-1074. */
 const integerOf = (value: number): bigint => {
@@ -72,6 +105,19 @@ test.each(Object.entries(kinds))("sums of squares, %s, are right to 2^-58 before
     const allowed = (exact >> 53n) + (exact >> 58n) + 1n;
     expect(error < 0n ? -error : error).toBeLessThanOrEqual(allowed);
   }
+});
+
+test.each(Object.entries(kinds))("so is the sum of all blocks, %s, joined", async (_, values) => {
+  const sums = (await sumsOnDevice(values)).map(([words]) => [...words]);
+  const body = `
+  var own = Sum();
+  for (var i = thread; i < arrayLength(&given) / 4u; i += ${THREADS / 2}u) { if (thread < ${THREADS / 2}u) { own = join(own, sumAt(i)); } }
+  let value = wideOfSum(joined(0u, own));
+  if (thread == 0u) { results[0] = value.y; results[1] = value.x; }`;
+  const [sum] = float64s((await joinOnDevice(Uint32Array.from(sums.flat()), body)).subarray(0, 2));
+  const exact = exactly(values);
+  const error = integerOf(sum!) - exact;
+  expect(error < 0n ? -error : error).toBeLessThanOrEqual((exact >> 53n) + (exact >> 58n) + 1n);
 });
 
 test("and are mostly the float64 nearest to the sum", async () => {

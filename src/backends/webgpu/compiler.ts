@@ -5,7 +5,7 @@ import type { Pass, Program } from "../../rule/program.js";
 import { arithmetic, type Corrections, operate, type Width } from "./arithmetic.js";
 import { NARROWED, PACKED, UNPACKED, WIDENED } from "./halves.js";
 import { BINDING, constantAt, header, isKnown, knownAt, MAIN, partWord, type Shader, TILE } from "./layout.js";
-import { sumsOfSquares, THREADS } from "./norms.js";
+import { squaresOfTile, THREADS } from "./norms.js";
 import { INTEGERS } from "./wide.js";
 
 /** What arrays are made of where it is not float32. */
@@ -54,7 +54,7 @@ export const compilePass = (
   });
   const written = stores.map(({ buffer, node }) => `${arrayOf(buffer).element} = n${node};`);
   if (copies) written.push(`half[stateAt + k] = packed(narrowed(n${newValue.node}));`);
-  const added = pass.sums.map((node, sum) => `sum${sum} = join(sum${sum}, squares(${countedText(`n${node}`, width)}));`);
+  const kept = pass.sums.flatMap((node, sum) => keptText(sum, `n${node}`, width));
 
   const text = `
 ${header(isSum ? "read_write" : usesConstants ? "read" : "none")}
@@ -62,7 +62,7 @@ ${arithmetic(width, corrections)}
 ${halves.gradient ? WIDENED + (width === 4 ? UNPACKED : "") : ""}
 ${copies ? NARROWED + PACKED : ""}
 ${declarations.join("\n")}
-${isSum ? INTEGERS + sumsOfSquares(pass.sums.length) : ""}
+${isSum ? INTEGERS + squaresOfTile(pass.sums.length) : ""}
 ${MAIN}
   if (workgroup >= dispatch.count) { return; }
   let tile = dispatch.first + workgroup;
@@ -71,13 +71,13 @@ ${MAIN}
   let length = table[place + ${partWord("length")}];
   let begin = (tile - table[place + ${partWord("firstTile")}]) * ${TILE / width}u;
   let end = min(${TILE / width}u, (length + ${width - 1}u) / ${width}u - begin);
-  ${isSum ? pass.sums.map((_, sum) => `var sum${sum} = Sum();`).join(" ") : "if (thread >= end) { return; }"}
+  ${isSum ? pass.sums.map((_, sum) => `var kept${sum}: Kept; var largest${sum} = Bits(0u);`).join(" ") : "if (thread >= end) { return; }"}
   ${places.join("\n  ")}
   ${uniforms.join("\n  ")}
   for (var k = thread; k < end; k += ${THREADS}u) {
-    ${[...values, ...written, ...added].join("\n    ")}
+    ${[...values, ...written, ...kept].join("\n    ")}
   }
-  ${isSum ? totalsText(pass.sums.length, index * sums, sums) : ""}
+  ${isSum ? totalsText(pass.sums.length, index * sums, sums, width) : ""}
 }
 `;
   const names = arrays.map(({ buffer }) => program.buffers[buffer]!);
@@ -153,17 +153,23 @@ const uniformText = (program: Program, uniform: number): string => {
   return isKnown(program, place) ? knownAt(program, place) : constantAt(program, place);
 };
 
-/** Elements to be squared. What lies behind the end of the part counts as 0. */
-const countedText = (value: string, width: Width): string =>
-  width === 1
-    ? `vec4(${value}, 0u, 0u, 0u)`
-    : `select(vec4(0u), ${value}, vec4(4u * (begin + k)) + vec4(0u, 1u, 2u, 3u) < vec4(length))`;
+/** Keeps what is to be squared, without its sign. What lies behind the end of the part counts as 0. */
+const keptText = (sum: number, value: string, width: Width): string[] => {
+  const isInside = "vec4(4u * (begin + k)) + vec4(0u, 1u, 2u, 3u) < vec4(length)";
+  const place = width === 4 ? `k / ${THREADS}u` : `k / ${4 * THREADS}u][(k / ${THREADS}u) & 3u`;
+  return [
+    `let magnitude${sum} = ${width === 4 ? `select(Bits(0u), ${value} & MAGNITUDE, ${isInside})` : `${value} & MAGNITUDE`};`,
+    `kept${sum}[${place}] = magnitude${sum};`,
+    `largest${sum} = max(largest${sum}, magnitude${sum});`,
+  ];
+};
 
 /** Writes the sums of a tile; those of a part that is one tile are the part's. */
-const totalsText = (own: number, first: number, stride: number): string => {
+const totalsText = (own: number, first: number, stride: number, width: Width): string => {
   const sums = Array.from({ length: own }, (_, sum) => sum);
+  const largest = (sum: number) => (width === 4 ? `largestOf(largest${sum})` : `largest${sum}`);
   return `
-  ${sums.map((sum) => `let total${sum} = joined(${sum}u, sum${sum}, thread);`).join("\n  ")}
+  ${sums.map((sum) => `let total${sum} = sumOfTile(${sum}u, ${largest(sum)}, &kept${sum});`).join("\n  ")}
   if (thread == 0u) {
     let at = select(tile * ${stride}u, partSumsOf(part) + ${first}u, length <= ${TILE}u);
     ${sums.map((sum) => `totals[at + ${sum}u] = total${sum};`).join("\n    ")}

@@ -1,44 +1,120 @@
 /** Sums of squares in WGSL. Without float64, and with compilers that may reorder what is float32, only integers give the same sum on every
  *  device: squares as fixed-point numbers of 96 bits, relative to the largest of them. What is lost is below 2^-58 of the sum, where a
- *  float64 itself loses 2^-54; and it neither overflows nor underflows, at 1e30 as at 1e-25. */
+ *  float64 itself loses 2^-54; and it neither overflows nor underflows, at 1e30 as at 1e-25.
+ *
+ *  Nothing here skips work by an `if` inside of a loop: software GPUs execute both of its sides. */
+
+import { BLOCK } from "../../rule/program.js";
 
 /** Threads in a workgroup, of all shaders here. A power of four: so few that a variable of a hundred elements wastes little. */
 export const THREADS = 64;
+/** Vectors of four elements that a thread has of a tile. Not more: sixteen products of 28 bits fit a word. */
+export const VECTORS = BLOCK / 4 / THREADS;
 
-/** Adding and joining sums, of which a shader joins so many; it needs INTEGERS of wide.ts. */
-export const sumsOfSquares = (count: number): string => /* wgsl */ `
+/** Adding up what the threads of a workgroup have, for a shader that does so for so many sums; it needs INTEGERS of wide.ts. */
+const acrossThreads = (count: number): string => /* wgsl */ `
 // x: the exponent e; y, z and w: an integer i of 96 bits, the upper word first. Its value is i * 2^(2 e - 332).
 // A sum that is not finite has one of two exponents that no other has.
 alias Sum = vec4<u32>;
 const SUM_INFINITE = 1000u;
 const SUM_NAN = 1001u;
 
-// The squares of four elements, added.
-fn squares(x: vec4<u32>) -> Sum {
-  let magnitude = x & vec4(0x7fffffffu);
-  let largest = max(max(magnitude.x, magnitude.y), max(magnitude.z, magnitude.w));
-  if (largest >= 0x7f800000u) { return Sum(select(SUM_INFINITE, SUM_NAN, largest > 0x7f800000u), 0u, 0u, 0u); }
-  let fraction = (x & vec4(0x7fffffu)) | select(vec4(0u), vec4(0x800000u), magnitude >= vec4(0x800000u));
-  // The upper 16 of the 48 bits of the square, from halves of 12 bits.
-  let a = fraction >> vec4(12u);
-  let b = fraction & vec4(0xfffu);
-  let high = (a * a + ((2u * a * b + ((b * b) >> vec4(12u))) >> vec4(12u))) >> vec4(8u);
-  let low = fraction * fraction;
-  // To the left of 64 bits, less two for the carries of four; then to the right by twice the distance from the largest exponent.
-  let top = max(largest >> 23u, 1u);
-  let by = 2u * (vec4(top) - max(magnitude >> vec4(23u), vec4(1u)));
-  let n = by & vec4(31u);
-  let upper = (high << vec4(14u)) | (low >> vec4(18u));
-  let lower = low << vec4(14u);
-  let h = upper >> n;
-  let l = (lower >> n) | ((upper << vec4(1u)) << (vec4(31u) - n));
-  let far = by >= vec4(32u);
-  let hs = select(h, vec4(0u), far);
-  let ls = select(l, select(h, vec4(0u), by >= vec4(64u)), far);
-  let total = plus(plus(vec2(hs.x, ls.x), vec2(hs.y, ls.y)), plus(vec2(hs.z, ls.z), vec2(hs.w, ls.w)));
-  return Sum(top, total.x >> 14u, (total.x << 18u) | (total.y >> 14u), total.y << 18u);
-}
+var<workgroup> largests: array<atomic<u32>, ${count}>;
+// Of the sum 24 bits in each of four words, the lowest first: so there is room for the carries of all threads.
+var<workgroup> limbs: array<atomic<u32>, ${4 * count}>;
 
+// The largest of the threads'.
+fn largestOfThreads(number: u32, own: u32) -> u32 {
+  atomicMax(&largests[number], own);
+  workgroupBarrier();
+  return atomicLoad(&largests[number]);
+}
+fn addToThreads(number: u32, own: vec3<u32>) {
+  let at = 4u * number;
+  atomicAdd(&limbs[at], own.z & 0xffffffu);
+  atomicAdd(&limbs[at + 1u], ((own.y << 8u) | (own.z >> 24u)) & 0xffffffu);
+  atomicAdd(&limbs[at + 2u], ((own.x << 16u) | (own.y >> 16u)) & 0xffffffu);
+  atomicAdd(&limbs[at + 3u], own.x >> 8u);
+}
+// What all threads have added, as a sum to this exponent.
+fn sumOfThreads(number: u32, exponent: u32) -> Sum {
+  workgroupBarrier();
+  let at = 4u * number;
+  let a = atomicLoad(&limbs[at]);
+  let b = atomicLoad(&limbs[at + 1u]) + (a >> 24u);
+  let c = atomicLoad(&limbs[at + 2u]) + (b >> 24u);
+  let d = atomicLoad(&limbs[at + 3u]) + (c >> 24u);
+  let low = (b << 24u) | (a & 0xffffffu);
+  let middle = (c << 16u) | ((b >> 8u) & 0xffffu);
+  let high = (d << 8u) | ((c >> 16u) & 0xffu);
+  // The first bit stays free for the next carry.
+  if (d < 0x800000u) { return Sum(exponent, high, middle, low); }
+  return Sum(exponent + 4u, d, (high << 24u) | (middle >> 8u), (middle << 24u) | (low >> 8u));
+}
+`;
+
+/** The squares of a tile, added, for a shader that makes so many sums; it needs INTEGERS of wide.ts.
+ *
+ *  An element x of a tile whose largest exponent is t becomes the integer y = |x| * 2^(167 - t), below 2^41, whose square is added in pieces:
+ *  y = a 2^28 + b 2^14 + c. That holds those whose exponent is at most 17 less than t, mostly all. A second window takes those that are 18 to 35
+ *  less. What is smaller still is lost: 4095 squares below 2^10, where the largest is at least 2^80. */
+export const squaresOfTile = (count: number): string => /* wgsl */ `
+${acrossThreads(count)}
+// The elements of a thread without their signs; 0 where there is none.
+alias Kept = array<vec4<u32>, ${VECTORS}>;
+
+fn largestOf(x: vec4<u32>) -> u32 { return max(max(x.x, x.y), max(x.z, x.w)); }
+fn across(x: vec4<u32>) -> vec2<u32> { return plus(plus(vec2(0u, x.x), vec2(0u, x.y)), plus(vec2(0u, x.z), vec2(0u, x.w))); }
+
+// The sum of this number, of all threads. To be called by each of them, once for each number.
+fn sumOfTile(number: u32, largestOfThread: u32, kept: ptr<function, Kept>) -> Sum {
+  let largest = largestOfThreads(number, largestOfThread);
+  let top = max(largest >> 23u, 1u);
+  var missed = vec4(1u);
+  for (var window = 0u; window < 2u && any(missed != vec4(0u)); window++) {
+    let lowest = top - 17u - 18u * window;
+    missed = vec4(0u);
+    var aa = vec4(0u);
+    var ab = vec4(0u);
+    var ac = vec4(0u);
+    var bb = vec4(0u);
+    var bc = vec4(0u);
+    var cc = vec4(0u);
+    for (var i = 0u; i < ${VECTORS}u; i++) {
+      let magnitude = (*kept)[i];
+      let exponent = max(magnitude >> vec4(23u), vec4(1u));
+      let fraction = magnitude - ((exponent - vec4(1u)) << vec4(23u));
+      let by = exponent - vec4(lowest);
+      let isHere = by < vec4(18u);
+      let factor = select(vec4(0u), vec4(1u) << by, isHere);
+      missed |= select(fraction, vec4(0u), isHere);
+      let lower = (fraction & vec4(0x3fffu)) * factor;
+      let upper = (lower >> vec4(14u)) + (fraction >> vec4(14u)) * factor;
+      let a = upper >> vec4(14u);
+      let b = upper & vec4(0x3fffu);
+      let c = lower & vec4(0x3fffu);
+      aa += a * a;
+      ab += a * b;
+      ac += a * c;
+      bb += b * b;
+      bc += b * c;
+      cc += c * c;
+    }
+    // The squares of y: what is worth 2^0, 2^28 and 2^43, then 96 bits of it.
+    let low = plus(left(plus(left(across(ac), 1u), across(bb)), 28u), plus(across(cc), left(across(bc), 15u)));
+    let high = plus(left(across(aa), 13u), across(ab));
+    let sum = vec3(plus(left(high, 11u), vec2(0u, low.x)), low.y);
+    addToThreads(number, select(sum, vec3(0u, sum.x >> 4u, (sum.x << 28u) | (sum.y >> 4u)), window > 0u));
+  }
+  let total = sumOfThreads(number, top - 1u);
+  if (largest >= 0x7f800000u) { return Sum(select(SUM_INFINITE, SUM_NAN, largest > 0x7f800000u), 0u, 0u, 0u); }
+  return total;
+}
+`;
+
+/** Joining sums, of which a shader joins so many; it needs INTEGERS of wide.ts. */
+export const joiningSums = (count: number): string => /* wgsl */ `
+${acrossThreads(count)}
 // The same integer to a larger exponent.
 fn raised(a: Sum, exponent: u32) -> vec3<u32> {
   let by = 2u * (exponent - a.x);
@@ -60,20 +136,12 @@ fn join(a: Sum, b: Sum) -> Sum {
   return Sum(large.x + 1u, rest.x >> 2u, (rest.x << 30u) | (rest.y >> 2u), (rest.y << 30u) | (low >> 2u));
 }
 
-var<workgroup> ofThreads: array<Sum, ${count * THREADS}>;
-// The sum of this number of all threads, added: for thread 0. To be called by each of them, once for each number.
-fn joined(number: u32, own: Sum, thread: u32) -> Sum {
-  let at = number * ${THREADS}u + thread;
-  ofThreads[at] = own;
-  var total = own;
-  for (var left = ${THREADS / 4}u; left > 0u; left /= 4u) {
-    workgroupBarrier();
-    if (thread < left) {
-      for (var i = 1u; i < 4u; i++) { total = join(total, ofThreads[at + i * left]); }
-      ofThreads[at] = total;
-    }
-  }
-  return total;
+// The sum of this number of all threads, added. To be called by each of them, once for each number.
+fn joined(number: u32, own: Sum) -> Sum {
+  let exponent = largestOfThreads(number, own.x);
+  addToThreads(number, raised(own, exponent));
+  let total = sumOfThreads(number, exponent);
+  return select(total, Sum(exponent, 0u, 0u, 0u), exponent >= SUM_INFINITE);
 }
 `;
 

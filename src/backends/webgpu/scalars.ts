@@ -3,7 +3,7 @@
 
 import type { Program } from "../../rule/program.js";
 import { constantAt, constants, header, isKnown, knownAt, MAIN, partWord, type Shader, TILE } from "./layout.js";
-import { sumsOfSquares, THREADS, WIDE_SUMS } from "./norms.js";
+import { joiningSums, THREADS, WIDE_SUMS } from "./norms.js";
 import { INTEGERS, operateWide, WIDE } from "./wide.js";
 
 /** After pass `pass`, of which a tile has `sums` sums: a workgroup for each of the parts that are listed. */
@@ -11,7 +11,7 @@ export const compileJoin = (pass: number, sums: number): Shader => ({
   text: `
 ${header("read_write")}
 ${INTEGERS}
-${sumsOfSquares(sums)}
+${joiningSums(sums)}
 ${MAIN}
   if (workgroup >= dispatch.count) { return; }
   let part = table[dispatch.listAt + dispatch.first + workgroup];
@@ -21,7 +21,7 @@ ${MAIN}
   for (var sum = 0u; sum < ${sums}u; sum++) {
     var own = Sum();
     for (var tile = thread; tile < tiles; tile += ${THREADS}u) { own = join(own, totals[(first + tile) * ${sums}u + sum]); }
-    let total = joined(sum, own, thread);
+    let total = joined(sum, own);
     if (thread == 0u) { totals[partSumsOf(part) + ${pass * sums}u + sum] = total; }
   }
 }
@@ -52,7 +52,7 @@ export const compileScalars = (program: Program, stage: number, sums: number): S
     const value = `let ${nameOf(place)} =`;
     if (isKnown(program, place)) return [`${value} wideOf(${knownAt(program, place)});`];
     if (scalar.kind === "operation") return [`${value} ${operateWide(scalar.operation, scalar.inputs.map(nameOf))};`];
-    if (ofModel.includes(place)) return [`${value} wideRoot(wideOfSum(ofThreads[${ofModel.indexOf(place) * THREADS}]));`];
+    if (ofModel.includes(place)) return [`${value} wideRoot(wideOfSum(model${ofModel.indexOf(place)}));`];
     return [
       `var sum${numberOf(place)} = Sum();`,
       `for (var i = 0u; i < table[place + ${partWord("siblings")}]; i++) {`,
@@ -64,12 +64,11 @@ export const compileScalars = (program: Program, stage: number, sums: number): S
   const text = `
 ${header("read_write")}
 ${INTEGERS}
-${sumsOfSquares(Math.max(1, ofModel.length))}
+${joiningSums(Math.max(1, ofModel.length))}
 ${WIDE}
 ${WIDE_SUMS}
 ${MAIN}
   ${ofModel.flatMap((place, number) => joinModel(number, sumAt("i", place))).join("\n  ")}
-  ${ofModel.length > 0 ? "workgroupBarrier();" : ""}
   let index = workgroup * ${THREADS}u + thread;
   if (index >= dispatch.count) { return; }
   let part = dispatch.first + index;
@@ -85,7 +84,7 @@ ${MAIN}
 const joinModel = (number: number, sum: string): string[] => [
   `var own${number} = Sum();`,
   `for (var i = thread; i < dispatch.allParts; i += ${THREADS}u) { own${number} = join(own${number}, ${sum}); }`,
-  `_ = joined(${number}u, own${number}, thread);`,
+  `let model${number} = joined(${number}u, own${number});`,
 ];
 
 /** The scalars that are needed to evaluate the `wanted` ones, in an order in which each can be evaluated. */
