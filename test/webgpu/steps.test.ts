@@ -140,15 +140,20 @@ describe("each option alone", () => {
   });
 });
 
-test("classes with programs and scalars of their own, joined by the global norm", async () => {
-  const settings: StepSettings = { ...PLAIN, clipping: { kind: "globalNorm", limit: 0.3 } };
+test.each([
+  ["joined by the global norm", 1],
+  ["one behind the other, without a norm", 2],
+] as const)("classes with programs and scalars of their own, %s", async (_, neighbours) => {
+  const settings: StepSettings = neighbours > 1 ? PLAIN : { ...PLAIN, clipping: { kind: "globalNorm", limit: 0.3 } };
   const classes = [
     { learningRateMultiplier: 1, weightDecay: 0 },
     { learningRateMultiplier: 0.1, weightDecay: 0.1 },
     { learningRateMultiplier: 3, weightDecay: 0.2 },
     { learningRateMultiplier: 0.5, weightDecay: 0 },
   ];
-  const variables = LENGTHS.map((length, i) => variableOf(adamax, settings, length, i + 1, i % classes.length));
+  const variables = LENGTHS.map((length, i) =>
+    variableOf(adamax, settings, length, i + 1, Math.floor(i / neighbours) % classes.length),
+  );
   expect(await disagreement(stepsOf(adamax, settings, [UPDATE], classes), variables)).toBeNull();
 });
 
@@ -192,33 +197,40 @@ test.each([
   },
 );
 
-test("a step over other variables than the last one, over fewer, and over the first again", async () => {
-  const settings: StepSettings = { ...PLAIN, clipping: { kind: "globalNorm", limit: 0.5 } };
-  const { programs, parameters } = stepsOf(adamax, settings, [UPDATE]);
-  const variables = given(adamax, settings);
-  const { variables: arrays, free } = await allocate(device, LENGTHS, ["w", "g", ...adamax.slots.map((slot) => `slot:${slot}`)]);
-  const rows = arrays.map((own) => ({ arrays: own, class: 0 }));
-  for (const [i, { arrays: own }] of variables.entries())
-    for (const [name, values] of Object.entries(own)) arrays[i]!.write(name, 0, values);
-  const step = new DeviceStep(device, programs[0]!, ONE_CLASS);
-  const calls = [[0, 1, 2, 3, 4, 5], [5, 2], [3], [0, 1, 2, 3, 4, 5]];
-  let expected = variables.map(({ arrays: own }) => own as Record<string, Floats>);
-  for (const call of calls) {
-    step.run(
-      call.map((i) => rows[i]!),
-      call.length,
-      parameters[0]!,
-    );
-    const after = interpret(
-      stepsOf(adamax, settings, [UPDATE]),
-      call.map((i) => ({ class: 0, arrays: expected[i]! })),
-    );
-    expected = expected.map((own, i) => (call.includes(i) ? after[call.indexOf(i)]! : own));
-  }
-  for (const [i, { w }] of expected.entries()) expect(difference(await arrays[i]!.read("w", 0, LENGTHS[i]!), w!)).toBeNull();
-  step.dispose();
-  free();
-});
+test.each([["none"], ["globalNorm"]] as const)(
+  "a step over other variables than the last one, over fewer, and over the first again; clipping: %s",
+  async (kind) => {
+    const settings: StepSettings = { ...PLAIN, clipping: kind === "none" ? { kind } : { kind, limit: 0.5 } };
+    const { programs, parameters } = stepsOf(adamax, settings, [UPDATE]);
+    const variables = given(adamax, settings);
+    const { variables: arrays, free } = await allocate(device, LENGTHS, [
+      "w",
+      "g",
+      ...adamax.slots.map((slot) => `slot:${slot}`),
+    ]);
+    const rows = arrays.map((own) => ({ arrays: own, class: 0 }));
+    for (const [i, { arrays: own }] of variables.entries())
+      for (const [name, values] of Object.entries(own)) arrays[i]!.write(name, 0, values);
+    const step = new DeviceStep(device, programs[0]!, ONE_CLASS);
+    const calls = [[0, 1, 2, 3, 4, 5], [5, 2], [3], [1, 2, 4], [0, 1, 2, 3, 4, 5]];
+    let expected = variables.map(({ arrays: own }) => own as Record<string, Floats>);
+    for (const call of calls) {
+      step.run(
+        call.map((i) => rows[i]!),
+        call.length,
+        parameters[0]!,
+      );
+      const after = interpret(
+        stepsOf(adamax, settings, [UPDATE]),
+        call.map((i) => ({ class: 0, arrays: expected[i]! })),
+      );
+      expected = expected.map((own, i) => (call.includes(i) ? after[call.indexOf(i)]! : own));
+    }
+    for (const [i, { w }] of expected.entries()) expect(difference(await arrays[i]!.read("w", 0, LENGTHS[i]!), w!)).toBeNull();
+    step.dispose();
+    free();
+  },
+);
 
 test("a NaN and infinities show in their own elements and nowhere else", async () => {
   const variable = variableOf(adamax, PLAIN, 10_000, 1);

@@ -26,6 +26,8 @@ interface Range {
 
 /** Arrays begin on 256 bytes, so that a shader of the user's can bind them. */
 const ALIGNMENT = 64;
+/** What so many elements take of an arena. */
+export const padded = (length: number): number => Math.ceil(length / ALIGNMENT) * ALIGNMENT;
 
 /** Lays variables of these lengths into arenas of at most `capacity` elements (a multiple of TILE). What fits one arena is not cut. */
 export const layOut = (lengths: readonly number[], capacity: number): { variables: Range[][]; arenas: number[] } => {
@@ -34,11 +36,11 @@ export const layOut = (lengths: readonly number[], capacity: number): { variable
     const ranges: Range[] = [];
     for (let begin = 0; begin < length; begin += capacity) {
       const taken = Math.min(capacity, length - begin);
-      const padded = Math.ceil(taken / ALIGNMENT) * ALIGNMENT;
-      if (arenas.length === 0 || arenas.at(-1)! + padded > capacity) arenas.push(0);
+      const room = padded(taken);
+      if (arenas.length === 0 || arenas.at(-1)! + room > capacity) arenas.push(0);
       const arena = arenas.length - 1;
       ranges.push({ arena, offset: arenas[arena]!, begin, length: taken });
-      arenas[arena]! += padded;
+      arenas[arena]! += room;
     }
     return ranges;
   });

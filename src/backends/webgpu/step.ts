@@ -163,6 +163,7 @@ export class DeviceStep {
       rows,
       this.#programOf,
       this.#classes.map(({ at }) => at),
+      this.passes === 1,
     );
     this.#writeTable(table);
     this.#dispatches = Array.from({ length: this.passes }, (_, pass) => this.#dispatchesOf(pass, table));

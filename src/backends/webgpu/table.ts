@@ -4,7 +4,7 @@
 import type { Width } from "./arithmetic.js";
 import type { Halves } from "./compiler.js";
 import { PART, type PartWords, TILE } from "./layout.js";
-import type { DeviceArrays, Part } from "./memory.js";
+import { type DeviceArrays, type Part, padded } from "./memory.js";
 
 /** A variable in a step. */
 export interface StepRow {
@@ -47,30 +47,43 @@ interface Entry {
   readonly words: PartWords;
 }
 
-/** The table for a step over these variables. `programOf`, `scalarsOf`: the program of a class, and where in the table its scalars begin. */
-export const makeTable = (rows: readonly StepRow[], programOf: readonly number[], scalarsOf: readonly number[]): Table => {
+/** The table for a step over these variables. `programOf`, `scalarsOf`: the program of a class, and where in the table its scalars begin.
+ *  `merges`: whether variables that follow each other in their arena may be taken for one, since nothing is asked of each alone. */
+export const makeTable = (
+  rows: readonly StepRow[],
+  programOf: readonly number[],
+  scalarsOf: readonly number[],
+  merges: boolean,
+): Table => {
   const entries: Entry[] = [];
   const sections: Section[] = [];
   const groups: Group[] = [];
   const tiles: number[] = [];
   for (const program of new Set(programOf)) {
     const firstPart = entries.length;
-    for (const row of rows) if (programOf[row.class] === program) entries.push(...entriesOf(row, entries.length, scalarsOf));
+    for (const row of rows) {
+      if (programOf[row.class] !== program) continue;
+      for (const entry of entriesOf(row, entries.length, scalarsOf)) {
+        const last = entries.length > firstPart ? entries.at(-1)! : null;
+        if (merges && last && follows(entry, last)) last.words.length = entry.words.state + entry.words.length - last.words.state;
+        else entries.push(entry);
+      }
+    }
     if (entries.length === firstPart) continue;
     sections.push({ program, first: firstPart, count: entries.length - firstPart });
     for (const members of byBuffers(entries, firstPart)) {
       const first = tiles.length;
       for (const number of members) {
-        const { part, words } = entries[number]!;
+        const { words } = entries[number]!;
         words.firstTile = tiles.length;
-        for (let begin = 0; begin < part.length; begin += TILE) tiles.push(number);
+        for (let begin = 0; begin < words.length; begin += TILE) tiles.push(number);
       }
       const sample = entries[members[0]!]!.part;
       const halves = { gradient: sample.g.isHalf === true, copy: sample.arena.has("half") };
       groups.push({ program, width: widthOf(sample), halves, sample, first, count: tiles.length - first });
     }
   }
-  const large = [...entries.keys()].filter((number) => entries[number]!.part.length > TILE);
+  const large = [...entries.keys()].filter((number) => entries[number]!.words.length > TILE);
   const words = entries.flatMap((entry) => PART.map((name) => entry.words[name])).concat(tiles, large);
   return { words: Uint32Array.from(words), parts: entries.length, tiles: tiles.length, large: large.length, groups, sections };
 };
@@ -90,6 +103,15 @@ const entriesOf = ({ arrays, class: rowClass }: StepRow, firstSibling: number, s
       g: part.g.offset,
     },
   }));
+
+/** Whether all arrays of one begin where those of the other end, but for room that belongs to nobody. */
+const follows = (one: Entry, other: Entry): boolean =>
+  [one, other].every(({ part, words }) => isInArena(part) && words.w === words.state && words.g === words.state) &&
+  one.part.arena === other.part.arena &&
+  one.words.scalars === other.words.scalars &&
+  one.words.state === other.words.state + padded(other.words.length);
+
+const isInArena = ({ arena, w, g }: Part): boolean => w.buffer === arena.get("w") && g.buffer === arena.get("g");
 
 /** The numbers of the parts from `first` on, those together that lie in the same buffers. */
 const byBuffers = (entries: readonly Entry[], first: number): number[][] => {
