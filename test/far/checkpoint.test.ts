@@ -2,20 +2,13 @@
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import {
-  Adamax,
-  type AdamaxOptions,
-  type Backend,
-  BackendError,
-  CheckpointError,
-  InterpreterBackend,
-  type Variable,
-} from "adamax";
+import { type Adamax, type Backend, BackendError, CheckpointError, InterpreterBackend, type Variable } from "adamax";
 import { checkpointBlob, loadCheckpoint, type OnProgress, saveCheckpoint } from "adamax/checkpoint";
 import { afterAll, describe, expect, onTestFinished, test } from "vitest";
 import { folder } from "../checkpoint/helpers.js";
-import { makeVariables, type Shapes, train } from "../checkpoint/steps.js";
-import { rejected, thrown, variablesOf, warnings } from "../semantics/helpers.js";
+import { type Shapes, train } from "../checkpoint/steps.js";
+import { everything, expectToGoOn, trained } from "../far-memory.js";
+import { rejected, thrown } from "../semantics/helpers.js";
 import { FarBackend } from "./backend.js";
 
 const far = new FarBackend("wasm");
@@ -23,27 +16,9 @@ afterAll(() => far.dispose());
 
 /** So large that a checkpoint has several pieces. */
 const SHAPES: Shapes = { kernel: { shape: [400, 1000] }, bias: { shape: [1000], dtype: "float64" } };
-const OPTIONS: AdamaxOptions = { useEma: true, gradientAccumulationSteps: 2, globalClipnorm: 1, emaOverwriteFrequency: 2 };
-
-const trained = (backend: Backend, steps: number) => {
-  warnings(); // of gradients that are missing now and then
-  const optimizer = new Adamax({ ...OPTIONS, backend });
-  onTestFinished(() => optimizer.dispose());
-  const variables = makeVariables(SHAPES);
-  optimizer.build(variables);
-  train(optimizer, variables, 0, steps);
-  return { optimizer, variables };
-};
-const everything = async (optimizer: Adamax, variables: readonly Variable[]) => {
-  const arrays = [
-    ...(await variablesOf(optimizer)).map(({ value }) => value),
-    ...(await Promise.all(variables.map((one) => one.read()))),
-  ];
-  return Buffer.concat(arrays.map(({ buffer, byteOffset, byteLength }) => new Uint8Array(buffer, byteOffset, byteLength)));
-};
 
 test("the file of far memory is that of near memory, byte for byte", async () => {
-  const [here, there] = [trained(new InterpreterBackend(), 3), trained(far, 3)];
+  const [here, there] = [trained(new InterpreterBackend(), 3, SHAPES), trained(far, 3, SHAPES)];
   const bytes = async ({ optimizer }: typeof here) => Buffer.from(await (await checkpointBlob({ optimizer })).arrayBuffer());
   expect((await bytes(there)).equals(await bytes(here))).toBe(true);
 });
@@ -53,20 +28,7 @@ test.each<[string, () => Backend, () => Backend]>([
   ["far to near", () => far, () => new InterpreterBackend()],
   ["near to far", () => new InterpreterBackend(), () => far],
 ])("a training goes on with the same bits from memory that is %s, in the middle of a window", async (_, from, to) => {
-  const { optimizer, variables } = trained(from(), 3);
-  const blob = await checkpointBlob({ optimizer });
-  const [into, made] = [trained(to(), 1), await loadCheckpoint(blob, { optimizer: Adamax, options: { backend: to() } })];
-  onTestFinished(() => made.optimizer.dispose());
-  await loadCheckpoint(blob, { optimizer: into.optimizer });
-  const others: [Adamax, readonly Variable[]][] = [
-    [into.optimizer, into.variables],
-    [made.optimizer, [...made.variables.values()]],
-  ];
-  train(optimizer, variables, 3, 6);
-  for (const [other, of] of others) {
-    train(other, of, 3, 6);
-    expect((await everything(other, of)).equals(await everything(optimizer, variables))).toBe(true);
-  }
+  await expectToGoOn(from(), to(), SHAPES, 6);
 });
 
 describe("while a checkpoint is being saved", () => {
@@ -81,7 +43,7 @@ describe("while a checkpoint is being saved", () => {
     ],
   ])("%s, from onProgress or from outside, makes the saving fail, and the old file stays", async (_, change) => {
     const file = join(folder(), "model.safetensors");
-    const { optimizer, variables } = trained(far, 1);
+    const { optimizer, variables } = trained(far, 1, SHAPES);
     await saveCheckpoint(file, { optimizer });
     const before = readFileSync(file);
     let told = 0;
@@ -99,8 +61,8 @@ describe("while a checkpoint is being saved", () => {
 });
 
 test("while one is being loaded, no step is made; what was downloaded before is not taken for what was loaded", async () => {
-  const blob = await checkpointBlob({ optimizer: trained(far, 3).optimizer });
-  const { optimizer, variables } = trained(far, 1);
+  const blob = await checkpointBlob({ optimizer: trained(far, 3, SHAPES).optimizer });
+  const { optimizer, variables } = trained(far, 1, SHAPES);
   await optimizer.download();
   let isChecked = false; // it is read twice: first to be checked, then to be loaded
   const refusals: string[] = [];
@@ -118,7 +80,7 @@ test("while one is being loaded, no step is made; what was downloaded before is 
 test("loading mends what a step left that broke off over there, also where that becomes known in its middle", async () => {
   const own = new FarBackend("wasm");
   onTestFinished(() => own.dispose());
-  const [{ optimizer, variables }, other] = [trained(own, 3), trained(new InterpreterBackend(), 6)];
+  const [{ optimizer, variables }, other] = [trained(own, 3, SHAPES), trained(new InterpreterBackend(), 6, SHAPES)];
   const blob = await checkpointBlob({ optimizer });
   let isChecked = false;
   const refusals: string[] = [];
@@ -137,9 +99,9 @@ test("loading mends what a step left that broke off over there, also where that 
 });
 
 test("where the other thread dies in the middle of loading, the error says so, and nothing is done with what it left", async () => {
-  const blob = await checkpointBlob({ optimizer: trained(far, 3).optimizer });
+  const blob = await checkpointBlob({ optimizer: trained(far, 3, SHAPES).optimizer });
   const own = new FarBackend("wasm");
-  const { optimizer, variables } = trained(own, 1);
+  const { optimizer, variables } = trained(own, 1, SHAPES);
   let isChecked = false;
   const onProgress: OnProgress = ({ bytes, total }) => {
     if (isChecked && bytes < total) own.die();

@@ -2,6 +2,7 @@
 
 import { Adamax, BackendError, earlyStopping, fit, Variable, WasmBackend } from "adamax";
 import { afterAll, describe, expect, onTestFinished, test, vi } from "vitest";
+import { expectRefused, UNTRAINABLE } from "../far-memory.js";
 import { f32, GRADIENTS, read, rejected, stateOf, step, thrown, variable } from "../semantics/helpers.js";
 import { FarBackend } from "./backend.js";
 
@@ -18,30 +19,8 @@ const trained = (options = {}) => {
   return { optimizer, w };
 };
 
-describe("is refused in words, and nothing is built:", () => {
-  test.each<[string, Variable | Float32Array, RegExp]>([
-    [
-      "a constraint",
-      new Variable(f32(1), { name: "w", constraint: (value) => void value.fill(1) }),
-      /cannot call a constraint.*Received: variable "w".*Leave the constraint out/,
-    ],
-    [
-      "adopt: false",
-      new Variable(f32(1), { name: "w", adopt: false }),
-      /cannot train an array where it lies.*Received: variable "w"/,
-    ],
-    ["a plain array", f32(1), /cannot train an array where it lies.*Received: variable "variable_1".*Pass a Variable/],
-  ])("%s", async (_, given, message) => {
-    const optimizer = new Adamax({ backend });
-    const other = variable([5]);
-    const error = thrown(() => optimizer.build([other, given]));
-    expect(error).toBeInstanceOf(BackendError);
-    expect(error.message).toMatch(message);
-    expect([optimizer.trainableVariables, other.owner, await read(other)]).toEqual([[], null, [5]]);
-    optimizer.build([other]);
-    expect(other.owner).toBe("Adamax");
-    optimizer.dispose();
-  });
+test.each(UNTRAINABLE)("%s is refused in words, and nothing is built", async (_, given, message) => {
+  await expectRefused(backend, given, message);
 });
 
 describe("what cannot be seen from here", () => {

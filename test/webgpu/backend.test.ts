@@ -1,9 +1,10 @@
 /** The backend: what is special where variables are in a GPU's memory. What every backend does is tested in test/semantics. */
 
-import { Adamax, BackendError, type GradientAndVariable, InterpreterBackend, ShapeError, Variable } from "adamax";
+import { Adamax, type GradientAndVariable, InterpreterBackend, ShapeError, Variable } from "adamax";
 import { WebGpuBackend } from "adamax/webgpu";
 import { afterAll, describe, expect, onTestFinished, test } from "vitest";
 import { USAGE } from "../../src/backends/webgpu/usage.js";
+import { expectRefused, UNTRAINABLE } from "../far-memory.js";
 import { difference, f32, GRADIENTS, read, rejected, stateOf, thrown, variable } from "../semantics/helpers.js";
 import { around, type Floats, gpu } from "./helpers.js";
 
@@ -54,25 +55,10 @@ describe("is refused in words, and nothing is built:", () => {
       new Variable(Float64Array.of(1), { name: "w" }),
       /cannot train float64.*Received: variable "w".*Make it of a Float32Array/,
     ],
-    [
-      "a constraint",
-      new Variable(f32(1), { name: "w", constraint: (value) => void value.fill(1) }),
-      /cannot call a constraint.*Received: variable "w".*Leave the constraint out/,
-    ],
-    [
-      "adopt: false",
-      new Variable(f32(1), { name: "w", adopt: false }),
-      /cannot train an array where it lies.*Received: variable "w"/,
-    ],
-    ["a plain array", f32(1), /cannot train an array where it lies.*Received: variable "variable_1".*Pass a Variable/],
+    ...UNTRAINABLE,
   ])("%s", async (_, given, message) => {
     const before = backend.memory;
-    const optimizer = new Adamax({ backend });
-    const other = variable([5]);
-    const error = thrown(() => optimizer.build([other, given]));
-    expect(error).toBeInstanceOf(BackendError);
-    expect(error.message).toMatch(message);
-    expect([optimizer.trainableVariables, other.owner, await read(other)]).toEqual([[], null, [5]]);
+    await expectRefused(backend, given, message);
     expect(backend.memory).toEqual(before);
   });
 

@@ -1,12 +1,13 @@
 /** Long work on a GPU: checkpoints that stream out of its memory and into it, and trainings that never leave it. */
 
-import { Adamax, type AdamaxOptions, type Backend, fit, InterpreterBackend, type Variable } from "adamax";
+import { Adamax, type Backend, fit, InterpreterBackend } from "adamax";
 import { checkpointBlob, loadCheckpoint } from "adamax/checkpoint";
 import { WebGpuBackend } from "adamax/webgpu";
 import { afterAll, expect, onTestFinished, test } from "vitest";
 import { USAGE } from "../../src/backends/webgpu/usage.js";
-import { makeVariables, type Shapes, train } from "../checkpoint/steps.js";
-import { read, rejected, thrown, variable, variablesOf, warnings } from "../semantics/helpers.js";
+import { type Shapes, train } from "../checkpoint/steps.js";
+import { everything, expectToGoOn, trained } from "../far-memory.js";
+import { read, rejected, thrown, variable } from "../semantics/helpers.js";
 import { gpu } from "./helpers.js";
 
 const device = await WebGpuBackend.create({ gpu });
@@ -14,27 +15,9 @@ afterAll(() => device.dispose());
 
 /** So large that a checkpoint has several pieces. */
 const SHAPES: Shapes = { kernel: { shape: [1200, 1000] }, bias: { shape: [1000] } };
-const OPTIONS: AdamaxOptions = { useEma: true, gradientAccumulationSteps: 2, globalClipnorm: 1, emaOverwriteFrequency: 2 };
-
-const trained = (backend: Backend, steps: number, shapes = SHAPES) => {
-  warnings(); // of gradients that are missing now and then
-  const optimizer = new Adamax({ ...OPTIONS, backend });
-  onTestFinished(() => optimizer.dispose());
-  const variables = makeVariables(shapes);
-  optimizer.build(variables);
-  train(optimizer, variables, 0, steps);
-  return { optimizer, variables };
-};
-const everything = async (optimizer: Adamax, variables: readonly Variable[]) => {
-  const arrays = [
-    ...(await variablesOf(optimizer)).map(({ value }) => value),
-    ...(await Promise.all(variables.map((one) => one.read()))),
-  ];
-  return Buffer.concat(arrays.map(({ buffer, byteOffset, byteLength }) => new Uint8Array(buffer, byteOffset, byteLength)));
-};
 
 test("a checkpoint is that of near memory, byte for byte, and streams: a piece at a time is in the device's memory besides", async () => {
-  const [here, there] = [trained(new InterpreterBackend(), 3), trained(device, 3)];
+  const [here, there] = [trained(new InterpreterBackend(), 3, SHAPES), trained(device, 3, SHAPES)];
   await read(there.variables[1]!);
   const held = device.memory.bytes;
   let most = 0;
@@ -60,20 +43,7 @@ test.each<[string, () => Backend, () => Backend]>([
   ["device to near memory", () => device, () => new InterpreterBackend()],
   ["near memory to device", () => new InterpreterBackend(), () => device],
 ])("a training goes on with the same bits from %s, in the middle of a window", async (_, from, to) => {
-  const { optimizer, variables } = trained(from(), 3);
-  const blob = await checkpointBlob({ optimizer });
-  const [into, made] = [trained(to(), 1), await loadCheckpoint(blob, { optimizer: Adamax, options: { backend: to() } })];
-  onTestFinished(() => made.optimizer.dispose());
-  await loadCheckpoint(blob, { optimizer: into.optimizer });
-  train(optimizer, variables, 3, 5);
-  const expected = await everything(optimizer, variables);
-  for (const [other, of] of [
-    [into.optimizer, into.variables],
-    [made.optimizer, [...made.variables.values()]],
-  ] as const) {
-    train(other, of, 3, 5);
-    expect((await everything(other, of)).equals(expected)).toBe(true);
-  }
+  await expectToGoOn(from(), to(), SHAPES, 5);
 });
 
 test("after the device is lost, a checkpoint resumes on a new one", async () => {

@@ -17,7 +17,7 @@ import { Device, type DeviceSource } from "./device.js";
 import { checkGradient, Gradients } from "./gradients.js";
 import { type Allocation, addArray, type DeviceArrays, reserve } from "./memory.js";
 import { DeviceRow, Placement } from "./rows.js";
-import { DeviceStep } from "./step.js";
+import { assertBindable, DeviceStep } from "./step.js";
 import { BufferVariable, type BufferVariableOptions } from "./variable.js";
 
 /** What `WebGpuBackend.create` takes. */
@@ -94,12 +94,7 @@ export class WebGpuBackend implements Backend {
   place(requests: readonly RowRequest[], programs: readonly Program[], firstIndex: number, onProgress?: OnProgress): DeviceRow[] {
     for (const request of requests) assertPlaceable(this.#device, request);
     if (requests.length === 0) return [];
-    new DeviceStep(
-      this.#device,
-      programs,
-      programs.map(() => ({ learningRateMultiplier: 1, weightDecay: 0 })),
-      this.#copiesHalves,
-    ); // refuses what cannot be bound
+    assertBindable(this.#device, programs, this.#copiesHalves);
     const arrays = new Map<RowRequest, DeviceArrays>();
     const allocate = (own: RowRequest[], names: readonly string[]): Allocation[] => {
       if (own.length === 0) return [];

@@ -82,9 +82,7 @@ export class DeviceStep {
     this.#sums = Math.max(...programs.flatMap(({ passes }) => passes.map(({ sums }) => sums.length)));
     this.#sumsPerPart = this.#sums * (this.passes - 1);
     this.#constantsPerPart = Math.max(...programs.map((program) => Math.ceil(constants(program).length / 4)));
-    for (const [i, { passes }] of this.#programs.entries())
-      for (const pass of passes.keys())
-        assertBindable(device, this.#passShader(i, pass, 4, { gradient: false, copy: copiesHalves }));
+    assertBindable(device, this.#programs, copiesHalves);
   }
 
   /** Runs every pass over `rows[0..count)`: enqueues it and returns. */
@@ -272,12 +270,19 @@ class Rebound implements Bound {
 /** A program without the values of its constants: those are given to it. */
 const textOf = (program: Program): string => JSON.stringify(program, (key, value) => (key === "value" ? undefined : value));
 
-const assertBindable = ({ limits }: Device, { arrays, usesTotals }: Shader): void => {
-  const needed = arrays.length + (usesTotals ? 2 : 1);
-  if (needed <= limits.maxStorageBuffersPerShaderStage) return;
-  throw new BackendError(
-    "This step reads and writes more arrays at once than the GPU device binds to a shader",
-    `${arrays.join(", ")}, with ${needed} buffers; maxStorageBuffersPerShaderStage is ${limits.maxStorageBuffersPerShaderStage}`,
-    "Leave out the average or the accumulation, ask your device for a higher limit, or use the backend wasm.",
-  );
+/** `copiesHalves`: whether values have copies.
+ *  @throws BackendError when a pass needs more arrays than the device binds at once. */
+export const assertBindable = ({ limits, corrections }: Device, programs: readonly Program[], copiesHalves: boolean): void => {
+  const most = limits.maxStorageBuffersPerShaderStage;
+  for (const program of programs)
+    for (const pass of program.passes.keys()) {
+      const { arrays, usesTotals } = compilePass(program, pass, 4, 1, corrections, { gradient: false, copy: copiesHalves });
+      const needed = arrays.length + (usesTotals ? 2 : 1);
+      if (needed > most)
+        throw new BackendError(
+          "This step reads and writes more arrays at once than the GPU device binds to a shader",
+          `${arrays.join(", ")}, with ${needed} buffers; maxStorageBuffersPerShaderStage is ${most}`,
+          "Leave out the average or the accumulation, ask your device for a higher limit, or use the backend wasm.",
+        );
+    }
 };

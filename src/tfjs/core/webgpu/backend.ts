@@ -2,7 +2,7 @@
 
 import type { CompiledStep, Row, RowClass, RowRequest, StepParameters } from "../../../backend.js";
 import { Device } from "../../../backends/webgpu/device.js";
-import { DeviceStep } from "../../../backends/webgpu/step.js";
+import { assertBindable, DeviceStep } from "../../../backends/webgpu/step.js";
 import type { Program } from "../../../rule/program.js";
 import { DeviceBackend } from "../device.js";
 import type { WebgpuKernels } from "../private-members.js";
@@ -53,7 +53,7 @@ export class CompiledBackend extends DeviceBackend {
 
   #refuses(programs: readonly Program[]): string | null {
     try {
-      for (const program of programs) new DeviceStep(this.#device!, [program], [{ learningRateMultiplier: 1, weightDecay: 0 }]);
+      assertBindable(this.#device!, programs, false);
       return null;
     } catch (error) {
       return (error as Error).message;
