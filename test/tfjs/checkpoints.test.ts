@@ -65,6 +65,29 @@ describe.each(backends)("on %s", (backend) => {
     expect(tf.memory().numTensors).toBe(numTensors);
     expect(taken.map((weight) => [...weight.dataSync()])).toEqual(values);
   });
+
+  test("steps that are tried while a checkpoint is being loaded are refused, and change nothing of what that loads", async () => {
+    const manager = new CheckpointManager(folder());
+    await trainTo(makeModel(), manager, 2);
+    const [undisturbed, disturbed] = [makeModel(), makeModel()];
+    await resume(undisturbed, manager);
+    let isLoading = true;
+    const loading = resume(disturbed, manager).finally(() => {
+      isLoading = false;
+    });
+    const refusals = new Set<string>();
+    while (isLoading) {
+      try {
+        disturbed.optimizer.applyGradients([]); // before and after the load this does nothing
+      } catch (error) {
+        refusals.add((error as Error).message);
+      }
+      await new Promise(setImmediate);
+    }
+    await loading;
+    expect([...refusals].join()).toContain("A checkpoint is being loaded into this optimizer");
+    expect(await bitsOf(disturbed)).toEqual(await bitsOf(undisturbed));
+  });
 });
 
 test("one file holds every weight, trained or not, under the names of a process of its own, and says where the training was", async () => {

@@ -2,7 +2,7 @@
 
 import * as tf from "@tensorflow/tfjs-core";
 import { BackendError } from "../../errors.js";
-import { isWasm } from "./private-members.js";
+import { isWasm, type WasmKernels } from "./private-members.js";
 
 const holderOf = (tensor: tf.Tensor): tf.KernelBackend => {
   const info = tf.engine().state.tensorInfo.get(tensor.dataId);
@@ -12,22 +12,25 @@ const holderOf = (tensor: tf.Tensor): tf.KernelBackend => {
   );
 };
 
-/** The elements now. On cpu and wasm nothing is copied, so read only, and not after the next operation of TensorFlow.js: its heap
- *  may have moved. Elsewhere a copy, for which this waits. */
-export const elementsOf = (tensor: tf.Tensor): tf.TypedArray => {
+/** The backend in whose heap the elements lie: TensorFlow.js' wasm backend. null elsewhere. */
+export const heapOf = (tensor: tf.Tensor): WasmKernels | null => {
   const backend = holderOf(tensor);
-  return isWasm(backend) ? backend.typedArrayFromHeap(tensor) : tensor.dataSync();
+  return isWasm(backend) ? backend : null;
 };
 
-/** Gives a variable a copy of its value that nobody else has seen, in the heap of TensorFlow.js' wasm backend, and returns true; elsewhere
- *  false. The copy may be written in place. What was there may not, even where no other tensor shares it: the kernels of matMul and conv2d keep
- *  their weights packed, by the tensor's data, and would go on with the old ones. May grow the heap, which detaches every view of it. */
-export const renewInHeap = (variable: tf.Variable): boolean => {
-  const backend = holderOf(variable);
-  if (!isWasm(backend)) return false;
-  const fresh = tf.engine().makeTensorFromTensorInfo(backend.makeOutput(variable.shape, variable.dtype), backend);
-  backend.typedArrayFromHeap(fresh).set(backend.typedArrayFromHeap(variable));
+/** The elements now. On cpu and wasm nothing is copied, so read only, and not after the next operation of TensorFlow.js: its heap
+ *  may have moved. Elsewhere a copy, for which this waits. */
+export const elementsOf = (tensor: tf.Tensor, heap = heapOf(tensor)): tf.TypedArray =>
+  heap ? heap.typedArrayFromHeap(tensor) : tensor.dataSync();
+
+/** Gives a variable a copy of its value that nobody else has seen, and returns its elements, which may be written. Those of before may not, even where
+ *  no other tensor shares them: the kernels of matMul and conv2d keep their weights packed, by the tensor's data, and would go on with the old ones.
+ *  May grow the heap, which detaches every view of it. */
+export const renewInHeap = (heap: WasmKernels, variable: tf.Variable): tf.TypedArray => {
+  const fresh = tf.engine().makeTensorFromTensorInfo(heap.makeOutput(variable.shape, variable.dtype), heap);
+  const elements = heap.typedArrayFromHeap(fresh);
+  elements.set(heap.typedArrayFromHeap(variable));
   variable.assign(fresh);
   fresh.dispose();
-  return true;
+  return elements;
 };

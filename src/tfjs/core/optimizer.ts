@@ -2,13 +2,13 @@
 /** An optimizer of the core as a tf.Optimizer. Its state lies in the core's memory, or on a GPU in tensors. */
 
 import * as tf from "@tensorflow/tfjs-core";
-import { CheckpointError, OptionError, show } from "../../errors.js";
+import { CheckpointError, OptionError } from "../../errors.js";
 import { check, listOf } from "../../kinds.js";
-import { type Config, nameMeant, optionsFromConfig } from "../../optimizer/configuration.js";
+import { type Config, optionsFromConfig } from "../../optimizer/configuration.js";
 import type { GradientAndVariable } from "../../optimizer/gradients.js";
-import { internalsOf, type Optimizer } from "../../optimizer/optimizer.js";
+import { type Internals, internalsOf, type Optimizer } from "../../optimizer/optimizer.js";
 import type { Group, LearningRate, OptimizerOptions, Selection, StepOptions } from "../../optimizer/options.js";
-import { entriesOf, forgetAccumulated } from "../../optimizer/state.js";
+import { forgetAccumulated } from "../../optimizer/state.js";
 import type { UpdateRule } from "../../rule/update-rule.js";
 import { LearningRateSchedule } from "../../schedules/schedule.js";
 import type { Variable } from "../../variable.js";
@@ -17,7 +17,7 @@ import { fromTensorFlow, toTensorFlow } from "./config.js";
 import { DeviceBackend } from "./device.js";
 import { gradientFor, type NamedGradient, type NamedGradients, namedGradients, registered } from "./gradients.js";
 import type { HeapBackend } from "./heap.js";
-import { withoutSuffix } from "./names.js";
+import { LoadedState } from "./loaded-state.js";
 import {
   assertOneObject,
   type LayerWeight,
@@ -43,6 +43,7 @@ export class TensorOptimizer extends tf.Optimizer {
   static readonly core: OptimizerClass;
 
   readonly #core: Optimizer<never>;
+  readonly #internals: Internals;
   /** Where TensorFlow.js runs its wasm backend, the step runs in that memory; where it uses a GPU, in operations there. */
   readonly #near: HeapBackend | DeviceBackend | null;
   /** By identity: the name of a disposed variable may come back for another one. */
@@ -51,11 +52,11 @@ export class TensorOptimizer extends tf.Optimizer {
   readonly #trained: TensorVariable[] = [];
   /** A learning rate that the user steers by assigning to it. */
   #learningRate: tf.Variable | null;
-  /** State that was loaded, as far as its variables have not been seen. */
-  #saved: SavedWeights | null = null;
-  /** Patterns of the configuration that it was made from: variables may have been called otherwise there. */
-  #patterns: readonly (string | RegExp)[] = [];
+  /** State that was loaded, and has not found its variables yet. */
+  readonly #loaded: LoadedState;
   #hasWarned = false;
+  /** Checkpoints that are being read or written now. */
+  #lent = 0;
   /** What the last call of getWeights returned. */
   #handedOut: NamedTensor[] = [];
 
@@ -85,6 +86,8 @@ export class TensorOptimizer extends tf.Optimizer {
     this.#near = jitCompile && !backend && threads === 1 ? nearest() : null;
     const plain = plainOptions({ ...options, threads }, (tensor) => this.#variableOf(tensor));
     this.#core = new Core((this.#near ? { ...plain, backend: this.#near } : plain) as never);
+    this.#internals = internalsOf(this.#core);
+    this.#loaded = new LoadedState(this.#core);
     this.#learningRate = options.learningRate instanceof tf.Variable ? options.learningRate : null;
   }
 
@@ -96,7 +99,7 @@ export class TensorOptimizer extends tf.Optimizer {
    *  @throws ShapeError for a gradient that does not fit or an unknown name; OptionError when all gradients are null. */
   applyGradients(gradients: NamedGradients, { weight = this.examples ?? undefined }: StepOptions = {}): void {
     const named = namedGradients(gradients);
-    const variables = named.map(({ name }) => this.#variableOf(registered(name)));
+    const variables = named.map(({ name }) => this.#variableFor(registered(name)));
     this.#train(variables);
     if (this.window > 1) this.#forgetAccumulated(this.#trained.filter(({ tensor }) => !tensor.trainable));
     this.#core.applyGradients(this.#pairs(named, variables), weight === undefined ? undefined : { weight });
@@ -104,27 +107,31 @@ export class TensorOptimizer extends tf.Optimizer {
   }
 
   #pairs(named: readonly NamedGradient[], variables: readonly TensorVariable[]): Iterable<GradientAndVariable> {
-    if (!(this.#near instanceof DeviceBackend)) return this.#pairsInMemory(named, variables);
-    return named.map(({ tensor }, i) => [tensor ? { buffer: tensor } : null, variables[i]!]);
+    if (this.#near instanceof DeviceBackend)
+      return named.map(({ tensor }, i) => [tensor ? { buffer: tensor } : null, variables[i]!]);
+    // The core asks for these when it has called the function, which may move TensorFlow.js' heap.
+    if (typeof this.#internals.state.learningRate === "function")
+      return { [Symbol.iterator]: () => this.#pairsInMemory(named, variables).values() };
+    return this.#pairsInMemory(named, variables);
   }
 
-  /** The core asks for these after it has called a learning rate that is a function, which may move TensorFlow.js' heap. */
-  *#pairsInMemory(named: readonly NamedGradient[], variables: readonly TensorVariable[]): Iterable<GradientAndVariable> {
+  #pairsInMemory(named: readonly NamedGradient[], variables: readonly TensorVariable[]): GradientAndVariable[] {
     const accumulates = this.#core.settings.gradientAccumulationSteps !== null;
     // All of them where some that have no gradient now may have accumulated some.
     this.#find(accumulates ? this.#trained : variables.filter((_, i) => named[i]!.tensor));
-    for (let i = 0; i < named.length; i++) yield [gradientFor(variables[i]!, named[i]!.tensor), variables[i]!];
+    return named.map(({ tensor }, i) => [gradientFor(variables[i]!, tensor), variables[i]!]);
   }
 
   /** What was accumulated for variables that have been frozen since does not move them. */
   #forgetAccumulated(frozen: readonly TensorVariable[]): void {
     const variables = new Set<Variable>(frozen);
-    if (variables.size > 0) forgetAccumulated(internalsOf(this.#core).state, (variable) => variables.has(variable));
+    if (variables.size > 0) forgetAccumulated(this.#internals.state, (variable) => variables.has(variable));
   }
 
   /** Finds the elements of all variables, where they are in memory; those of `written` are about to be written. */
   #find(written: readonly TensorVariable[]): void {
     if (this.#near instanceof DeviceBackend) return;
+    if (this.#lent > 0) for (const variable of this.#trained) variable.settle(); // what a load has written so far
     for (const variable of written) variable.renew();
     for (const variable of this.#trained) variable.locate();
   }
@@ -137,36 +144,14 @@ export class TensorOptimizer extends tf.Optimizer {
   }
 
   #train(variables: readonly TensorVariable[]): void {
-    const fresh = variables.filter((variable) => variable.owner === null);
-    if (fresh.length === 0) return;
+    if (variables.every(({ owner }) => owner !== null)) return;
+    const fresh = variables.filter(({ owner }) => owner === null);
     this.#prune();
-    const savedNames = this.#saved?.match(fresh, this.#arrays(), this.#trained.length > 0);
-    if (this.#patterns.length > 0) this.#rename(fresh, savedNames);
+    const savedNames = this.#loaded.namesFor(fresh, this.#trained);
     if (!(this.#near instanceof DeviceBackend)) for (const variable of fresh) variable.locate();
     this.#core.extend(fresh);
     this.#trained.push(...fresh);
-    if (savedNames) this.#restore(fresh, savedNames);
-  }
-
-  /** Groups and exclusions of a configuration mean variables by the names that they had where it was written: those of the saved state; where there is
-   *  none, the name of a layer's weight but for the number that loading adds. */
-  #rename(fresh: readonly TensorVariable[], savedNames: readonly (string | null)[] | undefined): void {
-    const here = [...this.#trained, ...fresh].map(({ name }) => name);
-    const meant = this.#patterns.flatMap((pattern) => nameMeant(pattern) ?? []);
-    const long = here.find((name) => name.length > 256);
-    if (long && meant.length < this.#patterns.length)
-      throw new OptionError(
-        "Patterns of a configuration are not searched for in names of more than 256 letters: it could take minutes",
-        show(long),
-        "Take them out, and give groups and exclusions in your program.",
-      );
-    const elsewhere = meant.filter((name) => name.includes("/") && !here.includes(name));
-    fresh.forEach((variable, i) => {
-      const isAlike = (other: string) => withoutSuffix(other) === withoutSuffix(variable.name);
-      const [one, ...others] = here.filter((name) => isAlike(name) && !meant.includes(name));
-      const isOnlyOne = one === variable.name && others.length === 0;
-      variable.savedName = savedNames?.[i] ?? (isOnlyOne ? elsewhere.find(isAlike) : undefined) ?? null;
-    });
+    if (savedNames) this.#loaded.give(fresh, savedNames, this.#trained.length);
   }
 
   /** The state of tensors that were disposed of goes: their names may come back for others. */
@@ -174,47 +159,26 @@ export class TensorOptimizer extends tf.Optimizer {
     for (const [tensor, variable] of this.#variables) if (variable.isGone) this.#variables.delete(tensor);
     const gone = new Set<Variable>(this.#trained.filter(({ isGone }) => isGone));
     if (gone.size === 0) return;
-    const { state, remove } = internalsOf(this.#core);
-    remove(state.trained.filter(({ variable }) => gone.has(variable)));
+    this.#internals.remove(this.#internals.state.trained.filter(({ variable }) => gone.has(variable)));
     const left = this.#trained.filter((variable) => !gone.has(variable));
     this.#trained.length = 0;
     for (const variable of left) this.#trained.push(variable);
   }
 
-  /** What the core keeps for each variable. */
-  #arrays(): string[] {
-    return internalsOf(this.#core).state.arrays.map(({ name }) => name);
-  }
-
-  /** Those without a saved name have begun anew. */
-  #restore(variables: readonly TensorVariable[], savedNames: readonly (string | null)[]): void {
-    const saved = this.#saved!;
-    const { state, restore } = internalsOf(this.#core);
-    const names = savedNames.filter((name) => name !== null);
-    const chosen = new Map(
-      variables.flatMap((variable, i) => (savedNames[i] ? [[variable as Variable, savedNames[i]] as const] : [])),
-    );
-    const entries = entriesOf(state).filter(({ variable }) => chosen.has(variable));
-    restore({
-      calls: variables.length === this.#trained.length ? saved.calls : state.calls,
-      learningRate: null,
-      accumulating: null,
-      arrays: new Map(entries.map((entry) => [entry, saved.array(chosen.get(entry.variable)!, entry.name)])),
-    });
-    saved.forget(names);
-    if (saved.isSpent) this.#saved = null;
-  }
-
   #variableOf(given: TrainableTensor): TensorVariable {
-    const tensor = tensorOf(given);
+    const variable = this.#variableFor(tensorOf(given));
+    if ("read" in given) {
+      variable.tensorConstraint = given.constraint ?? null;
+      variable.originalName = given.originalName ?? null;
+    }
+    return variable;
+  }
+
+  #variableFor(tensor: tf.Variable): TensorVariable {
     let variable = this.#variables.get(tensor);
     if (!variable) {
       variable = new TensorVariable(tensor);
       this.#variables.set(tensor, variable);
-    }
-    if ("read" in given) {
-      variable.tensorConstraint = given.constraint ?? null;
-      variable.originalName = given.originalName ?? null;
     }
     return variable;
   }
@@ -239,12 +203,12 @@ export class TensorOptimizer extends tf.Optimizer {
 
   /** State that was loaded before the first variable was seen. */
   get #waiting(): SavedWeights | null {
-    return this.#trained.length === 0 ? this.#saved : null;
+    return this.#trained.length === 0 ? this.#loaded.saved : null;
   }
 
   /** The rate of the next step. A schedule is evaluated; a function is called. */
   get learningRate(): number {
-    const { learningRate } = internalsOf(this.#core).state;
+    const { learningRate } = this.#internals.state;
     return this.#waiting && learningRate instanceof LearningRateSchedule
       ? learningRate.at(this.#waiting.calls)
       : this.#core.learningRate;
@@ -350,9 +314,11 @@ export class TensorOptimizer extends tf.Optimizer {
   ): Promise<Result> {
     this.#prune();
     const variables = weights.map((weight) => this.#variableOf(weight));
+    this.#lent++;
     try {
       return await use(this.#core, variables);
     } finally {
+      this.#lent--;
       for (const variable of new Set([...this.#trained, ...variables])) variable.settle();
     }
   }
@@ -361,7 +327,7 @@ export class TensorOptimizer extends tf.Optimizer {
    *  becomes the number that it is now, as in Keras; for a function, with a warning. */
   getConfig(): tf.serialization.ConfigDict {
     const config = this.#core.getConfig();
-    if (typeof internalsOf(this.#core).state.learningRate === "function") {
+    if (typeof this.#internals.state.learningRate === "function") {
       config.learning_rate = this.learningRate;
       if (!this.#learningRate)
         console.warn(
@@ -394,7 +360,7 @@ export class TensorOptimizer extends tf.Optimizer {
       (overrides ?? {}) as OptimizerOptions,
     );
     const optimizer = new Class(options);
-    optimizer.#patterns = [...((options.groups as Group[] | undefined) ?? []), { names: names as Group["names"] }].flatMap(
+    optimizer.#loaded.patterns = [...((options.groups as Group[] | undefined) ?? []), { names: names as Group["names"] }].flatMap(
       (group) => group?.names ?? [],
     );
     if (names) optimizer.excludeFromWeightDecay({ names: names as (string | RegExp)[] });
@@ -407,7 +373,7 @@ export class TensorOptimizer extends tf.Optimizer {
     this.#handedOut = [];
     this.#prune();
     await this.download();
-    this.#handedOut = toWeights(internalsOf(this.#core).state, this.#saved);
+    this.#handedOut = toWeights(this.#internals.state, this.#loaded.saved);
     return this.#handedOut;
   }
 
@@ -421,9 +387,7 @@ export class TensorOptimizer extends tf.Optimizer {
       this.#core.iterations = Math.floor(saved.calls / this.window); // made before the first step: nothing else is known yet
       return;
     }
-    const names = this.#trained.length > 0 ? saved.match(this.#trained, this.#arrays()) : null;
-    this.#saved = saved;
-    if (names) this.#restore(this.#trained, names);
+    this.#loaded.replace(saved, this.#trained);
   }
 
   /** Frees the state. The variables keep their values. Twice is harmless. */

@@ -7,7 +7,7 @@ import { BackendError } from "../../errors.js";
 /** The members, by the object that has them. */
 export const PRIVATE_MEMBERS = {
   /** tf.engine(): where the elements of a tensor lie, which variables there are, and tensors made of what a backend wrote. */
-  engine: ["state", "registeredVariables", "makeTensorFromTensorInfo", "startScope", "endScope"],
+  engine: ["state", "registeredVariables", "makeTensor", "makeTensorFromTensorInfo", "startScope", "endScope"],
   engineState: ["tensorInfo"],
   /** tf.findBackend("wasm"): elements in its heap. `wasm` is what Emscripten made. */
   wasmBackend: ["wasm", "typedArrayFromHeap", "makeOutput"],

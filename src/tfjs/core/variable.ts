@@ -4,7 +4,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import type { Values } from "../../backend.js";
 import { ShapeError, show } from "../../errors.js";
 import { Variable } from "../../variable.js";
-import { elementsOf, renewInHeap } from "./elements.js";
+import { elementsOf, heapOf, renewInHeap } from "./elements.js";
 import { withoutSuffix } from "./names.js";
 
 /** What a layer applies to a weight to keep it where it belongs. */
@@ -21,7 +21,8 @@ export class TensorVariable extends Variable {
   /** The tensor's data as this left them; null before. */
   #left: object | null = null;
   #located = false;
-  #renewed = false;
+  /** What `renew` has found for `locate`. */
+  #found: Values | null = null;
   #inPlace = false;
   #written = false;
   /** An array of its own for the new value, where the old one may not be written. */
@@ -78,20 +79,30 @@ export class TensorVariable extends Variable {
     return this.tensorConstraint !== null;
   }
 
-  /** Makes room for a new value where TensorFlow.js keeps it, if that is its heap. May detach every view of that. */
+  /** Before `locate`, where a step will write: finds the elements. Where TensorFlow.js keeps them in its heap, they get new room there, which may
+   *  detach every view of that. */
   renew(): void {
-    this.#renewed = !this.isGone && renewInHeap(this.tensor);
+    if (this.isGone) return;
+    const { tensor } = this;
+    const { dataId } = tensor;
+    const heap = heapOf(tensor);
+    const hasRoom = heap !== null && heap === tf.backend(); // assigning moves it to the backend that runs
+    this.#found = (hasRoom ? renewInHeap(heap, tensor) : elementsOf(tensor, heap)) as Values;
+    this.#inPlace = hasRoom;
+    if (this.#left === dataId) this.#left = tensor.dataId; // nobody else has assigned to it
   }
 
   /** Finds the elements anew: assigning to the tensor, or growth of TensorFlow.js' heap, has moved them. A tensor that was disposed has
-   *  none; what is still written to it goes nowhere. Call `renew` first where they will be written. */
+   *  none; what is still written to it goes nowhere. */
   locate(): void {
-    const { tensor } = this;
-    const isGone = !this.#renewed && this.isGone; // one that has been renewed was there
-    this.relocate(isGone ? new Float32Array(this.length) : (elementsOf(tensor) as Values));
+    const found = this.#found;
+    const isGone = found === null && this.isGone; // what was found was there
+    const isAttached = found !== null && found.length === this.length;
+    if (isGone) this.relocate(new Float32Array(this.length));
+    else this.relocate(isAttached ? found : (elementsOf(this.tensor) as Values));
+    if (found === null) this.#inPlace = isGone;
+    this.#found = null;
     this.#located = true;
-    this.#inPlace = isGone || this.#renewed;
-    this.#renewed = false;
     this.#fresh = null;
     this.#written = false;
   }
@@ -135,7 +146,7 @@ export class TensorVariable extends Variable {
   /** Gives the tensor what was written to an array of its own. Returns whether anything was written. */
   settle(): boolean {
     if (this.#fresh && !this.isGone) {
-      const value = tf.tensor(this.#fresh, this.tensor.shape);
+      const value = tf.engine().makeTensor(this.#fresh, this.tensor.shape, "float32"); // tf.tensor would look at every part of it
       this.tensor.assign(value);
       value.dispose();
       this.relocate(this.#fresh);
