@@ -4,7 +4,7 @@ import type { Described, Gradient, Values } from "../../backend.js";
 import { ShapeError, show } from "../../errors.js";
 import { ARRAYS } from "../../rule/program.js";
 import { IndexedSlices, refuseResized } from "../../variable.js";
-import type { CpuRow } from "./memory.js";
+import type { CpuRow, Segment } from "./memory.js";
 
 /** @throws ShapeError unless `gradient` has the variable's dtype and length, or names rows of it. */
 export const checkGradient = (gradient: unknown, variable: Described): void => {
@@ -26,17 +26,25 @@ const elementsOf = (gradient: Exclude<Gradient, null>): Values =>
 /** A step must not write where it still reads a gradient, since variables are updated one after the other; and what the caller keeps must be as long as
  *  it was. */
 export class Overlaps {
-  /** Of each row, the buffer of its segment and the foreign value that others have, as they were in the last step that was checked. */
-  readonly #known: unknown[] = [];
-  /** The buffers of all of these. */
-  readonly #written = new Set<unknown>();
+  /** The buffers of everything that steps have written so far. */
+  readonly #written = new Set<ArrayBufferLike>();
+  /** Values that others have, by row, whose buffers are among these: asking arrays for their buffers is slow. */
+  readonly #values: (Values | undefined)[] = [];
 
   /** @throws ShapeError where a gradient lies in the value or the state of a variable of the same call, and for an array that was resized or detached. */
   refuse(rows: readonly CpuRow[], count: number): void {
     let first = 0; // with an array of the caller's
     while (first < count && rows[first]!.gradient === rows[first]!.ownGradient && rows[first]!.request.foreign === null) first++;
     if (first === count) return;
-    this.#look(rows, count);
+    let segment: Segment | undefined;
+    for (let i = 0; i < count; i++) {
+      const row = rows[i]!;
+      if (row.segment !== segment) {
+        segment = row.segment;
+        this.#written.add(segment.buffer);
+      }
+      if (row.request.foreign?.isShared) this.#addValue(row, i);
+    }
     for (let i = first; i < count; i++) {
       const { gradient, ownGradient } = rows[i]!;
       if (gradient === null || gradient === ownGradient) continue;
@@ -45,27 +53,12 @@ export class Overlaps {
     }
   }
 
-  /** Asking arrays for their buffers is slow: only where something is not as in the step before. */
-  #look(rows: readonly CpuRow[], count: number): void {
-    const known = this.#known;
-    let isNew = known.length !== 2 * count;
-    for (let i = 0; i < count; i++) {
-      const { segment, request } = rows[i]!;
-      const { foreign, variable } = request;
-      const value = foreign?.isShared ? foreign.value : undefined;
-      if (value && value.length !== variable.length) {
-        known.length = 0;
-        refuseResized(variable, value.length);
-      }
-      if (known[2 * i] === segment.buffer && known[2 * i + 1] === value) continue;
-      known[2 * i] = segment.buffer;
-      known[2 * i + 1] = value;
-      isNew = true;
-    }
-    if (!isNew) return;
-    known.length = 2 * count;
-    this.#written.clear();
-    for (const part of known) this.#written.add(ArrayBuffer.isView(part) ? part.buffer : part);
+  #addValue({ request: { foreign, variable } }: CpuRow, place: number): void {
+    const { value } = foreign!;
+    if (value.length !== variable.length) refuseResized(variable, value.length);
+    if (this.#values[place] === value) return;
+    this.#values[place] = value;
+    this.#written.add(value.buffer);
   }
 }
 
