@@ -116,23 +116,34 @@ const callingThread = async (backend: WebGpuBackend, { name, options }: (typeof 
   for (const one of restore) one();
   await device.queue.onSubmittedWorkDone();
 
-  // A software adapter computes on the cores that this runs on: also without what the device does after, the submission being left out.
-  const times = { submitted: [] as number[], encoded: [] as number[] };
-  for (let round = 0; round < 40; round++)
-    for (const way of ["submitted", "encoded"] as const) {
-      const restore = way === "encoded" ? replaced(device.queue, "submit", () => {}) : () => {};
-      const begin = performance.now();
-      for (let i = 0; i < 5; i++) optimizer.applyGradients(pairs);
-      times[way].push(((performance.now() - begin) * 1000) / 5);
-      restore();
-      await device.queue.onSubmittedWorkDone();
-    }
+  // The time in `submit` apart: a software adapter computes on the cores that this runs on, and a queue that fills up makes it wait there.
+  const times = { own: [] as number[], submission: [] as number[] };
+  let submitting = 0;
+  const { queue } = device;
+  const { submit } = queue;
+  const submitTimed: typeof submit = (buffers) => {
+    const begin = performance.now();
+    submit.call(queue, buffers);
+    submitting += performance.now() - begin;
+  };
+  const undo = replaced(queue, "submit", submitTimed);
+  for (let round = 0; round < 60; round++) {
+    await queue.onSubmittedWorkDone(); // begins with an empty queue
+    submitting = 0;
+    const begin = performance.now();
+    for (let i = 0; i < 5; i++) optimizer.applyGradients(pairs);
+    const all = performance.now() - begin;
+    times.own.push(((all - submitting) * 1000) / 5);
+    times.submission.push((submitting * 1000) / 5);
+  }
+  undo();
+  await queue.onSubmittedWorkDone();
   optimizer.dispose();
   gradients.destroy();
   const of = `${count} variables, ${name}`;
   return [
-    { of, ratio: "applyGradients without the submission", value: quartiles(times.encoded), unit: "µs", target: { atMost: 100 } },
-    { of, ratio: "applyGradients", value: quartiles(times.submitted), unit: "µs" },
+    { of, ratio: "applyGradients: encoding and upload", value: quartiles(times.own), unit: "µs", target: { atMost: 100 } },
+    { of, ratio: "applyGradients: submission", value: quartiles(times.submission), unit: "µs" },
     { of, ratio: "dispatches in a step", value: exactly(counted.dispatches) },
     {
       of,

@@ -185,10 +185,17 @@ const writtenBuffers = (rows: readonly DeviceRow[], count: number): Written | nu
       if (arena !== lastArena) for (const [name, buffer] of arena) if (name !== "g") written.add(buffer);
       [lastArena, lastW] = [arena, w.buffer];
     }
+  let overlapping = false;
+  let lastApart: object | undefined; // gradients often share a buffer
   for (let i = 0; i < count; i++) {
     const row = rows[i]!;
     const { gradient } = row;
-    if (!isInBuffer(gradient) || !written.has(gradient.buffer)) continue;
+    if (!isInBuffer(gradient) || gradient.buffer === lastApart) continue;
+    if (!written.has(gradient.buffer)) {
+      lastApart = gradient.buffer;
+      continue;
+    }
+    overlapping = true;
     for (let k = 0; k < count; k++) refuseOverlap(row, gradient, rows[k]!);
     if (gradient.dtype === "float16")
       throw new ShapeError(
@@ -203,7 +210,7 @@ const writtenBuffers = (rows: readonly DeviceRow[], count: number): Written | nu
         "Make it with GPUBufferUsage.COPY_SRC, or keep gradients and values in buffers of their own.",
       );
   }
-  return written;
+  return overlapping ? written : null;
 };
 
 const refuseOverlap = ({ request }: DeviceRow, { buffer, offset = 0, dtype }: InBuffer, other: DeviceRow): void => {
