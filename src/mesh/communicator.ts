@@ -1,7 +1,7 @@
 /** What ranks can say to each other.
  *
  *  - Every call is made by all ranks of the group, alike and in the same order: which root, which counts, everything is known to everybody.
- *  - Calls wait: when one returns, this rank's arrays are read and written. They block the thread, so that a step can be synchronous.
+ *  - Calls wait (but for the beginning of an alltoall): when one returns, this rank's arrays are read and written. They block the thread, so that a step can be synchronous.
  *  - What travels is memory, in words of four bytes, from where it lies to where it shall be: nothing here computes with it. A word is
  *    half a float64. Arrays are views over an ArrayBuffer, a SharedArrayBuffer or WebAssembly memory; no call copies them first.
  *  - A wait has an end. Where a rank stays away for longer than the timeout of the mesh, the job ends on all ranks, and the error names the
@@ -24,15 +24,18 @@ export interface Communicator {
   readonly size: number;
   /** What this rank has sent to others in this group so far. */
   readonly bytesSent: number;
+  /** Told of memory from which much will travel, before it is written. No rank is asked. */
+  prepare(memory: ArrayBufferLike): void;
   /** Returns when every rank has called it. */
   barrier(label: string): void;
   /** `array` of rank `root`, to that of every other. */
   broadcast(array: Words, root: number, label: string): void;
   /** Every rank's own part, to the same place of every other's array. */
   allgather(parts: Parts, label: string): void;
-  /** Part s of this rank, to rank s, where it becomes part r of what is received, if r is this rank. The arrays must not
-   *  overlap: where both begin at one address, MPI would take it for an exchange in place. */
-  alltoall(send: Parts, receive: Parts, label: string): void;
+  /** Part s of this rank, to every other rank s, where it becomes part r of what is received, if r is this rank; its own part stays where it is. It only
+   *  begins: what is returned waits for the end, and has to be called, in the order of beginnings. Until then nobody touches the arrays; the lists of counts
+   *  and places may change. The arrays must not overlap: where both begin at one address, MPI would take it for an exchange in place. */
+  alltoall(send: Parts, receive: Parts, label: string): () => void;
   /** The ranks that give the same color, an integer of 0 or more, in the order that they have here. */
   split(color: number, label: string): Communicator;
 }

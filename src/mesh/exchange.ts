@@ -97,6 +97,10 @@ export class MeshExchange implements Exchange {
     return team;
   }
 
+  prepare(memory: ArrayBufferLike): void {
+    this.#all.prepare(memory);
+  }
+
   gather(own: Float64Array, lengths: readonly number[], label: string): Float64Array[] {
     return gatherNumbers(this.#all, own, lengths, label);
   }

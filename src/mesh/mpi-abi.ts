@@ -3,6 +3,7 @@
 
 import type { LibraryHandle } from "koffi";
 import { BackendError } from "../errors.js";
+import { largePagesBy } from "./large-pages.js";
 
 export type MpiName = "openmpi" | "mpich";
 /** A communicator or a datatype: an address in Open MPI, an int in MPICH. */
@@ -91,11 +92,14 @@ export interface Mpi extends Functions {
   readonly worldHandle: Handle;
   readonly wordType: Handle;
   readonly noInfoHandle: Handle;
+  /** For memory that has not been written yet. */
+  readonly askForLargePages: (memory: ArrayBufferLike) => void;
 }
 
 /** @throws BackendError when koffi or the library is not there. */
 export const loadMpi = async (abi: Abi): Promise<Mpi> => {
-  const { load } = await koffi();
+  const calls = await koffi();
+  const { load } = calls;
   for (const [variable, value] of Object.entries(abi.environment)) process.env[variable] ??= value;
   const library = openLibrary(load, abi);
   const types = { i: "int", h: abi.handle, p: "void *" };
@@ -116,6 +120,7 @@ export const loadMpi = async (abi: Abi): Promise<Mpi> => {
     worldHandle: constant(abi.world),
     wordType: constant(abi.word),
     noInfoHandle: constant(abi.noInfo),
+    askForLargePages: largePagesBy(calls),
   };
 };
 

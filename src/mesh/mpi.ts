@@ -26,6 +26,29 @@ export interface Job {
 
 type Operation = "barrier" | "broadcast" | "allgather" | "alltoall";
 
+/** What an alltoall reads and writes until it is over. A rank's part for itself is left out: MPI takes three times as long to copy it as it needs. */
+class Exchanging {
+  readonly request = new BigInt64Array(1);
+  readonly sent: Taken;
+  readonly received: Taken;
+
+  constructor(size: number) {
+    const none = (): Taken => ({ array: null, counts: new Int32Array(size), places: new Int32Array(size) });
+    this.sent = none();
+    this.received = none();
+  }
+}
+/** Parts, held. */
+interface Taken extends Omit<Parts, "array"> {
+  array: Words | null;
+}
+const take = (into: Taken, { array, counts, places }: Parts, own: number): void => {
+  into.array = array;
+  into.places.set(places);
+  into.counts.set(counts);
+  into.counts[own] = 0;
+};
+
 export class MpiCommunicator implements Communicator {
   readonly rank: number;
   readonly size: number;
@@ -36,6 +59,8 @@ export class MpiCommunicator implements Communicator {
   /** Ranks of the world, by rank of the group. */
   readonly #members: Int32Array;
   readonly #request = new BigInt64Array(1);
+  /** Of exchanges that are over, for the next ones. */
+  readonly #idle: Exchanging[] = [];
   readonly #flag = new Int32Array(1);
   /** What the running call reads and writes: MPI knows only addresses, and the garbage collector only references. */
   protected held: unknown;
@@ -60,6 +85,10 @@ export class MpiCommunicator implements Communicator {
     return 4 * this.#wordsSent;
   }
 
+  prepare(memory: ArrayBufferLike): void {
+    this.#job.mpi.askForLargePages(memory);
+  }
+
   barrier(label: string): void {
     this.#enter(null).Ibarrier(this.#handles.barrier, this.#request);
     this.#wait("barrier", label);
@@ -81,16 +110,23 @@ export class MpiCommunicator implements Communicator {
     this.#wait("allgather", label);
   }
 
-  alltoall(send: Parts, receive: Parts, label: string): void {
-    const mpi = this.#enter([send, receive]);
-    for (let rank = 0; rank < this.size; rank++) if (rank !== this.rank) this.#wordsSent += send.counts[rank]!;
+  alltoall(send: Parts, receive: Parts, label: string): () => void {
+    const mpi = this.#enter(null);
+    const exchanging = this.#idle.pop() ?? new Exchanging(this.size);
+    const { sent, received, request } = exchanging;
+    take(sent, send, this.rank);
+    take(received, receive, this.rank);
+    for (const count of sent.counts) this.#wordsSent += count;
     const word = mpi.wordType;
-    const { array, counts, places } = receive;
     mpi.Ialltoallv(
-      ...[send.array, send.counts, send.places, word, array, counts, places, word],
-      ...[this.#handles.alltoall, this.#request],
+      ...[sent.array, sent.counts, sent.places, word, received.array, received.counts, received.places, word],
+      ...[this.#handles.alltoall, request],
     );
-    this.#wait("alltoall", label);
+    const calls = this.#calls;
+    return () => {
+      this.#wait("alltoall", label, request, calls);
+      this.#idle.push(exchanging);
+    };
   }
 
   split(color: number, label: string): Communicator {
@@ -109,11 +145,11 @@ export class MpiCommunicator implements Communicator {
   }
 
   /** Returns when the call is complete. */
-  #wait(operation: Operation, label: string): void {
-    for (let tests = 0; tests < EAGER_TESTS; tests++) if (this.#isComplete()) return;
-    const here = { group: this.#name, calls: this.#calls, call: `${operation} (${label})`.slice(0, 200) };
+  #wait(operation: Operation, label: string, request: BigInt64Array = this.#request, calls: number = this.#calls): void {
+    for (let tests = 0; tests < EAGER_TESTS; tests++) if (this.#isComplete(request)) return;
+    const here = { group: this.#name, calls, call: `${operation} (${label})`.slice(0, 200) };
     const begin = performance.now();
-    while (!this.#isComplete()) {
+    while (!this.#isComplete(request)) {
       const waited = performance.now() - begin;
       if (waited < KEEN) continue;
       this.#job.rollCall.answer(here);
@@ -122,9 +158,9 @@ export class MpiCommunicator implements Communicator {
     }
   }
 
-  #isComplete(): boolean {
+  #isComplete(request: BigInt64Array): boolean {
     const { mpi } = this.#job;
-    mpi.Test(this.#request, this.#flag, mpi.abi.ignoreStatus);
+    mpi.Test(request, this.#flag, mpi.abi.ignoreStatus);
     return this.#flag[0] !== 0;
   }
 

@@ -6,6 +6,7 @@ import type { Range, Values } from "../backend.js";
 import type { DType } from "../rule/program.js";
 import { type Addition, additionsIn, OVERRUN } from "./addition.js";
 import type { Communicator, Parts } from "./communicator.js";
+import { LARGE_PAGE_BYTES } from "./large-pages.js";
 import { evenRanges, type Round, roundsOf, type Segment, type Shape, segmentsOf, wordsPerElement } from "./shares.js";
 
 export class Reduction {
@@ -29,7 +30,7 @@ export class Reduction {
     this.#words = model.map(({ dtype }) => wordsPerElement(dtype));
     this.#rounds = size === 1 ? [] : roundsOf(model, shares);
     this.#staging = new Staging(
-      size,
+      group,
       this.#rounds.reduce((most, { counts }) => Math.max(most, ...counts), 0),
     );
     this.#places = new Int32Array(size);
@@ -49,57 +50,73 @@ export class Reduction {
     }
     const source = new Places(from);
     const target = from === into ? source : new Places(into);
-    for (const round of this.#rounds) {
-      const count = round.counts[this.#group.rank]!;
-      this.#group.alltoall(this.#partsIn(source, round, "all"), this.#staging.receive(count), label);
-      this.#add(round, factors);
+    this.#staging.setFactors(factors);
+    // The next round is on its way while one is added up, so that nobody waits for who is a little behind.
+    let arrive = this.#begin(0, source, label);
+    for (const [k, round] of this.#rounds.entries()) {
+      const next = this.#begin(k + 1, source, label);
+      arrive();
+      this.#add(round, k, source);
       unpack(this.#staging.sum, 0, this.#ownPiece(round), target, this.#words);
-      if (everywhere) this.#gather(round, target, label);
+      if (everywhere) this.#gather(round, k, target, label);
+      arrive = next;
     }
+  }
+
+  /** Sends round `k` to its owners, if there is one. What is returned waits for it. */
+  #begin(k: number, source: Places, label: string): () => void {
+    const round = this.#rounds[k];
+    if (!round) return () => {};
+    const received = this.#staging.receive(k, round.counts[this.#group.rank]!);
+    return this.#group.alltoall(this.#partsIn(source, round, k, "others"), received, label);
   }
 
   /** Every rank's share of `arrays`, to all others. */
   allgather(arrays: readonly Values[], label: string): void {
     const places = new Places(arrays);
-    for (const round of this.#rounds) this.#gather(round, places, label);
+    for (const [k, round] of this.#rounds.entries()) this.#gather(round, k, places, label);
   }
 
   #ownPiece({ pieces }: Round): readonly Segment[] {
     return pieces[this.#group.rank]!;
   }
 
-  #gather(round: Round, places: Places, label: string): void {
+  #gather(round: Round, k: number, places: Places, label: string): void {
     const { rank } = this.#group;
-    const { packed } = this.#staging;
-    const parts = this.#partsIn(places, round, "own");
+    const packed = this.#staging.packed[k % 2]!;
+    const parts = this.#partsIn(places, round, k, "own");
     this.#group.allgather(parts, label);
     if (parts.array !== packed) return;
     for (const [r, piece] of round.pieces.entries()) if (r !== rank) unpack(packed, parts.places[r]!, piece, places, this.#words);
   }
 
-  /** The pieces of a round, where they lie or, where that is not possible, packed: all of them, or only this rank's own. */
-  #partsIn(arrays: Places, { pieces, counts, isDirect }: Round, needed: "all" | "own"): Parts {
+  /** The pieces of round `k`, where they lie or, where that is not possible, packed: those of the others, or this rank's own. */
+  #partsIn(arrays: Places, { pieces, counts, isDirect }: Round, k: number, needed: "others" | "own"): Parts {
     const places = this.#places;
     if (isDirect && arrays.memory) {
       for (const [r, [segment]] of pieces.entries())
         places[r] = segment ? arrays.offsets[segment.array]! + segment.begin * this.#words[segment.array]! : 0;
       return { array: arrays.memory, counts, places };
     }
-    const { packed, stride } = this.#staging;
+    const { stride } = this.#staging;
+    const packed = this.#staging.packed[k % 2]!;
     for (const [r, piece] of pieces.entries()) {
       places[r] = r * stride;
-      if (needed === "all" || r === this.#group.rank) pack(packed, places[r]!, piece, arrays, this.#words);
+      if ((needed === "own") === (r === this.#group.rank)) pack(packed, places[r]!, piece, arrays, this.#words);
     }
     return { array: packed, counts, places };
   }
 
-  /** Adds what was received for this rank's piece. */
-  #add(round: Round, factors: Float64Array): void {
+  /** Adds what was received for this rank's piece of round `k`, and what it has itself. */
+  #add(round: Round, k: number, source: Places): void {
     const staging = this.#staging;
-    staging.setFactors(factors);
+    const piece = this.#ownPiece(round);
+    const received = staging.received[k % 2]!;
+    pack(received, this.#group.rank * staging.stride, piece, source, this.#words);
+    staging.leaveOut(received, round.counts[this.#group.rank]!);
     let place = 0;
-    for (const { array, begin, end } of this.#ownPiece(round)) {
-      staging.add(this.#model[array]!.dtype, place, end - begin);
+    for (const { array, begin, end } of piece) {
+      staging.add(this.#model[array]!.dtype, received, place, end - begin);
       place += (end - begin) * this.#words[array]!;
     }
   }
@@ -170,12 +187,13 @@ const unpack = (
   }
 };
 
-/** Memory in which pieces are received, added, and packed where they do not lie together. Each rank's has its place, one every `stride` words. */
+/** Memory in which pieces are received, added, and packed where they do not lie together. Each rank's has its place, one every `stride` words. Two rounds
+ *  are under way at once: even ones and odd ones have their own. */
 class Staging {
   readonly stride: number;
-  readonly received: Int32Array;
+  readonly received: readonly Int32Array[];
   readonly sum: Int32Array;
-  readonly packed: Int32Array;
+  readonly packed: readonly Int32Array[];
   readonly #ranks: number;
   readonly #factors: Float64Array;
   readonly #additions: Readonly<Record<DType, Addition>>;
@@ -183,40 +201,45 @@ class Staging {
   readonly #places: Int32Array;
 
   /** `piece`: the words of the largest. */
-  constructor(ranks: number, piece: number) {
+  constructor(group: Communicator, piece: number) {
+    const ranks = group.size;
     this.stride = Math.ceil(piece / 2 + OVERRUN) * 2; // even, for float64; and an addition may touch what lies behind its last element
-    const lengths = { received: ranks * this.stride, sum: this.stride, packed: ranks * this.stride, factors: 2 * ranks };
-    const total = Object.values(lengths).reduce((sum, length) => sum + length, 0);
-    const memory = new WebAssembly.Memory({ initial: Math.ceil((4 * total) / 2 ** 16) });
-    let begin = 0;
+    const ofAll = ranks * this.stride;
+    const total = 4 * ofAll + this.stride + 2 * ranks;
+    const memory = new WebAssembly.Memory({ initial: Math.ceil((4 * total + 2 * LARGE_PAGE_BYTES) / 2 ** 16) });
+    group.prepare(memory.buffer);
+    let begin = LARGE_PAGE_BYTES / 4;
     const next = (length: number) => {
       begin += length;
       return new Int32Array(memory.buffer, 4 * (begin - length), length);
     };
-    this.received = next(lengths.received);
-    this.sum = next(lengths.sum);
-    this.packed = next(lengths.packed);
-    this.#factors = new Float64Array(memory.buffer, next(lengths.factors).byteOffset, ranks);
+    this.received = [next(ofAll), next(ofAll)];
+    this.sum = next(this.stride);
+    this.packed = [next(ofAll), next(ofAll)];
+    this.#factors = new Float64Array(memory.buffer, next(2 * ranks).byteOffset, ranks);
     this.#ranks = ranks;
     this.#additions = additionsIn(memory);
     this.#counts = new Int32Array(ranks);
     this.#places = Int32Array.from({ length: ranks }, (_, r) => r * this.stride);
   }
 
-  /** Where `count` words from each rank are received. */
-  receive(count: number): Parts {
-    return { array: this.received, counts: this.#counts.fill(count), places: this.#places };
+  /** Where `count` words from each rank are received in round `k`. */
+  receive(k: number, count: number): Parts {
+    return { array: this.received[k % 2]!, counts: this.#counts.fill(count), places: this.#places };
   }
 
   setFactors(factors: Float64Array): void {
     this.#factors.set(factors);
-    // 0 times what is there would be NaN for some of it.
-    for (const [r, place] of this.#places.entries()) if (factors[r] === 0) this.received.fill(0, place, place + this.#counts[r]!);
+  }
+
+  /** Zeros for what came from ranks whose factor is 0: 0 times what is there would be NaN for some of it. */
+  leaveOut(received: Int32Array, count: number): void {
+    for (const [r, place] of this.#places.entries()) if (this.#factors[r] === 0) received.fill(0, place, place + count);
   }
 
   /** Adds `count` elements that begin at word `place` of what each rank has sent. They are left at the same place of the sum. */
-  add(dtype: DType, place: number, count: number): void {
-    const { received, sum, stride } = this;
+  add(dtype: DType, received: Int32Array, place: number, count: number): void {
+    const { sum, stride } = this;
     const [parts, out] = [received, sum].map(({ byteOffset }) => byteOffset + 4 * place) as [number, number];
     this.#additions[dtype](parts, 4 * stride, this.#ranks, this.#factors.byteOffset, out, count);
   }

@@ -55,6 +55,8 @@ export interface Exchange {
   /** Variables that lie alike have the same placement.
    *  @throws OptionError for a layout of another mesh. */
   placementOf(variable: Described): Placement;
+  /** Told of memory from which arrays will travel, before it is written. No rank is asked. */
+  prepare?(memory: ArrayBufferLike): void;
   /** The numbers of every rank, in the order of ranks; `own` are this rank's, and `lengths` says how many each has. */
   gather(own: Float64Array, lengths: readonly number[], label: string): Float64Array[];
   /** A text of every rank. */

@@ -82,6 +82,7 @@ export class RankedBackend implements NearBackend {
     // Gradients are added up before they travel: each rank needs room for all of its own.
     const adds = shards && requests.some(({ state }) => state.includes("accumulator"));
     const adding = adds ? this.#inner.place(addersOf(own, inner), programs, firstIndex) : inner;
+    for (const memory of new Set([...inner, ...adding].map((row) => row.view("g").buffer))) this.#exchange.prepare?.(memory);
     return inner.map((row, i) => {
       const ranges = byRank.map((ofRank) => ofRank[i]!);
       return new RankedRow(requests[i]!, row, adding[i]!, ranges, shards, placements[i]!, this.#exchange, this.#windows);

@@ -40,8 +40,24 @@ for (const [kind, make] of Object.entries(KINDS)) {
   const sendPlaces = Int32Array.from({ length: size }, (_, s) => size * (size - 1 - s));
   const received = make(size * (rank + 1));
   const receives = new Int32Array(size).fill(rank + 1);
-  world.alltoall({ array: sent, counts: sends, places: sendPlaces }, { array: received, ...inOrder(receives) }, kind);
-  results[kind] = { broadcast: [...broadcast], gathered: [...gathered], received: [...received] };
+  const arrive = world.alltoall(
+    { array: sent, counts: sends, places: sendPlaces },
+    { array: received, ...inOrder(receives) },
+    kind,
+  );
+  // Another one is under way at the same time, and the lists are used again.
+  const more = make(size * (rank + 1));
+  const arriveMore = world.alltoall(
+    { array: sent, counts: sends, places: sendPlaces },
+    { array: more, ...inOrder(receives) },
+    kind,
+  );
+  sends.fill(-1);
+  sendPlaces.fill(-1);
+  receives.fill(-1);
+  arrive();
+  arriveMore();
+  results[kind] = { broadcast: [...broadcast], gathered: [...gathered], received: [...received], more: [...more] };
 }
 
 // Small arrays that nobody holds, again and again, while the garbage collector runs.
