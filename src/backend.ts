@@ -159,6 +159,8 @@ export interface Backend {
   place(requests: readonly RowRequest[], programs: readonly Program[], firstIndex: number, onProgress?: OnProgress): Row[];
   /** @throws ShapeError for a gradient that does not fit, or is of a kind that this backend does not take. */
   checkGradient(gradient: Exclude<Gradient, null>, variable: Described): void;
+  /** Where others take part in every step: told of an error that keeps this one from it. */
+  refuse?(error: unknown): void;
   /** A step of `programs`, of which `classes` says the scalars. */
   compile(programs: readonly Program[], classes: readonly RowClass[]): CompiledStep;
   /** Ends what runs beside the calling thread. Whoever made the backend calls it. Twice is harmless. */

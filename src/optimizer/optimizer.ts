@@ -309,19 +309,20 @@ export class Optimizer<Hyper extends string = never> {
    *  `weight`: where ranks have parts of a batch that are not equal, the number of examples that these gradients are the mean of.
    *  @throws ShapeError for a gradient that does not fit, an unknown variable, or one named twice; OptionError when all gradients are null. */
   applyGradients(gradientsAndVariables: Iterable<GradientAndVariable>, options?: StepOptions): number {
-    this.#life.assert("step");
-    const learningRate = this.#currentLearningRate();
-    const pairs = Array.isArray(gradientsAndVariables)
-      ? (gradientsAndVariables as readonly GradientAndVariable[])
-      : [...check("applyGradients", "gradientsAndVariables", gradientsAndVariables, listOf("pairs [gradient, variable]"))];
-    if (pairs.length === 0) return this.iterations;
-    if (this.#trained.length === 0) this.#buildFrom(pairs);
-    if (this.#state.calls === 0) this.#classes.warnOfUnmatched(this.#trained);
     const call = this.#call;
-    const accumulates = this.#accumulationSteps > 1;
-    const updates = !accumulates || (this.#state.calls + 1) % this.#accumulationSteps === 0;
     const { iterations } = this;
+    const steps = this.#accumulationSteps;
+    const accumulates = steps > 1;
+    const updates = (this.#state.calls + 1) % steps === 0;
     try {
+      this.#life.assert("step");
+      const learningRate = this.#currentLearningRate();
+      const pairs = Array.isArray(gradientsAndVariables)
+        ? (gradientsAndVariables as readonly GradientAndVariable[])
+        : [...check("applyGradients", "gradientsAndVariables", gradientsAndVariables, listOf("pairs [gradient, variable]"))];
+      if (pairs.length === 0) return iterations;
+      if (this.#trained.length === 0) this.#buildFrom(pairs);
+      if (this.#state.calls === 0) this.#classes.warnOfUnmatched(this.#trained);
       call.collect(pairs, this.#byVariable, this.backend);
       if (accumulates && updates) call.addAccumulated(this.#trained);
       call.takeRows();
@@ -333,6 +334,9 @@ export class Optimizer<Hyper extends string = never> {
       if (adds) this.#change("step", this.#steps.at(iterations, false), call.rows, step);
       else this.#change("step", step, call.rows);
       this.#life.settle();
+    } catch (error) {
+      this.backend.refuse?.(error);
+      throw error;
     } finally {
       call.release();
     }

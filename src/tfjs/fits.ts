@@ -4,6 +4,7 @@ import { Callback, type LayersModel, registerCallbackConstructor } from "@tensor
 import { OptionError } from "../errors.js";
 import { TensorOptimizer } from "./core/optimizer.js";
 import { assertHas } from "./core/private-members.js";
+import { type Logs, shareLogs } from "./whole-logs.js";
 
 /** The model that an optimizer was last fitted with. */
 const fitted = new WeakMap<TensorOptimizer, LayersModel>();
@@ -12,6 +13,8 @@ class FitWatcher extends Callback {
   /** Batches trained, and updates before the first of them. */
   #batches = 0;
   #updatesBefore = 0;
+  /** Trained in this epoch. */
+  #examples = 0;
 
   get #optimizer(): TensorOptimizer | null {
     const { optimizer } = this.model as { optimizer: unknown };
@@ -35,15 +38,26 @@ class FitWatcher extends Callback {
     await optimizer.ready();
   }
 
+  override async onEpochBegin(): Promise<void> {
+    this.#examples = 0;
+  }
+
   override async onBatchBegin(_: number, logs?: { readonly size?: unknown }): Promise<void> {
     const optimizer = this.#optimizer;
     if (!optimizer) return;
     if (this.#batches === 0) this.#updatesBefore = optimizer.iterations; // a checkpoint has been loaded by now
     optimizer.examples = typeof logs?.size === "number" ? logs.size : null;
+    this.#examples += optimizer.examples ?? 1;
   }
 
   override async onBatchEnd(): Promise<void> {
     this.#batches++;
+  }
+
+  /** TensorFlow.js hands one object from callback to callback, and this one is before those of the user. */
+  override async onEpochEnd(epoch: number, logs?: object): Promise<void> {
+    const ranks = this.#optimizer?.ranks;
+    if (ranks && logs) await shareLogs(ranks, logs as Logs, this.#examples, `logs of epoch ${epoch}`);
   }
 
   /** Also when training was stopped; not when it threw. */

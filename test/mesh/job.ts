@@ -88,7 +88,9 @@ export class Programs {
   /** One more: `contents` as a module of this folder, in which other modules stand for some. */
   async add(name: string, contents: string, alias: Readonly<Record<string, string>>): Promise<void> {
     const stdin = { contents, resolveDir: fileURLToPath(new URL(".", import.meta.url)), loader: "ts" } as const;
-    const banner = { js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);' };
+    const banner = {
+      js: 'import { createRequire as requireOf } from "node:module"; const require = requireOf(import.meta.url);',
+    };
     await build({ ...AS_PROGRAM, stdin, alias, banner, outfile: join(this.#folder, `${name}.mjs`) });
   }
 

@@ -15,6 +15,7 @@ interface Report {
   readonly weights: number[];
   readonly iterations: number;
   readonly why: string;
+  readonly losses: number[];
 }
 
 test.each([
@@ -32,9 +33,13 @@ test.each([
     expect(together).toMatchObject({ code: 0, complained: "", orphans: [] });
     const [expected] = alone.reports as [Report];
     const reports = together.reports as Report[];
-    for (const { weights, iterations, why } of reports) {
+    expect(expected.losses.length).toBeLessThan(40);
+    for (const { weights, iterations, why, losses } of reports) {
       expect(weights).toEqual(reports[0]!.weights);
       expect(iterations).toBe(expected.iterations);
+      expect(losses).toEqual(reports[0]!.losses); // they have stopped together
+      expect(losses).toHaveLength(expected.losses.length);
+      for (const [i, loss] of losses.entries()) expect(Math.abs(loss - expected.losses[i]!)).toBeLessThan(1e-4);
       expect(why).toMatch(new RegExp(`rank \\d of ${size}`));
       // Means of parts, then a mean of those: other roundings than of the whole, in 18 steps of a hundredth.
       for (const [i, weight] of weights.entries()) expect(Math.abs(weight - expected.weights[i]!)).toBeLessThan(1e-5);

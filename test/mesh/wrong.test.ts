@@ -1,7 +1,7 @@
 /** Ranks that are not alike are found before anything is changed, and named; so is a mesh where it does not belong. */
 
 import { availableParallelism } from "node:os";
-import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { Programs } from "./job.js";
 
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
@@ -38,11 +38,30 @@ const MISPLACED: readonly (readonly [scenario: string, message: RegExp])[] = [
   ["gradient2", /^ShapeError: The gradient of variable "cut" .*of which \[2\] here must be a Float32Array of length 2/],
 ];
 
+/** By what one rank calls applyGradients with, what it is told. */
+const REFUSED: readonly (readonly [kind: string, message: RegExp])[] = [
+  ["a gradient too long", /^ShapeError: .* length 4/],
+  ["no gradient at all", /^OptionError: No gradients provided for any variable/],
+  ["one variable twice", /^ShapeError: .*(only once|twice)/],
+  ["another variable", /^ShapeError: This optimizer was built for 2 other variables/],
+  ["no pairs", /^OptionError: .*gradientsAndVariables/],
+  ["a weight below 0", /^OptionError: .*weight/],
+  ["a rate that throws", /^RangeError: no rate today/],
+];
+const WHEN = [
+  ["refused", [2, 3]],
+  ["refused at first", [1, 2]],
+  ["refused in a window", [1, 1]],
+] as const;
+/** In the first call every variable is taken in: another one is no error of this rank, and found by comparing ("count"). */
+const isWrong = (when: string, kind: string) => when !== "refused at first" || kind !== "another variable";
+
 let programs: Programs;
 let reports: Readonly<Record<string, unknown>>[];
 beforeAll(async () => {
   programs = await Programs.build();
-  const args = [...[...DIFFERENT, ...MISPLACED].map(([scenario]) => scenario), "threads", "map"];
+  const refused = WHEN.flatMap(([when]) => REFUSED.flatMap(([kind]) => (isWrong(when, kind) ? [`${when}: ${kind}`] : [])));
+  const args = [...[...DIFFERENT, ...MISPLACED].map(([scenario]) => scenario), "threads", "map", ...refused];
   const outcome = await programs.run("wrong", 2, { args });
   expect(outcome).toMatchObject({ code: 0, complained: "", orphans: [] });
   reports = outcome.reports as typeof reports;
@@ -59,6 +78,21 @@ test.each(DIFFERENT)("%s: both ranks are told the same, and nothing is changed",
 
 test.each(MISPLACED)("%s is refused in words", (scenario, message) => {
   for (const report of told(scenario)) expect(report).toMatch(message);
+});
+
+describe.each(WHEN)("%s by one rank:", (when, updates) => {
+  test.each(REFUSED.filter(([kind]) => isWrong(when, kind)))(
+    "%s: it says so, the other says which rank and what, nothing is changed, and both go on",
+    (kind, message) => {
+      const [other, own] = told(`${when}: ${kind}`) as [string, boolean, number[], number[][]][] & { length: 2 };
+      expect(own![0]).toMatch(message);
+      expect(other![0]).toContain("BackendError: Rank 1 refused");
+      expect(other![0]).toContain(own![0].slice(0, 60));
+      expect([own![1], other![1]]).toEqual([true, true]);
+      expect(own!.slice(2)).toEqual(other!.slice(2));
+      expect(own![2]).toEqual(updates);
+    },
+  );
 });
 
 test("a rank knows how many share its machine, and threads are divided by that", () => {

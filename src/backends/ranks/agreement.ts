@@ -2,6 +2,7 @@
 
 import { OptionError } from "../../errors.js";
 import type { Exchange } from "./exchange.js";
+import type { Refusals } from "./refusals.js";
 
 /** What must be the same on every rank, by name. */
 export type Facts = Readonly<Record<string, unknown>>;
@@ -19,14 +20,13 @@ const brief = (value: unknown): string => {
   return text.length > SHOWN ? `${text.slice(0, SHOWN)}...` : text;
 };
 
-/** @throws OptionError, on every rank, where a fact is not the same on all: the first that differs, and on which rank. */
-export const agree = (exchange: Exchange, what: string, facts: Facts): void => {
+/** `count`: of the numbers that ranks compare.
+ *  @throws OptionError, on every rank, where a fact is not the same on all: the first that differs, and on which rank. */
+export const agree = (exchange: Exchange, refusals: Refusals, count: number, what: string, facts: Facts): void => {
   const text = JSON.stringify(facts);
-  const sums = exchange.gather(
-    Float64Array.of(checksum(text), text.length),
-    Array.from({ length: exchange.size }, () => 2),
-    what,
-  );
+  const own = new Float64Array(count);
+  own.set([checksum(text), text.length]);
+  const sums = refusals.compare(own, `these ${what}`, what);
   const [[first, length]] = sums as [Float64Array, ...Float64Array[]] & [[number, number]];
   if (sums.every(([sum, size]) => sum === first && size === length)) return;
   refuseDifference(exchange, what, text);

@@ -16,9 +16,10 @@ import { BackendError, OptionError } from "../../errors.js";
 import type { Program } from "../../rule/program.js";
 import { agree, type Facts } from "./agreement.js";
 import type { Exchange, Placement } from "./exchange.js";
+import { Refusals } from "./refusals.js";
 import { RankedRow } from "./row.js";
 import { blocksIn, shareOf } from "./shares.js";
-import { RankedStep } from "./step.js";
+import { COMPARED, RankedStep } from "./step.js";
 import { Windows } from "./windows.js";
 
 export interface RankedOptions {
@@ -40,6 +41,7 @@ export class RankedBackend implements NearBackend {
   readonly #shardState: boolean | null;
   readonly #options: Facts;
   readonly #windows: Windows;
+  readonly #refusals: Refusals;
   /** What is here of a variable of which ranks hold parts. */
   readonly #parts = new WeakMap<Described, Described>();
   #shards = false;
@@ -51,6 +53,7 @@ export class RankedBackend implements NearBackend {
     this.#shardState = shardState;
     this.#options = options;
     this.#windows = new Windows(exchange);
+    this.#refusals = new Refusals(exchange);
   }
 
   get name(): string {
@@ -66,10 +69,20 @@ export class RankedBackend implements NearBackend {
     return this.#inner.threads ?? 1;
   }
 
+  /** Numbers that ranks compare. */
+  get #compared(): number {
+    return COMPARED + this.#windows.own.length;
+  }
+
+  refuse(error: unknown): void {
+    this.#refusals.tell(error, this.#compared);
+  }
+
   place(requests: readonly RowRequest[], programs: readonly Program[], firstIndex: number, told?: OnProgress): NearRow[] {
     const { rank } = this.#exchange;
     for (const { variable, foreign } of requests) if (variable.layout) assertCanBeCut(variable, foreign !== null);
-    agree(this.#exchange, "variables and options", { ...this.#options, ...factsOf(requests) });
+    const facts = { ...this.#options, ...factsOf(requests) };
+    this.#refusals.alike(() => agree(this.#exchange, this.#refusals, this.#compared, "variables and options", facts));
     const placements = requests.map(({ variable }) => this.#exchange.placementOf(variable));
     for (const { team } of placements) this.#windows.add(team);
     const shards = this.#sharesState(requests);
@@ -136,7 +149,14 @@ export class RankedBackend implements NearBackend {
   }
 
   compile(programs: readonly Program[], classes: readonly RowClass[]): NearStep {
-    return new RankedStep(this.#inner.compile(programs, classes), programs, classes, this.#exchange, this.#windows);
+    return new RankedStep(
+      this.#inner.compile(programs, classes),
+      programs,
+      classes,
+      this.#exchange,
+      this.#windows,
+      this.#refusals,
+    );
   }
 
   dispose(): void {

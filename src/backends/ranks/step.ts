@@ -5,6 +5,7 @@ import { BLOCK, type Program } from "../../rule/program.js";
 import { IndexedSlices } from "../../variable.js";
 import { checksum, refuseDifference } from "./agreement.js";
 import type { Exchange, Reduced, SharedArray, Team } from "./exchange.js";
+import type { Refusals } from "./refusals.js";
 import type { RankedRow } from "./row.js";
 import { lengthOf } from "./shares.js";
 import type { Windows } from "./windows.js";
@@ -12,30 +13,46 @@ import type { Windows } from "./windows.js";
 /** What a step does with gradients: adds them to what has been accumulated, uses what has, uses them, or nothing. */
 type Kind = "adds" | "usesAccumulated" | "usesGradients" | "moves";
 
+/** Numbers that ranks compare before each step, and those of the windows. */
+export const COMPARED = 4;
+
 export class RankedStep implements NearStep {
   readonly passes: number;
   readonly #inner: NearStep;
   readonly #programs: readonly Program[];
   readonly #exchange: Exchange;
   readonly #windows: Windows;
+  readonly #refusals: Refusals;
   readonly #kind: Kind;
   readonly #writesW: boolean;
   readonly #checksum: number;
   #rows: readonly RankedRow[] = [];
   #step = 0;
 
-  constructor(inner: NearStep, programs: readonly Program[], classes: readonly RowClass[], exchange: Exchange, windows: Windows) {
+  constructor(
+    inner: NearStep,
+    programs: readonly Program[],
+    classes: readonly RowClass[],
+    exchange: Exchange,
+    windows: Windows,
+    refusals: Refusals,
+  ) {
     this.passes = inner.passes;
     this.#inner = inner;
     this.#programs = programs;
     this.#exchange = exchange;
     this.#windows = windows;
+    this.#refusals = refusals;
     this.#kind = kindOf(programs);
     this.#writesW = programs.some((program) => stores(program, "w"));
     this.#checksum = checksum(JSON.stringify([programs, classes]));
   }
 
   begin(rows: readonly RankedRow[], count: number, parameters: StepParameters): void {
+    this.#refusals.alike(() => this.#begin(rows, count, parameters));
+  }
+
+  #begin(rows: readonly RankedRow[], count: number, parameters: StepParameters): void {
     this.#rows = rows.slice(0, count);
     this.#step = parameters.step;
     const told = this.#kind === "moves" ? [] : this.#compare(parameters);
@@ -53,8 +70,7 @@ export class RankedStep implements NearStep {
     let sum = this.#checksum;
     for (const { index } of this.#rows) sum = Math.imul(sum ^ index, 0x01000193);
     const own = Float64Array.of(sum, learningRate, step, weight, ...this.#windows.own);
-    const label = `what step ${step} is`;
-    const all = this.#exchange.gather(own, new Array<number>(this.#exchange.size).fill(own.length), label);
+    const all = this.#refusals.compare(own, `step ${step}`, `what step ${step} is`);
     const [first] = all;
     if (
       all.some((other) => [0, 1, 2].some((i) => other[i] !== first![i] && !(Number.isNaN(other[i]) && Number.isNaN(first![i]))))
@@ -123,7 +139,7 @@ export class RankedStep implements NearStep {
   }
 
   runPass(pass: number): void {
-    this.#inner.runPass(pass);
+    this.#refusals.alike(() => this.#inner.runPass(pass));
     if (pass === this.passes - 1 && this.#writesW) this.#shareValues();
   }
 

@@ -2,6 +2,7 @@
 /** An optimizer of the core as a tf.Optimizer. Its state lies in the core's memory, or on a GPU in tensors. */
 
 import * as tf from "@tensorflow/tfjs-core";
+import type { Ranks } from "../../backend.js";
 import { CheckpointError, OptionError } from "../../errors.js";
 import { check, listOf } from "../../kinds.js";
 import { type Config, optionsFromConfig } from "../../optimizer/configuration.js";
@@ -194,6 +195,12 @@ export class TensorOptimizer extends tf.Optimizer {
     if (!this.#waiting) return;
     this.#waiting.calls = value * this.window;
     this.#core.iterations = before;
+  }
+
+  /** @internal Those that train with this one, if there are any. */
+  get ranks(): Ranks | null {
+    const { mesh } = this.#core.settings;
+    return mesh && mesh.size > 1 ? mesh : null;
   }
 
   /** @internal Micro-batches in one update. */

@@ -42,7 +42,56 @@ const step = (): unknown => {
   return "no error";
 };
 
+type Pairs = [Float32Array | null, Variable][];
+/** What the odd rank calls applyGradients with, in the place of what is right. */
+const REFUSED: Record<string, (pairs: Pairs, call: (pairs: unknown, weight?: number) => unknown) => unknown> = {
+  "a gradient too long": ([, second], call) => call([[new Float32Array(5), second![1]]]),
+  "no gradient at all": (pairs, call) => call(pairs.map(([, variable]) => [null, variable])),
+  "one variable twice": ([first], call) => call([first, first]),
+  "another variable": (pairs, call) => call([...pairs, [gradient(), named("c")]]),
+  "no pairs": (_, call) => call(7),
+  "a weight below 0": (pairs, call) => call(pairs, -1),
+  "a rate that throws": (pairs, call) => {
+    refusesRate = true;
+    return call(pairs);
+  },
+};
+let refusesRate = false;
+
+/** One call that the odd rank refuses, the first or a later one, and then two that are right. */
+const refuse = (kind: string, { first = false, accumulates = false }): unknown => {
+  const learningRate = () => {
+    if (refusesRate) throw new RangeError("no rate today");
+    return 0.1;
+  };
+  const optimizer = new Adamax({ mesh, learningRate, ...(accumulates ? { gradientAccumulationSteps: 2 } : {}) });
+  const variables = [named("a"), named("b")];
+  const pairs = (): Pairs => variables.map((variable) => [gradient(), variable]);
+  const right = () => optimizer.applyGradients(pairs());
+  if (!first) right();
+  const call = (pairs: unknown, weight = 1) => optimizer.applyGradients(pairs as Pairs, { weight });
+  const before = JSON.stringify(variables.map(({ value }) => [...value]));
+  let message = "no error";
+  try {
+    if (isOdd) REFUSED[kind]!(pairs(), call);
+    else right();
+  } catch (error) {
+    message = `${error}`;
+  }
+  refusesRate = false;
+  const isUnchanged = JSON.stringify(variables.map(({ value }) => [...value])) === before;
+  const updates = [right(), right()];
+  return [message, isUnchanged, updates, variables.map(({ value }) => [...value])];
+};
+
 const alone: Record<string, () => unknown> = {
+  ...Object.fromEntries(
+    Object.keys(REFUSED).flatMap((kind) => [
+      [`refused: ${kind}`, () => refuse(kind, {})],
+      [`refused at first: ${kind}`, () => refuse(kind, { first: true })],
+      [`refused in a window: ${kind}`, () => refuse(kind, { accumulates: true })],
+    ]),
+  ),
   device: () =>
     new Adamax({
       mesh,
