@@ -197,6 +197,12 @@ export interface NearStep extends CompiledStep {
 /** A backend in main memory. */
 export interface NearBackend extends Backend {
   readonly near: true;
-  place(requests: readonly RowRequest[], programs: readonly Program[], firstIndex: number, onProgress?: OnProgress): NearRow[];
+  /** `onProgress` null: who asks touches the memory of the state first. */
+  place(
+    requests: readonly RowRequest[],
+    programs: readonly Program[],
+    firstIndex: number,
+    onProgress?: OnProgress | null,
+  ): NearRow[];
   compile(programs: readonly Program[], classes: readonly RowClass[]): NearStep;
 }

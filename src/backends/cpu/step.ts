@@ -10,7 +10,6 @@ import type {
   RowClass,
   RowRequest,
   StepParameters,
-  Values,
 } from "../../backend.js";
 import type { Program } from "../../rule/program.js";
 import { checkGradient, Overlaps } from "./gradients.js";
@@ -19,6 +18,7 @@ import { hasVariableNorm } from "./layout.js";
 import { type CpuRow, type Engine, placeRows, type Segment } from "./memory.js";
 import { type ClassPlan, planOf, writeConstants } from "./plan.js";
 import { evaluateScalars } from "./scalars.js";
+import { touch } from "./touch.js";
 
 export class CpuBackend implements NearBackend {
   readonly near = true;
@@ -41,12 +41,14 @@ export class CpuBackend implements NearBackend {
     return this.#engine.threads;
   }
 
-  place(requests: readonly RowRequest[], programs: readonly Program[], firstIndex: number, onProgress?: OnProgress): NearRow[] {
+  place(
+    requests: readonly RowRequest[],
+    programs: readonly Program[],
+    firstIndex: number,
+    onProgress?: OnProgress | null,
+  ): NearRow[] {
     const rows = placeRows(this.#engine, requests, programs, firstIndex);
-    touch(
-      rows.flatMap((row) => row.request.state.map((name) => row.view(name))),
-      onProgress,
-    );
+    if (onProgress !== null) touch(rows, onProgress);
     return rows;
   }
 
@@ -62,20 +64,6 @@ export class CpuBackend implements NearBackend {
     this.#engine.dispose();
   }
 }
-
-const TOUCHED_AT_ONCE = 2 ** 24;
-
-/** The first touch of fresh memory is slow, above all on virtual machines: here, not in the first step. */
-const touch = (arrays: readonly Values[], onProgress: OnProgress = () => {}): void => {
-  const total = arrays.reduce((sum, { byteLength }) => sum + byteLength, 0);
-  let bytes = 0;
-  for (const array of arrays)
-    for (let begin = 0; begin < array.length; begin += TOUCHED_AT_ONCE) {
-      const part = array.subarray(begin, begin + TOUCHED_AT_ONCE).fill(0);
-      bytes += part.byteLength;
-      onProgress({ bytes, total });
-    }
-};
 
 const NO_ROWS: readonly CpuRow[] = [];
 

@@ -14,6 +14,7 @@ import type {
 } from "../../backend.js";
 import { BackendError, OptionError } from "../../errors.js";
 import type { Program } from "../../rule/program.js";
+import { touch } from "../cpu/touch.js";
 import { agree, type Facts } from "./agreement.js";
 import type { Exchange, Placement } from "./exchange.js";
 import { Refusals } from "./refusals.js";
@@ -91,11 +92,13 @@ export class RankedBackend implements NearBackend {
     const own = requests.map(
       (request, i): RowRequest => ({ ...request, variable: this.#partOf(request.variable), range: byRank[rank]![i]! }),
     );
-    const inner = this.#inner.place(own, programs, firstIndex, told);
+    const inner = this.#inner.place(own, programs, firstIndex, null);
     // Gradients are added up before they travel: each rank needs room for all of its own.
     const adds = shards && requests.some(({ state }) => state.includes("accumulator"));
-    const adding = adds ? this.#inner.place(addersOf(own, inner), programs, firstIndex) : inner;
-    for (const memory of new Set([...inner, ...adding].map((row) => row.view("g").buffer))) this.#exchange.prepare?.(memory);
+    const adding = adds ? this.#inner.place(addersOf(own, inner), programs, firstIndex, null) : inner;
+    const rows = [...new Set([...inner, ...adding])];
+    for (const memory of new Set(rows.map((row) => row.view("g").buffer))) this.#exchange.prepare?.(memory);
+    touch(rows, told);
     return inner.map((row, i) => {
       const ranges = byRank.map((ofRank) => ofRank[i]!);
       return new RankedRow(requests[i]!, row, adding[i]!, ranges, shards, placements[i]!, this.#exchange, this.#windows);
