@@ -26,7 +26,7 @@ export interface MeshOptions {
   /** The dimensions along which the batch is split: gradients are averaged along these. Default: "batch" where there is such a dimension, else all. */
   batchDims?: readonly string[] | null;
   /** Whether ranks that hold the same variables share their state: each keeps that of its share, and makes the steps of that. Default null: where
-   *  it pays, from about 16,000 parameters per rank on. The bits do not depend on it. */
+   *  it pays, from 16,384 parameters for each rank on. The bits do not depend on it. */
   shardState?: boolean | null;
 }
 

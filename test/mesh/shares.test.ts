@@ -120,7 +120,7 @@ describe("rounds", () => {
         for (const { pieces, counts, isDirect } of roundsOf(model, size)) {
           expect([...counts]).toEqual(pieces.map((piece) => wordsOf(model, piece)));
           expect(Math.max(...counts)).toBeGreaterThan(0);
-          expect(Math.max(...counts)).toBeLessThanOrEqual(Math.max(2 * BLOCK, 2 ** 17 / size));
+          expect(Math.max(...counts)).toBeLessThanOrEqual(Math.max(2 * BLOCK, 2 ** 18 / size));
           expect(isDirect).toBe(pieces.every((piece) => piece.length <= 1));
         }
       }),

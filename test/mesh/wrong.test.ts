@@ -61,7 +61,7 @@ let reports: Readonly<Record<string, unknown>>[];
 beforeAll(async () => {
   programs = await Programs.build();
   const refused = WHEN.flatMap(([when]) => REFUSED.flatMap(([kind]) => (isWrong(when, kind) ? [`${when}: ${kind}`] : [])));
-  const args = [...[...DIFFERENT, ...MISPLACED].map(([scenario]) => scenario), "threads", "map", ...refused];
+  const args = [...[...DIFFERENT, ...MISPLACED].map(([scenario]) => scenario), "threads", "shares", "map", ...refused];
   const outcome = await programs.run("wrong", 2, { args });
   expect(outcome).toMatchObject({ code: 0, complained: "", orphans: [] });
   reports = outcome.reports as typeof reports;
@@ -101,6 +101,11 @@ test("a rank knows how many share its machine, and threads are divided by that",
     [2, half],
     [2, half],
   ]);
+});
+
+test("where nobody says, the state is in shares from 16,384 parameters for each rank on", () => {
+  for (const report of told("shares"))
+    expect(report).toEqual([expect.stringMatching(/state whole on each$/), expect.stringMatching(/state in shares$/)]);
 });
 
 test("a LayoutMap cuts what its patterns name, unevenly where it must, and leaves the rest whole", () => {

@@ -121,6 +121,17 @@ const alone: Record<string, () => unknown> = {
     optimizer.dispose();
     return [mesh.ranksOnHost, threads];
   },
+  shares: () =>
+    [16_384 * mesh.size - 1, 16_384 * mesh.size].map((count) => {
+      const optimizer = new Adamax({ mesh });
+      optimizer.build([
+        new Variable(new Float32Array(count - 7), { name: "large" }),
+        new Variable(new Float32Array(7), { name: "small" }),
+      ]);
+      const { why } = optimizer.backend;
+      optimizer.dispose();
+      return why;
+    }),
   map: () => {
     const layouts = new LayoutMap([["dense.*kernel", new Layout([UNSHARDED, "batch"], mesh)]]);
     const [kernel, bias] = ["dense/kernel", "dense/bias"].map((name) =>
