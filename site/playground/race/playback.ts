@@ -4,6 +4,8 @@ import { type ComputedRef, computed, onBeforeUnmount, type Ref, ref } from "vue"
 
 /** How long a whole race takes to look at. */
 const MILLISECONDS = 7000;
+/** Between two pictures: thirty a second look smooth here, and leave a phone time for its visitor. */
+const PAUSE = 30;
 
 export interface Playback {
   readonly isPlaying: Ref<boolean>;
@@ -29,15 +31,14 @@ export const createPlayback = (at: Ref<number | null>, steps: ComputedRef<number
     isPlaying.value = true;
     let before = performance.now();
     const next = (now: number) => {
+      frame = requestAnimationFrame(next);
+      if (now - before < PAUSE) return;
       const later = (at.value ?? 0) + ((now - before) * steps.value) / MILLISECONDS;
       before = now;
       if (later >= steps.value) {
-        isPlaying.value = false;
+        pause();
         at.value = null;
-        return;
-      }
-      at.value = Math.max(0, later);
-      frame = requestAnimationFrame(next);
+      } else at.value = Math.max(0, later);
     };
     frame = requestAnimationFrame(next);
   };
