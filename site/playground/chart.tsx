@@ -75,32 +75,32 @@ export const Chart = defineComponent(
       values: (_, values) => values.map((value) => (isLog && value !== null && !isPowerOfTen(value) ? "" : tick(value))),
     });
 
-    const lines = (u: uPlot) => {
+    const drawBaseline = (u: uPlot) => {
       const { ctx, bbox } = u;
       ctx.save();
       ctx.lineWidth = devicePixelRatio;
       ctx.strokeStyle = inherited("--vp-c-text-3");
-      const { marker, baseline } = props;
-      const line = (x1: number, y1: number, x2: number, y2: number) => {
+      const y = u.valToPos(props.baseline!, "y", true);
+      ctx.setLineDash([4 * devicePixelRatio, 4 * devicePixelRatio]);
+      if (y > bbox.top && y < bbox.top + bbox.height) {
         ctx.beginPath();
-        ctx.moveTo(x1, y1);
-        ctx.lineTo(x2, y2);
+        ctx.moveTo(bbox.left, y);
+        ctx.lineTo(bbox.left + bbox.width, y);
         ctx.stroke();
-      };
-      if (marker != null) {
-        const x = u.valToPos(marker, "x", true);
-        line(x, bbox.top, x, bbox.top + bbox.height);
-      }
-      if (baseline !== undefined) {
-        const y = u.valToPos(baseline, "y", true);
-        ctx.setLineDash([4 * devicePixelRatio, 4 * devicePixelRatio]);
-        if (y > bbox.top && y < bbox.top + bbox.height) line(bbox.left, y, bbox.left + bbox.width, y);
       }
       ctx.restore();
+    };
+    /** The marker is an element of its own: it moves in every picture, and the chart need not be drawn again for that. */
+    let line: HTMLElement | null = null;
+    const moveMarker = () => {
+      if (!line || !plot) return;
+      line.hidden = props.marker == null;
+      if (props.marker != null) line.style.transform = `translateX(${plot.valToPos(props.marker, "x")}px)`;
     };
 
     const create = () => {
       plot?.destroy();
+      plot = null;
       let series = 0;
       const bands: uPlot.Band[] = [];
       const all = props.curves.flatMap(({ label, color, dash, dots, band }): uPlot.Series[] => {
@@ -140,13 +140,18 @@ export const Chart = defineComponent(
           series: [{}, ...all],
           bands,
           hooks: {
-            draw: [lines],
+            draw: props.baseline === undefined ? [] : [drawBaseline],
+            setSize: [moveMarker],
             setCursor: [(u) => props.onPointed?.(u.cursor.left! < 0 ? null : (u.cursor.idx ?? null))],
           },
         },
         data(),
         box.value!,
       );
+      line = document.createElement("div");
+      line.className = "marker";
+      plot.over.append(line);
+      moveMarker();
     };
 
     onMounted(() => {
@@ -163,8 +168,16 @@ export const Chart = defineComponent(
       () => box.value && create(),
       { flush: "post" },
     );
-    watch([() => props.x, () => props.curves, () => props.xRange], () => plot?.setData(data()), { flush: "post" });
-    watch([() => props.marker, isDark], () => plot?.redraw(false), { flush: "post" });
+    watch(
+      [() => props.x, () => props.curves, () => props.xRange],
+      () => {
+        plot?.setData(data());
+        moveMarker();
+      },
+      { flush: "post" },
+    );
+    watch(() => props.marker, moveMarker, { flush: "post" });
+    watch(isDark, () => plot?.redraw(false), { flush: "post" });
 
     return () => (
       <figure class="chart">

@@ -76,15 +76,10 @@ export const Picture = defineComponent(
 
     /** Whose numbers are shown lies on top. */
     const rank = ({ id }: Runner): number => (id === props.race.choices.selected ? 1 : 0);
-    const lineOf = (values: Float32Array, shown: number): string => {
-      const points: string[] = [];
-      for (let step = first.value; step <= shown; step++) {
-        const { x, y } = toPicture({ x: values[2 * step]!, y: values[2 * step + 1]! });
-        if (!(Math.abs(x) < 1e4 && Math.abs(y) < 1e4)) break; // it has left for good
-        points.push(`${x.toFixed(1)},${y.toFixed(1)}`);
-      }
-      return points.join(" ");
-    };
+    const lineOf = (path: Float32Array, shown: number): string =>
+      pointsOf(path)
+        .slice(first.value, shown + 1)
+        .join(" ");
 
     const pathOf = ({ id, track }: Runner) => {
       const shown = Math.min(Math.floor(props.shown), track!.steps);
@@ -144,6 +139,21 @@ export const Picture = defineComponent(
   },
   { props: ["race", "runners", "shown", "isReady", "onPointed"] },
 );
+
+/** By path: its points as the picture has them, to the end or until it leaves for good. Each picture shows most of those of the one before. */
+const written = new WeakMap<Float32Array, readonly string[]>();
+const pointsOf = (path: Float32Array): readonly string[] => {
+  const known = written.get(path);
+  if (known) return known;
+  const points: string[] = [];
+  for (let i = 0; i < path.length; i += 2) {
+    const { x, y } = toPicture({ x: path[i]!, y: path[i + 1]! });
+    if (!(Math.abs(x) < 1e4 && Math.abs(y) < 1e4)) break;
+    points.push(`${x.toFixed(1)},${y.toFixed(1)}`);
+  }
+  written.set(path, points);
+  return points;
+};
 
 const ARROWS: Readonly<Record<string, readonly [right: number, up: number]>> = {
   ArrowRight: [1, 0],
