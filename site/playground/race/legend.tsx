@@ -35,7 +35,7 @@ export const Legend = defineComponent(
     const rowOf = ({ id, name, track, problem, isHidden }: Runner) => {
       const { choices } = props.race;
       const rate = learningRateOf(choices, id);
-      const height = track?.heights[Math.min(Math.floor(props.shown), track.steps)];
+      const height = track?.heights[Math.min(props.shown, track.steps)];
       return (
         <tr key={id} class={{ isHidden, isSelected: choices.selected === id }} style={{ "--color": `var(--${id})` }}>
           <td>

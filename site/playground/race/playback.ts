@@ -7,10 +7,15 @@ const MILLISECONDS = 7000;
 /** Between two pictures: thirty a second look smooth here, and leave a phone time for its visitor. */
 const PAUSE = 30;
 
+/** Steps between two changes of text while it plays. */
+const STRIDE = 5;
+
 export interface Playback {
   readonly isPlaying: Ref<boolean>;
   /** How many steps are shown; not always a whole number. */
   readonly shown: ComputedRef<number>;
+  /** How many steps texts tell of: while it plays nobody reads each of them, and text takes longer to change than a path. */
+  readonly told: ComputedRef<number>;
   play(): void;
   pause(): void;
 }
@@ -19,6 +24,7 @@ export interface Playback {
 export const createPlayback = (at: Ref<number | null>, steps: ComputedRef<number>): Playback => {
   const isPlaying = ref(false);
   const shown = computed(() => Math.min(at.value ?? steps.value, steps.value));
+  const told = computed(() => (isPlaying.value ? STRIDE * Math.floor(shown.value / STRIDE) : Math.round(shown.value)));
   let frame = 0;
   const pause = () => {
     isPlaying.value = false;
@@ -43,7 +49,7 @@ export const createPlayback = (at: Ref<number | null>, steps: ComputedRef<number
     frame = requestAnimationFrame(next);
   };
   onBeforeUnmount(() => cancelAnimationFrame(frame));
-  return { isPlaying, shown, play, pause };
+  return { isPlaying, shown, told, play, pause };
 };
 
 export const wantsLessMotion = (): boolean => matchMedia("(prefers-reduced-motion: reduce)").matches;

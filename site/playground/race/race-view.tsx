@@ -1,9 +1,9 @@
 /** The whole race: surfaces to choose from, picture, table, numbers of a step, chart, and the options. */
 
-import { computed, defineComponent, nextTick, onMounted, ref, toRef, watch } from "vue";
+import { computed, defineComponent, nextTick, onBeforeUnmount, onMounted, ref, toRef, watch } from "vue";
 import "./race.css";
 import { Chart } from "../chart.tsx";
-import { digits } from "./contenders.ts";
+import { CONTENDERS, digits } from "./contenders.ts";
 import { Controls } from "./controls.tsx";
 import { Legend } from "./legend.tsx";
 import { Numbers } from "./numbers.tsx";
@@ -23,24 +23,22 @@ interface Props {
 export const RaceView = defineComponent(
   (props: Props, { slots }) => {
     const { choices, surface } = props.race;
-    const runners = computed(() =>
-      props.isReady ? runnersOf(props.race, props.own ?? null) : runnersOf({ ...props.race, results: NOTHING }, null),
-    );
+    /** What there is in the picture: nothing yet, the landscape, and one contender after another. In turns, so that a page that opens does not stand still. */
+    const turn = ref(0);
+    const runners = computed(() => runnersOf(props.race, props.isReady ? (props.own ?? null) : null, turn.value - 1));
     const steps = computed(() => surface.value.steps);
     const playback = createPlayback(toRef(choices, "step"), steps);
     const pointed = ref<Place | null>(null);
-    const place = computed(
-      (): Place => pointed.value ?? { id: choices.selected, step: Math.max(0, Math.ceil(playback.shown.value) - 1) },
-    );
+    const place = computed((): Place => pointed.value ?? { id: choices.selected, step: Math.max(0, playback.told.value - 1) });
     const said = ref("");
     const say = async () => {
       await nextTick();
-      said.value = `Step ${Math.round(playback.shown.value)}. ${heights().join(", ")}.`;
+      said.value = `Step ${playback.told.value}. ${heights().join(", ")}.`;
     };
     const heights = () =>
       runners.value
         .filter(({ track, isHidden }) => track && !isHidden)
-        .map(({ name, track }) => `${name}: ${digits(track!.heights[Math.round(playback.shown.value)]!)}`);
+        .map(({ name, track }) => `${name}: ${digits(track!.heights[playback.told.value]!)}`);
 
     const chooseSurface = (id: string) => {
       choices.surface = id;
@@ -52,13 +50,20 @@ export const RaceView = defineComponent(
       choices.step = null;
       if (!wantsLessMotion()) playback.play();
     };
-    onMounted(() => {
+    let timer = 0;
+    const take = () => {
+      turn.value++;
+      if (turn.value <= CONTENDERS.length) timer = window.setTimeout(take);
+      else if (choices.step === null) begin();
+    };
+    onBeforeUnmount(() => window.clearTimeout(timer));
+    onMounted(() =>
       watch(
         () => props.isReady,
-        (isReady) => isReady && choices.step === null && begin(),
+        (isReady) => isReady && take(),
         { immediate: true },
-      );
-    });
+      ),
+    );
     watch(playback.isPlaying, (isPlaying) => {
       if (!isPlaying) void say();
     });
@@ -101,7 +106,7 @@ export const RaceView = defineComponent(
           min="0"
           max={steps.value}
           step="1"
-          value={Math.round(playback.shown.value)}
+          value={playback.told.value}
           onInput={(event) => {
             playback.pause();
             choices.step = Number((event.target as HTMLInputElement).value);
@@ -109,7 +114,7 @@ export const RaceView = defineComponent(
           onChange={() => void say()}
         />
         <span class="value">
-          {Math.round(playback.shown.value)} / {steps.value}
+          {playback.told.value} / {steps.value}
         </span>
       </div>
     );
@@ -120,7 +125,7 @@ export const RaceView = defineComponent(
           race={props.race}
           runners={runners.value}
           shown={playback.shown.value}
-          isReady={props.isReady}
+          isReady={turn.value > 0}
           onPointed={(to: Place | null) => {
             pointed.value = to;
           }}
@@ -163,14 +168,14 @@ export const RaceView = defineComponent(
           {slots.beside?.()}
           {scene()}
           <div class="panel">
-            <Legend race={props.race} runners={runners.value} shown={playback.shown.value} />
+            <Legend race={props.race} runners={runners.value} shown={playback.told.value} />
             <Numbers race={props.race} runners={runners.value} place={place.value} />
           </div>
         </div>
         <div class="below">
           <h2>Height over the steps</h2>
           <Chart
-            says={`Height of the landscape where each optimizer is, over ${steps.value} steps. ${heights().join(", ")} at step ${Math.round(playback.shown.value)}.`}
+            says={`Height of the landscape where each optimizer is, over ${steps.value} steps. ${heights().join(", ")} at step ${playback.told.value}.`}
             xLabel="step"
             yLabel="height"
             x={x.value}
@@ -199,7 +204,5 @@ export const RaceView = defineComponent(
   { props: ["race", "isReady", "own"] },
 );
 
-/** Nothing has run yet. */
-const NOTHING = computed(() => new Map());
 /** Lower heights stand here in the chart, which has a logarithmic scale. */
 const LOWEST = 1e-6;

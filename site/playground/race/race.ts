@@ -2,7 +2,7 @@
 
 import { type ComputedRef, computed, reactive } from "vue";
 import { numberIn, type Query } from "../address.ts";
-import { CONTENDERS } from "./contenders.ts";
+import { CONTENDERS, type Contender } from "./contenders.ts";
 import { type Chosen, CONTROLS, optionsOf, rateOf } from "./options.ts";
 import { DOMAIN, type Point, type Surface, surfaceOf } from "./surfaces.ts";
 import { type Course, run, type Track } from "./track.ts";
@@ -34,8 +34,8 @@ export interface Race {
   readonly surface: ComputedRef<Surface>;
   readonly start: ComputedRef<Point>;
   readonly course: ComputedRef<Course>;
-  /** Of the contenders that are known by name. */
-  readonly results: ComputedRef<ReadonlyMap<string, Result>>;
+  /** Of the contenders that are known by name, each computed when it is first asked for. */
+  readonly results: ReadonlyMap<string, ComputedRef<Result>>;
 }
 
 export const initialChoices = (surface = "valley"): Choices => ({
@@ -57,19 +57,15 @@ export const createRace = (given: Choices): Race => {
   const course = computed(
     (): Course => ({ surface: surface.value.id, start: { ...start.value }, seed: choices.seed, noise: choices.noise }),
   );
-  const results = computed(
-    () =>
-      new Map(
-        CONTENDERS.map(({ id, rule }): [string, Result] => {
-          try {
-            const rate = rateOf(learningRateOf(choices, id), choices.chosen, surface.value.steps);
-            return [id, { track: run(rule, rate, optionsOf(choices.chosen, id === "adamax"), course.value) }];
-          } catch (error) {
-            return [id, { problem: (error as Error).message }];
-          }
-        }),
-      ),
-  );
+  const resultOf = ({ id, rule }: Contender): Result => {
+    try {
+      const rate = rateOf(learningRateOf(choices, id), choices.chosen, surface.value.steps);
+      return { track: run(rule, rate, optionsOf(choices.chosen, id === "adamax"), course.value) };
+    } catch (error) {
+      return { problem: (error as Error).message };
+    }
+  };
+  const results = new Map(CONTENDERS.map((contender) => [contender.id, computed(() => resultOf(contender))]));
   return { choices, surface, start, course, results };
 };
 

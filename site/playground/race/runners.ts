@@ -21,7 +21,8 @@ export interface Runner {
   readonly isHidden: boolean;
 }
 
-export const runnersOf = ({ choices, results }: Race, own: OwnRule | null): Runner[] => {
+/** `asked`: how many of the contenders are asked for what they do, which takes time. */
+export const runnersOf = ({ choices, results }: Race, own: OwnRule | null, asked: number): Runner[] => {
   const runner = ({ id, name, equations }: Pick<Contender, "id" | "name" | "equations">, result: Result | undefined): Runner => ({
     id,
     name,
@@ -33,7 +34,7 @@ export const runnersOf = ({ choices, results }: Race, own: OwnRule | null): Runn
   const named = (contender: Contender) =>
     contender.id === "adamax" && choices.chosen.name ? { ...contender, name: String(choices.chosen.name) } : contender;
   return [
-    ...CONTENDERS.map((contender) => runner(named(contender), results.value.get(contender.id))),
+    ...CONTENDERS.map((contender, i) => runner(named(contender), i < asked ? results.get(contender.id)!.value : undefined)),
     ...(own ? [runner({ id: OWN, name: own.name, equations: equationsOf(own.slots) }, own.result)] : []),
   ];
 };
