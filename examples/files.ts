@@ -1,7 +1,7 @@
 /** Models in folders: in Node, `model.save("file://...")` and `tf.loadLayersModel("file://...")` need tfjs-node, or these lines. */
 
 import { mkdir, readFile, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as tf from "@tensorflow/tfjs";
 
@@ -23,8 +23,12 @@ const folder = (path: string): tf.io.IOHandler => ({
   },
 });
 
-const router = (url: string | string[]): tf.io.IOHandler | null =>
-  typeof url === "string" && url.startsWith("file://") ? folder(fileURLToPath(url)) : null;
+/** A folder, or as tfjs-node wants it for loading, the model.json in it. */
+const router = (url: string | string[]): tf.io.IOHandler | null => {
+  if (typeof url !== "string" || !url.startsWith("file://")) return null;
+  const path = fileURLToPath(url);
+  return folder(basename(path) === "model.json" ? dirname(path) : path);
+};
 
 /** Makes TensorFlow.js understand file URLs. */
 export const registerFiles = (): void => {

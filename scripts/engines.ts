@@ -99,6 +99,14 @@ const ENGINES: Readonly<Record<string, Engine>> = {
     tests: [],
     isInCi: false,
   },
+  "tfjs-node": {
+    needs: ["test/engines/tfjs-node/node_modules/@tensorflow/tfjs-node/lib/napi-v8/tfjs_binding.node"],
+    install: "bash test/engines/tfjs-node/install.sh", // 1.5 GB: TensorFlow's library
+    command: [process.execPath, VITEST, "run", "--config", "test/engines/vitest.tfjs-node.ts"],
+    env: { TF_CPP_MIN_LOG_LEVEL: "3" },
+    tests: [],
+    isInCi: false,
+  },
 };
 
 interface Row {

@@ -6,11 +6,18 @@ import * as tf from "@tensorflow/tfjs";
 import { setWasmPaths } from "@tensorflow/tfjs-backend-wasm";
 
 const from = process.env.TFJS_MODULES ? `${process.env.TFJS_MODULES}/` : import.meta.url; // of another release
-setWasmPaths(`${dirname(createRequire(from).resolve("@tensorflow/tfjs-backend-wasm"))}/`);
+const require = createRequire(from);
+setWasmPaths(`${dirname(require.resolve("@tensorflow/tfjs-backend-wasm"))}/`);
 
-export const backends = ["cpu", "wasm"] as const;
+type Name = "cpu" | "wasm" | "tensorflow";
+export const isOnTfjsNode = process.env.ADAMAX_ENGINE === "tfjs-node";
+if (isOnTfjsNode) require("@tensorflow/tfjs-node");
 
-export const use = async (backend: (typeof backends)[number]): Promise<void> => {
+export const backends: readonly Name[] = isOnTfjsNode ? ["tensorflow"] : ["cpu", "wasm"];
+/** The one for tests that could run on any. */
+export const usual = backends[0]!;
+
+export const use = async (backend: Name): Promise<void> => {
   await tf.setBackend(backend);
   await tf.ready();
 };

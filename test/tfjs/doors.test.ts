@@ -4,10 +4,10 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { CheckpointManager } from "../../src/checkpoint/index.js";
 import { Adamax as CoreAdamax, Optimizer as CoreOptimizer, fit, Variable } from "../../src/index.js";
 import { Adamax, tfOptimizer } from "../../src/tfjs/index.js";
-import { tf } from "./backends.js";
+import { tf, usual } from "./backends.js";
 
 beforeAll(async () => {
-  await tf.setBackend("cpu");
+  await tf.setBackend(usual);
 });
 
 // biome-ignore lint/suspicious/noExplicitAny: what JavaScript may pass

@@ -1,10 +1,10 @@
 import { Adamax as CoreAdamax, schedules, Variable } from "adamax";
 import { Adamax, type NamedGradient, type NamedGradients } from "adamax/tfjs";
 import { afterEach, beforeAll, expect, onTestFinished, test } from "vitest";
-import { backends, tf, use } from "./backends.js";
+import { backends, tf, use, usual } from "./backends.js";
 import { compile, data, train, twoLayers, wave, weightsOf } from "./models.js";
 
-beforeAll(() => use("cpu"));
+beforeAll(() => use(usual));
 afterEach(() => tf.disposeVariables());
 
 const averaging = () => new Adamax({ learningRate: 0.1, useEma: true, emaMomentum: 0.9 });
@@ -222,7 +222,7 @@ test.each(backends)(
   { timeout: 30_000 },
   async (backend) => {
     await use(backend);
-    onTestFinished(() => use("cpu"));
+    onTestFinished(() => use(usual));
     const keep = tf.io.withSaveHandler(async () => ({
       modelArtifactsInfo: { dateSaved: new Date(), modelTopologyType: "JSON" },
     }));

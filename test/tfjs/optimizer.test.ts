@@ -2,7 +2,7 @@ import { BackendError, defineRule, nonNegative, Optimizer, OptionError, ShapeErr
 import { Adamax, TensorOptimizer, tfOptimizer } from "adamax/tfjs";
 import { Adamax as CoreOnlyAdamax } from "adamax/tfjs/core";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { backends, tf, use } from "./backends.js";
+import { backends, tf, use, usual } from "./backends.js";
 
 const valuesOf = (tensor: tf.Tensor): number[] => [...tensor.dataSync()];
 
@@ -141,7 +141,7 @@ describe.each(backends)("on %s", (backend) => {
 });
 
 describe("anywhere", () => {
-  beforeEach(() => use("cpu"));
+  beforeEach(() => use(usual));
   afterEach(() => tf.disposeVariables());
 
   test("a rule of your own becomes a tf.Optimizer by one call", () => {

@@ -5,11 +5,11 @@ import { Adamax, pythonModel, registerAdamax } from "adamax/tfjs";
 import { beforeAll, describe, expect, test } from "vitest";
 import configs from "../../fixtures/configs.json";
 import fixture from "../../fixtures/tfjs-converted.json";
-import { tf, use } from "./backends.js";
+import { tf, use, usual } from "./backends.js";
 import { compile, train, twoLayers } from "./models.js";
 
 beforeAll(async () => {
-  await use("cpu");
+  await use(usual);
   registerAdamax();
 });
 

@@ -3,10 +3,10 @@
 import { Adamax, registerAdamax } from "adamax/tfjs";
 import { build } from "esbuild";
 import { beforeAll, expect, test, vi } from "vitest";
-import { tf, use } from "./backends.js";
+import { tf, use, usual } from "./backends.js";
 import { compile, twoLayers } from "./models.js";
 
-beforeAll(() => use("cpu"));
+beforeAll(() => use(usual));
 
 /** A model that was compiled with TensorFlow.js' own Adamax, saved and loaded. */
 const savedByTheirs = async (): Promise<tf.LayersModel> => {

@@ -9,12 +9,12 @@ import { Adamax, checkpoints, resume } from "adamax/tfjs";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import { Killed, killed } from "../training/killing.js";
-import { tf, use } from "./backends.js";
+import { tf, use, usual } from "./backends.js";
 import { compile, data, twoLayers, weightsOf } from "./models.js";
 import { PLAN, type Plan, run } from "./resumable.js";
 
 vi.setConfig({ testTimeout: 120_000 });
-beforeEach(() => use("cpu"));
+beforeEach(() => use(usual));
 afterEach(() => tf.disposeVariables());
 
 const folder = (): string => {

@@ -4,10 +4,10 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { schedules } from "../../src/index.js";
 import { Adamax, type AdamaxOptions } from "../../src/tfjs/index.js";
 import { warnings } from "../semantics/helpers.js";
-import { tf } from "./backends.js";
+import { tf, usual } from "./backends.js";
 
 beforeAll(async () => {
-  await tf.setBackend("cpu");
+  await tf.setBackend(usual);
 });
 
 const xs = () => tf.ones([4, 1]);

@@ -18,6 +18,9 @@ export const heapOf = (tensor: tf.Tensor): WasmKernels | null => {
   return isWasm(backend) ? backend : null;
 };
 
+/** Whether reading a tensor copies it, though its data never changes: on tfjs-node. On a GPU, steps of ours write to the data that a tensor has. */
+export const readingCopies = (): boolean => tf.getBackend() === "tensorflow";
+
 /** The elements now. On cpu and wasm nothing is copied, so read only, and not after the next operation of TensorFlow.js: its heap
  *  may have moved. Elsewhere a copy, for which this waits. */
 export const elementsOf = (tensor: tf.Tensor, heap = heapOf(tensor)): tf.TypedArray =>

@@ -16,6 +16,7 @@ import type { Variable } from "../../variable.js";
 import { nearest } from "./choose.js";
 import { fromTensorFlow, toTensorFlow } from "./config.js";
 import { DeviceBackend } from "./device.js";
+import { readingCopies } from "./elements.js";
 import { gradientFor, type NamedGradient, type NamedGradients, namedGradients, registered } from "./gradients.js";
 import type { HeapBackend } from "./heap.js";
 import { LoadedState } from "./loaded-state.js";
@@ -413,10 +414,11 @@ export class TensorOptimizer extends tf.Optimizer {
 }
 
 /** What a step costs besides, where it does not run in TensorFlow.js' memory. */
-const wayOfValues = (name: string): string =>
-  name === "cpu"
-    ? "TensorFlow.js' tensors are in the same memory"
-    : `TensorFlow.js runs on ${name}, so values and gradients are copied to main memory in each step, and new values back`;
+const wayOfValues = (name: string): string => {
+  if (name === "cpu") return "TensorFlow.js' tensors are in the same memory";
+  const copied = readingCopies() ? "gradients" : "values and gradients";
+  return `TensorFlow.js runs on ${name}, so ${copied} are copied to main memory in each step, and new values back`;
+};
 
 // Where a saved model names "Adamax" and `registerAdamax` was not called, tf.loadLayersModel makes TensorFlow.js' own, which cannot take state: it says only
 // that this is not implemented. Importing is enough to be led on.

@@ -4,7 +4,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import type { Values } from "../../backend.js";
 import { ShapeError, show } from "../../errors.js";
 import { Variable } from "../../variable.js";
-import { elementsOf, heapOf, renewInHeap } from "./elements.js";
+import { elementsOf, heapOf, readingCopies, renewInHeap } from "./elements.js";
 import { withoutSuffix } from "./names.js";
 
 /** What a layer applies to a weight to keep it where it belongs. */
@@ -27,6 +27,8 @@ export class TensorVariable extends Variable {
   #written = false;
   /** An array of its own for the new value, where the old one may not be written. */
   #fresh: Float32Array | null = null;
+  /** The value as this left it, where reading it from the tensor again would take a copy. */
+  #own: Float32Array | null = null;
 
   /** @throws ShapeError unless `tensor` is float32. */
   constructor(readonly tensor: tf.Variable) {
@@ -79,17 +81,23 @@ export class TensorVariable extends Variable {
     return this.tensorConstraint !== null;
   }
 
-  /** Before `locate`, where a step will write: finds the elements. Where TensorFlow.js keeps them in its heap, they get new room there, which may
-   *  detach every view of that. */
+  /** Before `locate`, where a step will write: finds the elements. In TensorFlow.js' heap they get new room, which may detach every view of that. */
   renew(): void {
     if (this.isGone) return;
     const { tensor } = this;
     const { dataId } = tensor;
+    const wasAssigned = this.#left !== dataId; // by somebody else
     const heap = heapOf(tensor);
-    const hasRoom = heap !== null && heap === tf.backend(); // assigning moves it to the backend that runs
-    this.#found = (hasRoom ? renewInHeap(heap, tensor) : elementsOf(tensor, heap)) as Values;
-    this.#inPlace = hasRoom;
-    if (this.#left === dataId) this.#left = tensor.dataId; // nobody else has assigned to it
+    if (readingCopies()) {
+      if (this.#own === null || wasAssigned) this.#own = elementsOf(tensor, heap).slice() as Float32Array;
+      this.#found = this.#own;
+      this.#inPlace = true;
+      return;
+    }
+    this.#own = null;
+    this.#inPlace = heap !== null && heap === tf.backend(); // under another backend, assigning would move it there
+    this.#found = (this.#inPlace ? renewInHeap(heap!, tensor) : elementsOf(tensor, heap)) as Values;
+    if (!wasAssigned) this.#left = tensor.dataId;
   }
 
   /** Finds the elements anew: assigning to the tensor, or growth of TensorFlow.js' heap, has moved them. A tensor that was disposed has
@@ -145,14 +153,17 @@ export class TensorVariable extends Variable {
 
   /** Gives the tensor what was written to an array of its own. Returns whether anything was written. */
   settle(): boolean {
-    if (this.#fresh && !this.isGone) {
-      const value = tf.engine().makeTensor(this.#fresh, this.tensor.shape, "float32"); // tf.tensor would look at every part of it
+    const written = this.#written;
+    const fresh = this.#fresh ?? (this.#own && written && this.value === this.#own ? this.#own.slice() : null);
+    if (fresh && !this.isGone) {
+      const value = tf.engine().makeTensor(fresh, this.tensor.shape, "float32"); // tf.tensor would look at every part of it
       this.tensor.assign(value);
       value.dispose();
-      this.relocate(this.#fresh);
     }
-    this.#fresh = null;
-    const written = this.#written;
+    if (this.#fresh) {
+      this.relocate(this.#fresh);
+      this.#fresh = this.#own = null;
+    }
     this.#written = false;
     if (written) this.#left = this.tensor.dataId;
     return written;
@@ -163,6 +174,7 @@ export class TensorVariable extends Variable {
     if (!tensorConstraint || this.isGone) return;
     tf.tidy(() => tensor.assign(tensorConstraint.apply(tensor)));
     this.#left = tensor.dataId;
+    this.#own = null;
   }
 }
 
