@@ -3,12 +3,12 @@
 
 import type { RowClass, StepParameters } from "../../backend.js";
 import { BackendError } from "../../errors.js";
-import type { Program } from "../../rule/program.js";
+import type { Pass, Program } from "../../rule/program.js";
 import { evaluateScalars } from "../cpu/scalars.js";
 import type { Width } from "./arithmetic.js";
 import { compileNarrow, compilePass, type Halves } from "./compiler.js";
 import type { Device } from "./device.js";
-import { BINDING, constants, DISPATCH, type DispatchWords, known, PART, type Shader } from "./layout.js";
+import { BINDING, constants, DISPATCH, type DispatchWords, known, PART, type Shader, TILE } from "./layout.js";
 import { type Part, placeOf } from "./memory.js";
 import { THREADS } from "./norms.js";
 import { compileJoin, compileScalars } from "./scalars.js";
@@ -161,7 +161,7 @@ export class DeviceStep {
       rows,
       this.#programOf,
       this.#classes.map(({ at }) => at),
-      this.passes === 1,
+      this.#programs.map(mergeable),
     );
     this.#writeTable(table);
     this.#dispatches = Array.from({ length: this.passes }, (_, pass) => this.#dispatchesOf(pass, table));
@@ -247,6 +247,20 @@ export class DeviceStep {
 }
 
 const NARROW = compileNarrow();
+/** How many elements of a program may be taken for one variable. Where norms are asked for, none, but for a norm of the model to which the room between
+ *  variables, where every gradient is 0, adds nothing: then a tile, whose sum need not be joined. */
+const mergeable = ({ buffers, scalars, passes }: Program): number => {
+  if (passes.length === 1) return Number.POSITIVE_INFINITY;
+  const isZeroWithGradient = (pass: Pass, place: number): boolean => {
+    const node = pass.nodes[place]!;
+    if (node.kind === "load") return buffers[node.buffer] === "g";
+    if (node.kind === "uniform" || !["mul", "div", "neg", "abs", "flush"].includes(node.operation)) return false;
+    const [first, ...rest] = node.inputs;
+    return isZeroWithGradient(pass, first!) && rest.every((input) => pass.nodes[input]!.kind === "uniform");
+  };
+  const isOfModel = scalars.every((scalar) => scalar.kind !== "norm" || scalar.scope === "model");
+  return isOfModel && passes.every((pass) => pass.sums.every((place) => isZeroWithGradient(pass, place))) ? TILE : 0;
+};
 const storesValue = ({ buffers, passes }: Program, pass: number): boolean =>
   passes[pass]!.stores.some(({ buffer }) => buffers[buffer] === "w");
 /** Of a part whose buffers change from step to step. What was bound is kept: the buffers come back. */

@@ -48,12 +48,12 @@ interface Entry {
 }
 
 /** The table for a step over these variables. `programOf`, `scalarsOf`: the program of a class, and where in the table its scalars begin.
- *  `merges`: whether variables that follow each other in their arena may be taken for one, since nothing is asked of each alone. */
+ *  `merges`: for each program, how many elements may be taken for one variable, where variables follow each other in their arena. */
 export const makeTable = (
   rows: readonly StepRow[],
   programOf: readonly number[],
   scalarsOf: readonly number[],
-  merges: boolean,
+  merges: readonly number[],
 ): Table => {
   const entries: Entry[] = [];
   const sections: Section[] = [];
@@ -65,7 +65,8 @@ export const makeTable = (
       if (programOf[row.class] !== program) continue;
       for (const entry of entriesOf(row, entries.length, scalarsOf)) {
         const last = entries.length > firstPart ? entries.at(-1)! : null;
-        if (merges && last && follows(entry, last)) last.words.length = entry.words.state + entry.words.length - last.words.state;
+        const length = last ? entry.words.state + entry.words.length - last.words.state : 0;
+        if (last && length <= merges[program]! && follows(entry, last)) last.words.length = length;
         else entries.push(entry);
       }
     }
