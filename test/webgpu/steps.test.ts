@@ -1,6 +1,6 @@
 /** Whole steps on the device against the interpreter, bit for bit: rules, options, classes, many variables, several arenas. */
 
-import { Adamax } from "adamax";
+import { Adamax, abs, defineRule, globalNorm } from "adamax";
 import { beforeAll, describe, expect, test } from "vitest";
 import { Adam } from "../../examples/rules/adam.js";
 import { EpsilonInsideAdamax } from "../../examples/rules/adamax-epsilon-inside.js";
@@ -155,6 +155,20 @@ test.each([
     variableOf(adamax, settings, length, i + 1, Math.floor(i / neighbours) % classes.length),
   );
   expect(await disagreement(stepsOf(adamax, settings, [UPDATE], classes), variables)).toBeNull();
+});
+
+test("what lies between small variables adds nothing to a norm of the model, whatever that is of", async () => {
+  const rule = defineRule({
+    ...{ name: "ByNorms", slots: [], hyperparameters: {} },
+    update({ w, g }) {
+      const norms = globalNorm(g.add(1))
+        .add(globalNorm(w.neg()))
+        .add(globalNorm(abs(g.mul(2))));
+      return { w: w.sub(g.div(norms)) };
+    },
+  }) as unknown as UpdateRule;
+  const variables = [3, 70, 5, 1, 200].map((length, i) => variableOf(rule, PLAIN, length, i + 1));
+  expect(await disagreement(stepsOf(rule, PLAIN), variables)).toBeNull();
 });
 
 test("a thousand variables of unlike lengths, clipped by a norm of each, and LAMB's norms", async () => {

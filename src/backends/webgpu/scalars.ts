@@ -73,6 +73,7 @@ ${MAIN}
   if (index >= dispatch.count) { return; }
   let part = dispatch.first + index;
   let place = placeOf(part);
+  _ = table[place]; // what a shader does not name cannot be bound to it
   ${evaluated.join("\n  ")}
   ${wanted.map((place) => `${constantAt(program, place)} = narrow(${nameOf(place)});`).join("\n  ")}
 }
