@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { Adamax } from "adamax/tfjs";
 import { afterEach, beforeEach, expect, onTestFinished, test } from "vitest";
 import { tf, use } from "../tfjs/backends.js";
-import { compile, data, twoLayers } from "../tfjs/models.js";
+import { compile, data, twoLayers, wave } from "../tfjs/models.js";
 
 const HERE = "test/engines/tfjs-node";
 
@@ -61,12 +61,32 @@ test("what is assigned to a variable is what the next step starts from, also whe
   expect([...w.dataSync()].every((value) => value < 1)).toBe(true);
 });
 
-test("arrays that dataSync gave are the caller's: to write to them changes no later step", () => {
+/** Few and many. */
+const lengths = [3, 5000];
+
+test.each(lengths)("what was taken of a variable of %i elements stays as it was, whenever that was", (length) => {
+  const w = tf.variable(tf.tensor2d(wave(length), [1, length]));
+  const adamax = new Adamax({ learningRate: 0.1, useEma: true });
+  const step = () => adamax.applyGradients([{ name: w.name, tensor: tf.ones([1, length]) }]);
+  const swap = () => adamax.swapAverages();
+  for (const write of [step, step, swap, swap, step, () => adamax.finalizeVariableValues(), step])
+    for (const isUsed of [true, false]) {
+      if (isUsed) w.square().dispose();
+      const [clone, read, twin, reshaped] = [w.clone(), w.dataSync(), tf.variable(w), w.reshape([length])];
+      const before = [...read];
+      write();
+      for (const taken of [clone, twin, reshaped]) expect([...taken.dataSync()]).toEqual(before);
+      expect([...read]).toEqual(before);
+      if (write === step) expect([...w.dataSync()]).not.toEqual(before);
+    }
+});
+
+test.each(lengths)("%i elements that dataSync gave are the caller's: to write to them changes no later step", (length) => {
   const run = (writes: boolean) => {
-    const w = tf.variable(tf.tensor1d([1, 2, 3]));
+    const w = tf.variable(tf.tensor1d(wave(length)));
     const adamax = new Adamax({ learningRate: 0.1 });
     for (let step = 0; step < 3; step++) {
-      adamax.applyGradients([{ name: w.name, tensor: tf.tensor1d([1, -1, 2]) }]);
+      adamax.applyGradients([{ name: w.name, tensor: tf.tensor1d(wave(length, step)) }]);
       w.square().dispose(); // TensorFlow takes the value
       if (writes) w.dataSync().fill(100);
     }

@@ -15,11 +15,11 @@ const PAIRS = 15;
 /** Milliseconds that one side of a pair takes at least. */
 const LEAST = 40;
 
-/** Steps with ready gradients. Before each, an operation uses every value, as a forward pass would. */
+/** Steps with gradients that an operation made. Before each, another one uses every value, as a forward pass would. */
 const stepsOf = (make, { tensors, size }) => {
   const optimizer = make();
   const variables = Array.from({ length: tensors }, () => tf.variable(tf.randomUniform([size])));
-  const gradients = variables.map(({ name }) => ({ name, tensor: tf.randomUniform([size], -1, 1) }));
+  const gradients = variables.map(({ name }) => ({ name, tensor: tf.randomUniform([size], -1, 1).mul(1) }));
   const step = () => {
     tf.dispose(variables.map((variable) => variable.slice([0], [1])));
     const begin = performance.now();
