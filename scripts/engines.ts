@@ -18,7 +18,7 @@ const WHOLE = [
   "test/cli/command.test.ts",
 ];
 
-/** Both say what is missing, and how it is installed. */
+/** Installs what CI runs; and what brings the rest of test/engines, too. */
 const SETUP = "bash scripts/setup.sh";
 const NPM_CI = "npm ci --ignore-scripts --no-audit --no-fund --prefix test/engines";
 
@@ -151,7 +151,7 @@ const run = async (name: string, engine: Engine): Promise<Row> => {
   const child = spawn(first!, words, {
     stdio: ["ignore", "pipe", "pipe"],
     detached: true, // in a group of its own
-    env: { ...process.env, ...engine.env, ADAMAX_ENGINE: name },
+    env: { ...process.env, ...engine.env },
   });
   running.add(child);
   const printed: Buffer[] = [];
@@ -163,7 +163,7 @@ const run = async (name: string, engine: Engine): Promise<Row> => {
   }, MINUTES * 60_000);
   const code = await new Promise<number | null>((resolve) => {
     child.on("error", () => resolve(null));
-    child.on("exit", resolve);
+    child.on("exit", (code) => setTimeout(() => resolve(code), 500)); // the rest of what it printed is on its way
   });
   clearTimeout(timer);
   running.delete(child);
