@@ -56,7 +56,12 @@ export default defineConfig({
         extends: true,
         // And on a GPU device. scripts/engines.ts runs this in Deno, too.
         resolve: onDevice,
-        test: { name: "webgpu", environment: "node", include: ["test/semantics/**/*.test.ts"] },
+        test: {
+          name: "webgpu",
+          environment: "node",
+          include: ["test/semantics/**/*.test.ts"],
+          setupFiles: "Deno" in globalThis ? ["test/engines/deno.ts"] : [],
+        },
       },
       {
         extends: true,
