@@ -7,6 +7,8 @@ import { random } from "../semantics/helpers.js";
 import { anyBits, around, type Floats, openDevice, runShader } from "./helpers.js";
 
 const BLOCK = 4096;
+/** There is no quotient here: whether the device's are exact need not be tried. */
+const UNTRIED = { quotient: false, root: false };
 
 const gaussian = (length: number, seed: number): Floats => {
   const next = random(seed);
@@ -44,7 +46,7 @@ const float64s = (words: Uint32Array): number[] => [...new Float64Array(words.sl
 
 /** Likewise, and the words of the sum. */
 const sumsOnDevice = async (values: Floats): Promise<[sum: Uint32Array, value: number][]> => {
-  const device = await openDevice();
+  const device = await openDevice(UNTRIED);
   const sums = `
 ${INTEGERS}
 ${squaresOfTile(1)}
@@ -74,7 +76,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 /** A workgroup with the sums that these words are. */
 const joinOnDevice = async (words: Uint32Array<ArrayBuffer>, body: string): Promise<Uint32Array> =>
   runShader(
-    await openDevice(),
+    await openDevice(UNTRIED),
     `
 ${INTEGERS}
 ${joiningSums(1)}
