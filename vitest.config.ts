@@ -22,6 +22,7 @@ export default defineConfig({
   test: {
     maxWorkers: Math.max(2, availableParallelism() - 1), // by itself, one on two cores
     testTimeout: 60_000, // a busy machine is no failure; what must be fast is measured in bench/
+    hookTimeout: 60_000,
     // .ci/run counts tests in this file, and in those of scripts/engines.ts.
     reporters: process.env.CI ? ["default", ["json", { outputFile: "test-results.json" }]] : ["default"],
     projects: [

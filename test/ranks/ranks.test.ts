@@ -38,7 +38,7 @@ import { parentPort, workerData } from "node:worker_threads";
 import fc from "fast-check";
 import { Adamax, Variable, WasmBackend } from "adamax";
 import { anyModel, numbers, train } from "../semantics/models.js";
-const { threads } = workerData;
+const { threads, mutation } = workerData;
 console.warn = () => {};
 const hashOf = (arrays) => {
   let hash = 0;
@@ -49,7 +49,8 @@ const hashOf = (arrays) => {
   return hash;
 };
 const hashes = [];
-for (const model of fc.sample(anyModel, { numRuns: 25, seed: 5 })) hashes.push(hashOf(await train(model, {})));
+const models = mutation === "none" ? fc.sample(anyModel, { numRuns: 25, seed: 5 }) : []; // large ones are enough to notice a fault
+for (const model of models) hashes.push(hashOf(await train(model, {})));
 
 /** Large enough for threads, which begin when the rank comes to rest. */
 const backend = new WasmBackend({ threads });
@@ -114,7 +115,7 @@ describe("any model", () => {
   let expected: number[];
   beforeAll(async () => {
     expected = (await runOnRanks<ModelsResult>(models.file, alone))[0]!.hashes;
-  });
+  }, 300_000);
 
   test("has the same values and the same state on 1, 2, 3 and 4 ranks, whole and in shares, on one thread and two", {
     timeout: 300_000,
@@ -132,7 +133,8 @@ describe("any model", () => {
     { timeout: 300_000 },
     async (mutation) => {
       const [first] = await runOnRanks<ModelsResult>(models.file, { size: 2, shardState: true, threads: 1, mutation });
-      expect(first!.hashes).not.toEqual(expected);
+      expect(first!.hashes).toHaveLength(2);
+      expect(first!.hashes).not.toEqual(expected.slice(-2));
     },
   );
 });
