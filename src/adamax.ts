@@ -37,7 +37,7 @@ export interface AdamaxOptions extends OptimizerOptions {
 export class Adamax extends Optimizer<"beta1" | "beta2" | "epsilon"> {
   static override readonly rule = adamax;
 
-  constructor(options: AdamaxOptions = {}) {
-    super(options);
+  constructor(options: AdamaxOptions = {}, ...more: never[]) {
+    super(options, ...more);
   }
 }

@@ -4,7 +4,7 @@
 class ExplainedError extends Error {
   constructor(wrong: string, received?: string, remedy?: string) {
     const message = received === undefined ? wrong : `${wrong}. Received: ${received}. ${remedy}`;
-    super(message.split("\n").map(printable).join("\n"));
+    super(message.replace(/[^\n]+/g, (line) => printable(line)));
   }
 }
 
@@ -77,4 +77,9 @@ const isWithin = (edits: number, a: string, b: string): boolean => {
     edits > 0 &&
     (isWithin(edits - 1, a.slice(1), b) || isWithin(edits - 1, a, b.slice(1)) || isWithin(edits - 1, a.slice(1), b.slice(1)))
   );
+};
+
+/** The array of a variable is not as long any more as when the variable was made. */
+export const refuseResized = (variable: object, elements: number): never => {
+  throw new ShapeError(`The array of ${variable} was resized or detached`, `${elements} elements`, "Make a new variable.");
 };

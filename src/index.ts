@@ -25,6 +25,7 @@ export { InterpreterBackend } from "./backends/interpreter/interpreter.js";
 export { WasmBackend } from "./backends/wasm/wasm.js";
 export * as constraints from "./constraints.js";
 export { BackendError, CheckpointError, OptionError, ShapeError } from "./errors.js";
+export { IndexedSlices } from "./indexed-slices.js";
 export type { Config, Dialect } from "./optimizer/configuration.js";
 export { defineRule } from "./optimizer/define-rule.js";
 export type { GradientAndVariable, LossAndGradients } from "./optimizer/gradients.js";
@@ -50,7 +51,7 @@ export {
   type Scalars,
   type UpdateRule,
 } from "./rule/update-rule.js";
-export * as schedules from "./schedules/index.js";
+export { schedules } from "./schedules/schedules.js";
 export {
   type EarlyStoppingOptions,
   earlyStopping,
@@ -65,4 +66,4 @@ export type { Monitor, MonitorOptions } from "./training/monitor.js";
 export type { Batches, BatchLoss, Checkpoints, FitOptions, Manager, Metric, Validation } from "./training/options.js";
 export type { ProgressKind, Terminal } from "./training/progress.js";
 export type { BatchResult, Callback, EpochResult, History, TrainableOptimizer, Training } from "./training/training.js";
-export { type Constraint, IndexedSlices, Variable, type VariableOptions } from "./variable.js";
+export { type Constraint, Variable, type VariableOptions } from "./variable.js";

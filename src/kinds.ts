@@ -25,20 +25,12 @@ export const checkKinds = <Options extends object>(
   aliases: Aliases = {},
 ): Checked<Options> => {
   const names = Object.keys(kinds) as (keyof Options & string)[];
-  if (!isObject(options))
-    throw new OptionError(
-      `${owner} takes one object of options`,
-      show(options),
-      `Pass { ${names[0]}: ..., ... }, with ${names.join(", ")}.`,
-    );
+  const choice = `It takes ${names.join(", ")}.`;
+  if (!isObject(options)) throw new OptionError(`${owner} takes one object of options`, show(options), choice);
   for (const [name, value] of Object.entries(options)) {
     if (Object.hasOwn(kinds, name)) continue;
     const near = names.find((one) => aliases[one]?.split(" ").includes(plainName(name))) ?? nearest(name, names);
-    throw new OptionError(
-      `${owner} has no such option`,
-      `${name}=${show(value)}`,
-      near ? `Did you mean ${near}?` : `It takes ${names.join(", ")}.`,
-    );
+    throw new OptionError(`${owner} has no such option`, `${name}=${show(value)}`, near ? `Did you mean ${near}?` : choice);
   }
   const checked = names.map((name) => {
     const value = check(owner, name, options[name], kinds[name]);
@@ -47,24 +39,22 @@ export const checkKinds = <Options extends object>(
   return Object.fromEntries(checked) as Checked<Options>;
 };
 
-/** `value`, or its default: null counts as not given, as in Keras' configs. `received`: how to show the value, if not as it is.
+/** `value`, or its default: null counts as not given, as in Keras' configs.
  *  @throws OptionError when it is not of its kind, or missing. */
-export const check = <Value>(owner: string, name: string, value: unknown, kind: Kind<Value>, received?: string): Value => {
-  const { wanted, holds, byDefault } = kind;
-  if (value === undefined || value === null ? "byDefault" in kind : holds(value)) return (value ?? byDefault) as Value;
-  throw new OptionError(
-    `${name} of ${owner} must be ${wanted}`,
-    received ?? `${name}=${show(value)}`,
-    "byDefault" in kind
-      ? `Give such a value, or leave it out for the default, ${show(byDefault)}.`
-      : "Give such a value: there is no default.",
-  );
+export const check = <Value>(owner: string, name: string, value: unknown, kind: Kind<Value>): Value => {
+  if (value == null ? "byDefault" in kind : kind.holds(value)) return (value ?? kind.byDefault) as Value;
+  return refuse(owner, name, kind, `${name}=${show(value)}`);
+};
+
+/** @throws OptionError for what is not of its kind. */
+export const refuse = (owner: string, name: string, kind: Kind<unknown>, received: string): never => {
+  const remedy = `Give such a value${"byDefault" in kind ? ", or leave it out" : ""}.`;
+  throw new OptionError(`${name} of ${owner} must be ${kind.wanted}`, received, remedy);
 };
 
 /** The same kind, of an option that may be left out. */
-export const optional = <Value, Default>({ wanted, holds }: Kind<Value>, byDefault: Default): Kind<Value | Default> => ({
-  wanted,
-  holds,
+export const optional = <Value, Default>(kind: Kind<Value>, byDefault: Default): Kind<Value | Default> => ({
+  ...kind,
   byDefault,
 });
 
@@ -109,12 +99,16 @@ export const either = <A, B>(a: Kind<A>, b: Kind<B>): Kind<A | B> => ({
   wanted: `${a.wanted} or ${b.wanted}`,
   holds: (value) => a.holds(value) || b.holds(value),
 });
+/** What another one checks, or nobody. */
+export const anything: Kind<unknown> = { wanted: "anything", holds: () => true, byDefault: null };
 export const object: Kind<object> = { wanted: "an object", holds: isObject };
 /** Numbers in a typed array or a plain one. */
 export const numbers: Kind<ArrayLike<number | bigint>> = {
   wanted: "an array of numbers",
   holds: (value) => ArrayBuffer.isView(value) || (Array.isArray(value) && value.every((one) => typeof one === "number")),
 };
+/** Also NaN. */
+export const number: Kind<number> = { wanted: "a number", holds: (value) => typeof value === "number" };
 /** What `for ... of` goes through, of `items`; texts are not. */
 export const listOf = (items: string): Kind<Iterable<never>> => ({
   wanted: `a list of ${items}`,
@@ -125,3 +119,5 @@ export const arrayOf = <Item>({ wanted, holds }: Kind<Item>, least = 0): Kind<re
   wanted: `an array${least > 0 ? ` of ${least} or more` : ""}, each element ${wanted}`,
   holds: (value) => Array.isArray(value) && value.length >= least && value.every(holds),
 });
+/** A shape: sizes of the axes, outermost first. */
+export const sizes = arrayOf(integerFrom(0));

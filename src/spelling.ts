@@ -19,11 +19,7 @@ export const optionsFrom = (config: Readonly<Record<string, unknown>>): Record<s
   for (const [key, value] of Object.entries(config)) {
     const name = camelCase(key);
     if (name in options)
-      throw new OptionError(
-        `The configuration has ${name} twice, in both spellings`,
-        Object.keys(config).join(", "),
-        "Keep one.",
-      );
+      throw new OptionError(`The configuration has ${name} twice`, Object.keys(config).join(", "), "Keep one.");
     options[name] = plain(value);
   }
   return options;

@@ -1,9 +1,9 @@
-/** What an optimizer trains, and the form of a gradient that names only some rows. */
+/** What an optimizer trains. */
 
-import type { Described, DeviceBuffer, PartOfShape, Row, SparseGradient, Values } from "./backend.js";
-import { BackendError, ShapeError, show } from "./errors.js";
-import { callable, checkKinds, flag, type Kind, type Kinds, object, optional } from "./kinds.js";
-import { ARRAYS, type DType } from "./rule/program.js";
+import type { Described, DeviceBuffer, PartOfShape, Row, Values } from "./backend.js";
+import { BackendError, refuseResized, ShapeError, show } from "./errors.js";
+import { callable, checkKinds, flag, type Kind, type Kinds, numbers, object, optional, sizes } from "./kinds.js";
+import { ARRAYS, type DType, isValues } from "./rule/program.js";
 
 /** Keeps a value where it belongs. */
 export type Constraint = (value: Values, variable: Described) => Values | void;
@@ -34,17 +34,15 @@ interface Adoption {
 /** The name of a variable that is given none. */
 export const UNNAMED = "variable";
 
-export const isValues = (value: unknown): value is Values => value instanceof Float32Array || value instanceof Float64Array;
-
 /** How many elements an array of this shape has. */
 export const elementsIn = (shape: readonly number[]): number => shape.reduce((product, size) => product * size, 1);
 
 const OPTIONS: Kinds<VariableOptions> = {
-  shape: optional({ wanted: "an array of sizes", holds: Array.isArray } as Kind<readonly number[]>, null!),
+  shape: optional(sizes, undefined!),
   name: optional({ wanted: "a string", holds: (value) => typeof value === "string" } as Kind<string>, UNNAMED),
-  constraint: optional({ ...callable, wanted: "a function, such as constraints.nonNeg()" } as Kind<Constraint>, null!),
+  constraint: optional({ ...callable, wanted: "a function, such as constraints.nonNeg()" } as Kind<Constraint>, undefined!),
   adopt: optional(flag, true),
-  layout: optional(object as Kind<PartOfShape>, null!),
+  layout: optional(object as Kind<PartOfShape>, undefined!),
 };
 
 /** A trainable array of float32 or float64 values, in row-major order; `V` is the type of the array.
@@ -74,24 +72,23 @@ export class Variable<V extends Values = Values> implements Described {
       throw new ShapeError(
         "A variable is made of a Float32Array or a Float64Array",
         show(value),
-        "Convert it: Float32Array.from(values). In a pair, the gradient comes first.",
+        "Convert it. In a pair, the gradient comes first.",
       );
-    const { name, constraint, adopt, layout, shape: given } = checkKinds("Variable", options, OPTIONS);
-    const shape = given ?? [value.length];
-    const here = layout ? layout.localShape(shape) : shape;
-    if (!shape.every((size) => Number.isInteger(size) && size >= 0) || elementsIn(here) !== value.length)
+    const { name, constraint, adopt, layout, shape = [value.length] } = checkKinds("Variable", options, OPTIONS);
+    const here = layout?.localShape(shape) ?? shape;
+    if (elementsIn(here) !== value.length)
       throw new ShapeError(
-        `The shape of variable ${show(name)} must hold as many elements as its value`,
+        `Variable ${show(name)} must fill its shape`,
         `shape [${here}] for ${value.length} elements`,
-        "Correct the one that is wrong.",
+        "Correct one.",
       );
     this.name = name;
-    this.shape = [...shape];
+    this.shape = shape;
     this.dtype = value instanceof Float32Array ? "float32" : "float64";
     this.length = elementsIn(shape);
     this.layout = layout ?? undefined;
     this.#here = value.length;
-    this.constraint = constraint ?? undefined;
+    this.constraint = constraint;
     this.adoptable = adopt;
     this.#value = value;
   }
@@ -105,7 +102,7 @@ export class Variable<V extends Values = Values> implements Described {
     throw new BackendError(
       `The value of ${this} is not in memory that this thread sees`,
       "variable.value",
-      "Call await variable.read(); to set it, await variable.write(values).",
+      "Await variable.read() or write(values).",
     );
   }
 
@@ -115,9 +112,9 @@ export class Variable<V extends Values = Values> implements Described {
     const buffer = this.#adoption?.row.buffer;
     if (buffer) return buffer;
     throw new BackendError(
-      `The value of ${this} is not in the memory of a GPU`,
+      `The value of ${this} is not in memory of a GPU`,
       "variable.buffer",
-      "Build it by an optimizer on adamax/webgpu first.",
+      "Build it on adamax/webgpu first.",
     );
   }
 
@@ -144,7 +141,7 @@ export class Variable<V extends Values = Values> implements Described {
    *  @throws ShapeError for values of another length; what says why the optimizer cannot have them changed now. */
   async write(values: ArrayLike<number>): Promise<void> {
     if (values.length !== this.length)
-      throw new ShapeError(`What is written to ${this} must be ${this.length} numbers`, show(values), "Write all of them.");
+      throw new ShapeError(`What is written to ${this} must be ${this.length} numbers`, show(values), "Write all.");
     this.#adoption?.changes();
     const Wanted = ARRAYS[this.dtype];
     await this.writeFrom(0, values instanceof Wanted ? values : Wanted.from(values));
@@ -221,11 +218,11 @@ export class Variable<V extends Values = Values> implements Described {
     const { value } = this;
     const constrained = this.constraint(value, this);
     if (!constrained || constrained === value) return;
-    if (!(isValues(constrained) || Array.isArray(constrained)) || constrained.length !== value.length)
+    if (!numbers.holds(constrained) || constrained.length !== value.length)
       throw new ShapeError(
-        `The constraint of ${this} must return as many values as it got, or nothing`,
+        `The constraint of ${this} must return all values, or nothing`,
         show(constrained),
-        "Change the values in place, or return all of them.",
+        "Change them in place.",
       );
     value.set(constrained);
   }
@@ -252,16 +249,12 @@ export class Variable<V extends Values = Values> implements Described {
    *  @throws BackendError, ShapeError where no optimizer can take it over. */
   assertFree(): void {
     if (this.#adoption)
-      throw new BackendError(
-        "A variable's memory belongs to one optimizer",
-        `${this}, which is trained by another optimizer (${this.#adoption.owner})`,
-        "Dispose that one first, or use other variables.",
-      );
+      throw new BackendError(`${this} is trained by another optimizer`, this.#adoption.owner, "Dispose that one first.");
     if (this.#returning)
       throw new BackendError(
         `The value of ${this} is still on its way back`,
-        "one of an optimizer that was disposed just now",
-        "Call await variable.read() first.",
+        "a build meanwhile",
+        "Await variable.read() first.",
       );
     const { visible } = this;
     if (visible && visible.length !== this.#here) refuseResized(this, visible.length);
@@ -292,55 +285,5 @@ export class Variable<V extends Values = Values> implements Described {
       },
     );
     this.#returning.catch(() => {}); // whoever reads is told
-  }
-}
-
-/** The array of a variable is not as long any more as when the variable was made. */
-export const refuseResized = (variable: Described, elements: number): never => {
-  throw new ShapeError(
-    `The array of ${variable} must stay as long as it was`,
-    `${elements} elements now: its memory was resized or detached`,
-    "Make a new variable and optimizer.",
-  );
-};
-
-/** A gradient that names only some rows (along the first axis) of its variable; all other rows are zero.
- *  A row given twice counts as the sum. Row-major: row `indices[i]` is `values[i * rowSize .. (i + 1) * rowSize)`. */
-export class IndexedSlices implements SparseGradient {
-  constructor(
-    /** As many rows as there are indices; of the variable's dtype. */
-    readonly values: Values,
-    /** Rows of the variable, each in [0, shape[0]). */
-    readonly indices: Int32Array | readonly number[],
-  ) {
-    if (!isValues(values) || !(indices instanceof Int32Array || Array.isArray(indices)))
-      throw new ShapeError(
-        "IndexedSlices are made of values (a Float32Array or Float64Array) and indices (an Int32Array or an array)",
-        `${show(values)} and ${show(indices)}`,
-        "Convert them.",
-      );
-  }
-
-  /** @throws ShapeError unless this is a gradient for `variable`. */
-  assertFits(variable: Described): void {
-    const { values, indices } = this;
-    const [rows = 0] = variable.shape;
-    const Wanted = ARRAYS[variable.dtype];
-    const wanted = indices.length * (variable.length / (rows || 1));
-    const refuse = (wrong: string, received: string, remedy: string): never => {
-      throw new ShapeError(`The sparse gradient of ${variable} ${wrong}`, received, remedy);
-    };
-    if (variable.shape.length === 0) refuse("has no rows to name", "IndexedSlices", "Give a dense gradient.");
-    if (!(values instanceof Wanted) || values.length !== wanted)
-      refuse(
-        "must have a row of values per index",
-        `${show(values)} for ${indices.length} indices`,
-        `Give a ${Wanted.name} of length ${wanted}.`,
-      );
-    for (let i = 0; i < indices.length; i++) {
-      const row = indices[i]!;
-      if (!Number.isInteger(row) || row < 0 || row >= rows)
-        refuse("names a row that is not there", `indices[${i}] = ${show(row)}`, `Rows are integers from 0 to ${rows - 1}.`);
-    }
   }
 }

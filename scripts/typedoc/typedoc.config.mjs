@@ -11,7 +11,7 @@ const entries = Object.values(exports).flatMap((entry) => {
 });
 
 export default {
-  entryPoints: entries,
+  entryPoints: [...entries, "../../src/schedules/index.ts"], // which the core gives as an object, `schedules`
   tsconfig: "../../tsconfig.build.json",
   plugin: ["typedoc-plugin-markdown"],
   out: "../../docs/api",

@@ -75,11 +75,14 @@ export const apiSidebar = (folder: string): Items => [
   })),
 ];
 
+/** What is no entry of the package by the name of its folder. */
+const NAMES: Readonly<Record<string, string>> = { index: "adamax", schedules: "adamax: schedules" };
+
 const entriesOf = (folder: string): [entry: string, path: string][] => {
   try {
     return readdirSync(folder, { withFileTypes: true })
       .filter((one) => one.isDirectory())
-      .map(({ name }): [string, string] => [name === "index" ? "adamax" : `adamax/${name}`, name])
+      .map(({ name }): [string, string] => [NAMES[name] ?? `adamax/${name}`, name])
       .sort(([a], [b]) => a.localeCompare(b));
   } catch (cause) {
     throw new Error(`There is no API reference in ${folder}. Run npm run docs:api first; npm run site does.`, { cause });

@@ -14,15 +14,9 @@ export const chooseBackend = (
   processes = 1,
 ): Backend => {
   if (asked !== null && typeof asked === "object") return asked;
-  if (asked === "interpreter") return new InterpreterBackend("asked for by name");
-  if (!jitCompile && asked === null) return new InterpreterBackend("jitCompile is false");
-  const refusal = WasmBackend.refusal();
+  const byName = asked === "interpreter" ? "asked for by name" : null;
+  const refusal = byName ?? (jitCompile ? WasmBackend.refusal() : "jitCompile is false");
   if (refusal === null) return new WasmBackend({ threads, processes });
-  if (asked === "wasm")
-    throw new BackendError(
-      `The wasm backend cannot run here: ${refusal}`,
-      'backend="wasm"',
-      "Leave it out to run the interpreter.",
-    );
+  if (asked === "wasm") throw new BackendError("wasm cannot run here", refusal, "Leave it out for the interpreter.");
   return new InterpreterBackend(refusal);
 };

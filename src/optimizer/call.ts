@@ -3,7 +3,7 @@
 import type { Backend, Row, Values } from "../backend.js";
 import { OptionError, ShapeError, show } from "../errors.js";
 import type { Variable } from "../variable.js";
-import { assertPair, type GradientAndVariable, nameOf, variableOf } from "./gradients.js";
+import { assertPair, type GradientAndVariable, nameOf, refuseTwice, variableOf } from "./gradients.js";
 import type { Trained } from "./state.js";
 
 export class Call {
@@ -25,12 +25,7 @@ export class Call {
       const gradient = pair?.[0];
       const variable = pair?.[1] as Variable | Values;
       const trained = known.get(variable) ?? trainedOf(variable, known, pair);
-      if (trained.call === number)
-        throw new ShapeError(
-          "Each variable can stand only once in a call of applyGradients",
-          `${nameOf(variable)} twice`,
-          "Add its gradients up.",
-        );
+      if (trained.call === number) refuseTwice(variable, "Add its gradients up.");
       trained.call = number;
       if (gradient === null || gradient === undefined) {
         missing = [...(missing ?? []), trained];
@@ -42,11 +37,7 @@ export class Call {
     }
     if (list.length !== count) list.length = count;
     if (count === 0)
-      throw new OptionError(
-        "No gradients provided for any variable",
-        "only null",
-        "Check that the loss depends on the variables.",
-      );
+      throw new OptionError("No gradients provided for any variable", "only null", "Check that the loss depends on them.");
     if (missing) warnMissing(missing);
   }
 
@@ -86,11 +77,7 @@ export const trainedOf = (
   if (trained) return trained;
   assertPair(pair);
   variableOf(variable, "");
-  throw new ShapeError(
-    `This optimizer was built for ${known.size} other variables`,
-    `${nameOf(variable)}, which is not one of them`,
-    "Call optimizer.extend([variable]) first.",
-  );
+  throw new ShapeError(`This optimizer was built for ${known.size} other variables`, nameOf(variable), "Call extend first.");
 };
 
 /** Once for each variable: a frozen layer has no gradient in any step. */
@@ -98,7 +85,5 @@ const warnMissing = (missing: readonly Trained[]): void => {
   const fresh = missing.filter((trained) => !trained.warned);
   if (fresh.length === 0) return;
   for (const trained of fresh) trained.warned = true;
-  console.warn(
-    `adamax: no gradient for ${fresh.map(({ variable }) => `variable ${show(variable.name)}`).join(", ")}; left as they are. (Said once for each.)`,
-  );
+  console.warn(`adamax: no gradient for ${fresh.map(({ variable }) => `variable ${show(variable.name)}`).join(", ")}.`);
 };

@@ -1,13 +1,13 @@
 /** Configurations as JSON: ours in Keras' snake_case, and what tf_keras and Keras 3 wrote. */
 
 import { OptionError, show } from "../errors.js";
-import { isObject, type Kind, nonNegative, oneOf, optional } from "../kinds.js";
+import { anything, check, checkKinds, isObject, type Kind, nonNegative, object, oneOf, optional } from "../kinds.js";
 import type { UpdateRule } from "../rule/update-rule.js";
 import { deserialize, InverseTimeDecay, serialize } from "../schedules/index.js";
 import { LearningRateSchedule } from "../schedules/schedule.js";
 import { inSnakeCase, optionsFrom } from "../spelling.js";
 import { UNNAMED, Variable } from "../variable.js";
-import type { OptimizerOptions, Selection, Settings } from "./options.js";
+import { type Chosen, CLIPS, type OptimizerOptions, type Settings } from "./options.js";
 
 /** Options under Keras' names (learning_rate), as JSON holds them. */
 export type Config = Record<string, unknown>;
@@ -26,7 +26,7 @@ export const toConfig = (
   settings: Settings,
   hyper: Readonly<Record<string, number>>,
   dialect: Dialect,
-  excluded: readonly Selection[] = [],
+  excluded: readonly Chosen[] = [],
   trained: Known = new Map(),
 ): Config => {
   const { backend: _, threads: __, mesh: ___, jitCompile, emaStart, groups, ...options } = settings;
@@ -51,20 +51,20 @@ export const toConfig = (
 
 /** Variables are written as patterns that match exactly their name.
  *  @throws OptionError for a variable whose name is not its own. */
-const patternsOf = ({ variables, names }: Selection, trained: Known): (string | Config)[] => {
+const patternsOf = ({ variables, names }: Chosen, trained: Known): (string | Config)[] => {
   const all = [...trained.values()].map(({ variable }) => variable.name);
   // Before anything is built, one without a name of its own may get neighbours like it.
   const taken = all.length > 0 ? all : [UNNAMED, UNNAMED];
   return [
-    ...(names ?? []).map((pattern) => (pattern instanceof RegExp ? patternConfig(pattern) : pattern)),
-    ...(variables ?? []).map((given) => {
+    ...names.map((pattern) => (pattern instanceof RegExp ? patternConfig(pattern) : pattern)),
+    ...variables.map((given) => {
       const variable = trained.get(given)?.variable ?? given;
       if (variable instanceof Variable && taken.indexOf(variable.name) === taken.lastIndexOf(variable.name))
         return `^${variable.name.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&")}$`;
       throw new OptionError(
-        "A configuration means the variables of groups and excludeFromWeightDecay by their names",
+        "A configuration needs names that differ",
         variable instanceof Variable ? `several called ${show(variable.name)}` : show(variable),
-        "Give each a name of its own: new Variable(values, { name }).",
+        "Give each a name of its own.",
       );
     }),
   ];
@@ -94,16 +94,10 @@ export const optionsFromConfig = (
   overrides: OptimizerOptions,
   customObjects?: Parameters<typeof deserialize>[1],
 ): Record<string, unknown> => {
-  if (!isObject(json)) throw new OptionError("A configuration is an object", show(json), "Pass what getConfig returned.");
   // What that machine could compile is not what this one can: only our own spelling is taken over.
-  const { jit_compile: _, ...config } = unwrap(rule, json);
+  const { jit_compile: _, ...config } = unwrap(rule, check("fromConfig", "config", json, object as Kind<Config>));
   const { isLegacyOptimizer, ...options } = optionsFrom(config);
-  if (isLegacyOptimizer)
-    throw new OptionError(
-      "The configuration is that of a legacy optimizer",
-      "is_legacy_optimizer=true",
-      "Write it from the current class.",
-    );
+  check("fromConfig", "is_legacy_optimizer", isLegacyOptimizer, NOT_LEGACY);
   if (overrides.groups) delete options.groups;
   if (Array.isArray(options.groups)) options.groups = options.groups.map(groupFrom);
   const { excludeFromWeightDecay: excluded } = options;
@@ -113,6 +107,8 @@ export const optionsFromConfig = (
   given.learningRate = learningRateFrom(given.learningRate, customObjects);
   return given;
 };
+
+const NOT_LEGACY: Kind<unknown> = { wanted: "false, as of a current class", holds: (value) => !value, byDefault: false };
 
 const groupFrom = (config: Config): unknown => {
   if (!isObject(config)) return config; // refused with the options
@@ -129,11 +125,7 @@ const patternFrom = (pattern: unknown): unknown => {
   const { source = pattern, flags } = (pattern ?? {}) as { source?: unknown; flags?: string };
   if (typeof source !== "string" || pattern instanceof RegExp) return pattern; // refused with the options, or the caller's own
   if (COSTLY.test(source.replace(/\\./gs, "x")))
-    throw new OptionError(
-      "To search for this pattern of a configuration could take minutes",
-      show(source),
-      "Take it out, and give groups and exclusions in your program.",
-    );
+    throw new OptionError("To search for this pattern could take minutes", show(source), "Give it in the program.");
   try {
     return pattern === source ? source : new RegExp(source, flags);
   } catch {
@@ -149,39 +141,33 @@ const unwrap = (rule: UpdateRule, json: Config): Config => {
   const own = className.split(">").at(-1)!;
   if (/^LossScaleOptimizer(V3)?$/.test(own)) return unwrapLossScale(rule, config);
   if (own.toLowerCase() !== rule.name.toLowerCase())
-    throw new OptionError(
-      "The configuration is that of another optimizer",
-      `${className}, for ${rule.name}`,
-      "Use the class that it names.",
-    );
+    throw new OptionError("The configuration is that of another optimizer", `${className}, for ${rule.name}`, "Use that class.");
   return config;
 };
 
-/** Around an optimizer, a fixed loss scale is our lossScaleFactor. A scale that moves has no counterpart. */
+/** Of a scale that moves there is no counterpart. */
+const LOSS_SCALE = {
+  inner_optimizer: object,
+  initial_scale: anything,
+  dynamic: {
+    wanted: "false: else pass its inner_optimizer, with a lossScaleFactor",
+    holds: (value: unknown) => value === false,
+  },
+  dynamic_growth_steps: anything,
+  name: anything,
+};
+
+/** Around an optimizer, a fixed loss scale is our lossScaleFactor. */
 const unwrapLossScale = (rule: UpdateRule, config: Config): Config => {
-  const { inner_optimizer: inner, initial_scale: initialScale, dynamic, dynamic_growth_steps: __, name: _, ...unknown } = config;
-  if (Object.keys(unknown).length > 0)
-    throw new OptionError("A LossScaleOptimizer has no such keys", Object.keys(unknown).join(", "), "Remove them.");
-  if (!isObject(inner))
-    throw new OptionError("A LossScaleOptimizer wraps an optimizer", `inner_optimizer=${show(inner)}`, "Pass all of it.");
-  if (dynamic !== false)
-    throw new OptionError(
-      "A LossScaleOptimizer with a dynamic scale has no counterpart here",
-      `dynamic=${show(dynamic)}, initial_scale=${show(initialScale)}`,
-      "Pass its inner_optimizer, and a fixed lossScaleFactor.",
-    );
-  return { ...unwrap(rule, inner as Config), loss_scale_factor: initialScale };
+  const { inner_optimizer: inner, initial_scale: scale } = checkKinds("LossScaleOptimizer", config, LOSS_SCALE);
+  return { ...unwrap(rule, inner as Config), loss_scale_factor: scale };
 };
 
 const learningRateFrom = (value: unknown, customObjects: Parameters<typeof deserialize>[1]): unknown => {
   const { class_name: className } = (value ?? {}) as Serialized;
   if (typeof className !== "string" || value instanceof LearningRateSchedule) return value;
-  if (className === FUNCTION.class_name || className === "__lambda__" || className === "function")
-    throw new OptionError(
-      "The configuration's learning_rate is a function, which JSON cannot carry",
-      className,
-      "Pass it again: fromConfig(config, { learningRate }).",
-    );
+  if (["function", "__lambda__", FUNCTION.class_name].includes(className))
+    throw new OptionError("learning_rate is a function, which JSON cannot carry", className, "Pass learningRate again.");
   return deserialize(value as Config, customObjects);
 };
 
@@ -189,45 +175,23 @@ const learningRateFrom = (value: unknown, customObjects: Parameters<typeof deser
 const currentNames = ({ lr, ...options }: Record<string, unknown>): Record<string, unknown> =>
   lr === undefined ? options : "learningRate" in options ? { ...options, lr } : { ...options, learningRate: lr };
 
-/** Keras: 0 in one of these means that it is not in use. */
-const OFF_AT_ZERO = ["clipnorm", "globalClipnorm", "clipvalue", "emaOverwriteFrequency"] as const;
-/** tf_keras accepts these together, and then uses the first that is above 0. */
-const CLIPS: readonly string[] = OFF_AT_ZERO.slice(0, 3);
-
+/** Keras: 0 in a clip option or in the frequency means that it is not in use. tf_keras accepts several clip options, and uses the first that is
+ *  above 0. (A legacy optimizer uses all: that is refused with the options.) */
 const withoutNeutral = (options: Record<string, unknown>): Record<string, unknown> => {
-  const off = OFF_AT_ZERO.filter((name) => typeof options[name] === "number" && options[name] <= 0);
-  const clips = CLIPS.filter((name) => typeof options[name] === "number" && (options[name] as number) > 0);
-  const [used, ...dropped] = clips;
-  if (dropped.length > 0) {
-    if ("decay" in options)
-      throw new OptionError(
-        "A legacy optimizer clips by all of its clip options, this one by one",
-        clips.map((name) => `${name}=${options[name]}`).join(", "),
-        "Keep the one that matters, the others null.",
-      );
-    console.warn(
-      `adamax: the configuration sets ${clips.join(" and ")}. As tf_keras, we use ${used}. Dropped: ${dropped.join(", ")}.`,
-    );
-  }
-  return { ...options, ...Object.fromEntries([...off, ...dropped].map((name) => [name, null])) };
+  const isOff = (name: string) => typeof options[name] === "number" && options[name] <= 0;
+  const clips = CLIPS.filter((name) => typeof options[name] === "number" && !isOff(name));
+  const [used, ...dropped] = "decay" in options ? [] : clips;
+  if (dropped.length > 0) console.warn(`adamax: of ${clips.join(", ")}, ${used} is used, as in tf_keras.`);
+  for (const name of [...CLIPS, "emaOverwriteFrequency"])
+    if (isOff(name) || (dropped as string[]).includes(name)) options[name] = null;
+  return options;
 };
 
 /** `decay`, which legacy optimizers had, as the schedule that it was: learning_rate / (1 + decay * iterations). */
-const withoutDecay = ({ decay = null, ...options }: Record<string, unknown>): Record<string, unknown> => {
-  if (decay === null || decay === 0) return options;
-  const { learningRate = 0.001 } = options;
-  if (!nonNegative.holds(decay) || !nonNegative.holds(learningRate))
-    throw new OptionError(
-      "decay of a legacy optimizer is a number of 0 or more, beside a learning rate that is a number",
-      `decay=${show(decay)}, learning_rate=${show(learningRate)}`,
-      "Pass one schedule: fromConfig({ ...config, decay: 0 }, { learningRate }).",
-    );
-  return {
-    ...options,
-    learningRate: new InverseTimeDecay({
-      initialLearningRate: learningRate as number,
-      decaySteps: 1,
-      decayRate: decay as number,
-    }),
-  };
+const withoutDecay = ({ decay, ...options }: Record<string, unknown>): Record<string, unknown> => {
+  const decayRate = check(WITH_DECAY, "decay", decay, optional(nonNegative, 0));
+  if (decayRate === 0) return options;
+  const initialLearningRate = check(WITH_DECAY, "learning_rate", options.learningRate, optional(nonNegative, 0.001));
+  return { ...options, learningRate: new InverseTimeDecay({ initialLearningRate, decaySteps: 1, decayRate }) };
 };
+const WITH_DECAY = "a configuration with decay";

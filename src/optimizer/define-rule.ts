@@ -43,7 +43,9 @@ export const defineRule = <const Slot extends string = never, Hyper extends stri
   return {
     name,
     slots: slots as readonly Slot[],
-    hyperparameters: rule.hyperparameters,
+    hyperparameters: Object.fromEntries(
+      Object.entries<Hyperparameter>(rule.hyperparameters).map(finite),
+    ) as typeof rule.hyperparameters,
     ...(leastDecay && { leastDecay: (numbers) => check(name, "leastDecay", leastDecay(numbers), upToOne) }),
     update: (inputs, scalars, numbers) => checked(name, inputs, ["w", ...slots], () => rule.update(inputs, scalars, numbers)),
   };
@@ -70,6 +72,12 @@ const checkHyperparameter = (rule: string, name: string, kind: Hyperparameter): 
       "Choose one in this range, or another range.",
     );
 };
+
+/** Its own test need only know its range. */
+const finite = ([name, kind]: [string, Hyperparameter]): [string, Hyperparameter] => [
+  name,
+  { ...kind, holds: (value) => Number.isFinite(value) && kind.holds(value) },
+];
 
 type Expressions<Name extends string> = Readonly<Record<Name, Expression>>;
 

@@ -24,7 +24,7 @@ export const reader = (life: Lifecycle): (() => void) => {
 export const holdFor = async (life: Lifecycle, load: (assertHeld: () => void) => Promise<void>): Promise<void> => {
   life.begin("load");
   life.settle("loading");
-  const assertHeld = () => life.assertLoading();
+  const assertHeld = () => life.assert("hold");
   try {
     await load(assertHeld);
     assertHeld();

@@ -6,21 +6,22 @@ import { BackendError, OptionError } from "../errors.js";
 type State = "ready" | "swapped" | "loading" | "broken" | "disposed";
 
 /** What somebody wants to do. Those that change something exclude each other; who reads notices that something was changed meanwhile. */
-type Deed = "build" | "step" | "save" | "load" | "swap" | "finalize" | "write";
+type Deed = "build" | "step" | "save" | "load" | "hold" | "swap" | "finalize" | "write";
 
 /** What is possible besides in a state that is ready, where everything is. */
-const POSSIBLE: { readonly [Possible in Deed]?: State } = { load: "broken", swap: "swapped", finalize: "swapped" };
+const POSSIBLE: { readonly [Possible in Deed]?: State } = {
+  load: "broken",
+  hold: "loading",
+  swap: "swapped",
+  finalize: "swapped",
+};
 
 /** What to say of a state in which something cannot be done. */
 const REFUSALS: Readonly<Record<Exclude<State, "ready">, [wrong: string, received: string, remedy: string]>> = {
-  disposed: [
-    "This optimizer was disposed, and its state is gone",
-    "a call after dispose()",
-    "Make a new optimizer; the variables keep their values.",
-  ],
-  swapped: ["The variables hold their averages", "a call between two of swapAverages", "Call swapAverages again first."],
-  loading: ["A checkpoint is being loaded into this optimizer", "a call before that is done", "Await loadCheckpoint first."],
-  broken: ["Variables and state are neither old nor new", "a call after ", "Load both again (loadOwnVariables) first."],
+  disposed: ["This optimizer was disposed", "a call after dispose()", "Make a new one."],
+  swapped: ["The variables hold their averages", "a call between two swaps", "Call swapAverages first."],
+  loading: ["A checkpoint is being loaded", "a call meanwhile", "Await loadCheckpoint first."],
+  broken: ["Variables and state are neither old nor new", "a call after ", "Load both (loadOwnVariables) first."],
 };
 
 const BROKEN_STEP = "a step that broke off";
@@ -42,18 +43,10 @@ export class Lifecycle {
     this.#news = undefined;
     if (news) throw news;
     const state = this.#state;
-    if (state !== "ready" && state !== POSSIBLE[deed]) this.#refuse(state);
-  }
-
-  #refuse(state: Exclude<State, "ready">): never {
+    if (state === "ready" || state === POSSIBLE[deed]) return;
     const Refusal = state === "swapped" ? OptionError : BackendError;
     const [wrong, received, remedy] = REFUSALS[state];
     throw new Refusal(wrong, received + (state === "broken" ? this.#cause : ""), remedy);
-  }
-
-  /** @throws once what loads does not hold the optimizer any more: it was disposed. */
-  assertLoading(): void {
-    if (this.#state === "disposed") this.#refuse("disposed");
   }
 
   get isSwapped(): boolean {

@@ -3,9 +3,8 @@
 
 import type { Backend, CompiledStep, Row, RowRequest, StepParameters, Values } from "../backend.js";
 import { chooseBackend } from "../backends/choose.js";
-import { OptionError, ShapeError, show } from "../errors.js";
+import { OptionError, show } from "../errors.js";
 import {
-  arrayOf,
   callable,
   check,
   checkKinds,
@@ -17,17 +16,27 @@ import {
   object,
   oneOf,
   optional,
+  refuse,
+  sizes,
   text,
 } from "../kinds.js";
 import { ARRAYS, type DType } from "../rule/program.js";
 import type { Move } from "../rule/step-program.js";
 import type { UpdateRule } from "../rule/update-rule.js";
 import type { deserialize } from "../schedules/index.js";
-import { LearningRateSchedule } from "../schedules/schedule.js";
+import { LearningRateSchedule, schedule } from "../schedules/schedule.js";
 import { elementsIn, Variable } from "../variable.js";
 import { Call, trainedOf } from "./call.js";
 import { type Config, type Dialect, dialects, optionsFromConfig, toConfig } from "./configuration.js";
-import { assertPair, checkLoss, type GradientAndVariable, type LossAndGradients, nameOf, variableOf } from "./gradients.js";
+import {
+  assertPair,
+  checkLoss,
+  type GradientAndVariable,
+  type LossAndGradients,
+  PAIRS,
+  refuseTwice,
+  variableOf,
+} from "./gradients.js";
 import { Lifecycle } from "./lifecycle.js";
 import {
   type BuildOptions,
@@ -76,10 +85,12 @@ export interface Internals {
 export let internalsOf: (optimizer: Optimizer<never>) => Internals;
 
 const ADDED: Kinds<{ shape: readonly number[]; dtype?: DType; name: string }> = {
-  shape: arrayOf(integerFrom(0)),
+  shape: sizes,
   dtype: optional(oneOf<DType>("float32", "float64"), "float32"),
   name: text,
 };
+
+const withAverages: Kind<boolean> = { wanted: "true", holds: Boolean };
 
 /** Base of all optimizers. A subclass gives its `rule`; `Hyper` names the rule's numbers, which become options. */
 export class Optimizer<Hyper extends string = never> {
@@ -118,15 +129,10 @@ export class Optimizer<Hyper extends string = never> {
   }
 
   /** @throws OptionError for an unknown option, a value out of range, or options that exclude each other. */
-  constructor(options: OptimizerOptions & Partial<Record<Hyper, number | Values>> = {}) {
-    const { rule } = new.target;
-    if (!rule)
-      throw new OptionError(
-        "Optimizer is a base class",
-        "a class without a rule",
-        "Make a subclass with a static rule, or use Adamax.",
-      );
-    const { settings, hyper } = checkOptions(rule, options as Readonly<Record<string, unknown>>);
+  constructor(options: OptimizerOptions & Partial<Record<Hyper, number | Values>> = {}, ...more: never[]) {
+    const rule = check("a subclass of Optimizer", "rule", new.target.rule, object as Kind<UpdateRule>);
+    const given: unknown = more.length > 0 ? `${more.length + 1} arguments` : options;
+    const { settings, hyper } = checkOptions(rule, given as Readonly<Record<string, unknown>>);
     this.settings = settings;
     this.#accumulationSteps = settings.gradientAccumulationSteps ?? 1;
     this.hyperparameters = hyper;
@@ -173,13 +179,9 @@ export class Optimizer<Hyper extends string = never> {
   /** A schedule may stand in the place of anything.
    *  @throws OptionError for a value out of range, and for a number or a function in the place of a schedule. */
   set learningRate(value: LearningRate) {
-    if (this.#state.learningRate instanceof LearningRateSchedule && !(value instanceof LearningRateSchedule))
-      throw new OptionError(
-        "A learning rate that follows a schedule cannot be set",
-        show(value),
-        "Set another schedule, or make a new optimizer.",
-      );
-    this.#state.learningRate = check(this.settings.name, "learningRate", plainNumber(value), learningRate);
+    const kind: Kind<Settings["learningRate"]> =
+      this.#state.learningRate instanceof LearningRateSchedule ? schedule : learningRate;
+    this.#state.learningRate = check(this.settings.name, "learningRate", plainNumber(value), kind);
   }
 
   /** Whether it keeps averages. */
@@ -209,23 +211,26 @@ export class Optimizer<Hyper extends string = never> {
   /** Takes the variables' values into the backend's memory and makes their state. Happens in the first applyGradients by itself.
    *  @throws OptionError when built already, BackendError when there is no memory or a variable belongs to another optimizer. */
   build(variables: Iterable<Variable | Values>, options: BuildOptions = {}): void {
-    this.#life.assert("build");
     this.#assertNotBuilt("build", "To add variables, call extend.");
     this.extend(variables, options);
   }
 
   /** More variables, after build. Their state begins as that of a new optimizer; the step count goes on. */
   extend(variables: Iterable<Variable | Values>, options: BuildOptions = {}): void {
-    this.#life.assert("build");
     const { onProgress } = checkBuildOptions(options);
+    const before = this.#trained.length;
     const added = new Map<Variable | Values, Variable>();
+    const assertPossible = () => {
+      this.#life.assert("build");
+      if (this.#trained.length > before)
+        throw new OptionError("A build is one call", "another in its onProgress", "Only report there.");
+      for (const variable of added.values()) variable.assertFree();
+    };
     for (const given of check("build", "variables", variables, listOf("variables"))) {
-      if (this.#byVariable.has(given) || added.has(given))
-        throw new ShapeError("A variable can be trained only once", `${nameOf(given)} twice`, "Remove one.");
-      const variable = variableOf(given, `variable_${this.#trained.length + added.size}`);
-      variable.assertFree();
-      added.set(given, variable);
+      if (this.#byVariable.has(given) || added.has(given)) refuseTwice(given, "Remove one.");
+      added.set(given, variableOf(given, `variable_${before + added.size}`));
     }
+    assertPossible();
     const list = [...added.values()];
     if (list.some(({ dtype }) => dtype === "float32"))
       checkRounded((this.constructor as typeof Optimizer).rule, this.settings, this.hyperparameters);
@@ -240,15 +245,10 @@ export class Optimizer<Hyper extends string = never> {
       }),
     );
     if (this.#classes.list.length > classes) this.#steps.forget();
-    const before = this.#trained.length;
     const nextIndex = (this.#trained.at(-1)?.row.index ?? -1) + 1; // rows are in build order, also where some have been removed
     const rows = this.backend.place(requests, this.#steps.fullest(), nextIndex, onProgress);
     try {
-      // onProgress is the caller's code
-      this.#life.assert("build");
-      for (const variable of list) variable.assertFree();
-      if (this.#trained.length > before)
-        throw new OptionError("A build is one call", "another one in its onProgress", "Only report there.");
+      assertPossible(); // onProgress is the caller's code
     } catch (error) {
       for (const row of rows) row.free();
       throw error;
@@ -261,14 +261,11 @@ export class Optimizer<Hyper extends string = never> {
       const trained = { variable, row, call: 0, accumulated: false, warned: false };
       this.#trained.push(trained);
       this.#byVariable.set(given, trained);
-      this.#constrained ||= variable.constraint !== undefined;
+      this.#constrained ||= variable.isConstrained;
       return variable.adopt({ owner, row, changes });
     });
+    if (this.useEma) this.#move("write", "begin", this.#trained.slice(before));
     this.#await(Promise.all(taken), rows);
-    if (!this.useEma || rows.length === 0) return;
-    const begin = this.#steps.move("begin");
-    begin.begin(rows, rows.length, this.#parameters);
-    this.#run(begin);
   }
 
   /** Memory that is far says later whether it did what it was told. Where it did not, what it holds is neither old nor new; but where `added` rows
@@ -319,7 +316,7 @@ export class Optimizer<Hyper extends string = never> {
       const learningRate = this.#currentLearningRate();
       const pairs = Array.isArray(gradientsAndVariables)
         ? (gradientsAndVariables as readonly GradientAndVariable[])
-        : [...check("applyGradients", "gradientsAndVariables", gradientsAndVariables, listOf("pairs [gradient, variable]"))];
+        : [...check("applyGradients", "gradientsAndVariables", gradientsAndVariables, PAIRS)];
       if (pairs.length === 0) return iterations;
       if (this.#trained.length === 0) this.#buildFrom(pairs);
       if (this.#state.calls === 0) this.#classes.warnOfUnmatched(this.#trained);
@@ -376,11 +373,7 @@ export class Optimizer<Hyper extends string = never> {
     if (typeof rate === "number") return rate;
     const value = rate instanceof LearningRateSchedule ? rate.at(calls) : rate();
     if (plainRate.holds(value)) return value;
-    throw new OptionError(
-      `The learning rate must be ${plainRate.wanted}`,
-      `${show(value)} from ${show(rate)} at call ${calls}`,
-      "Check what it returns.",
-    );
+    return refuse(this.settings.name, "learningRate", plainRate, `${show(value)} from ${show(rate)} `);
   }
 
   /** Builds for every variable named in the first call, also those without a gradient: they may get one later. */
@@ -398,8 +391,7 @@ export class Optimizer<Hyper extends string = never> {
    *  @throws OptionError unless useEma is on. */
   swapAverages(): void {
     this.#life.assert("swap");
-    if (!this.useEma)
-      throw new OptionError("There are no averages to swap", "useEma=false", "Make the optimizer with useEma: true.");
+    check(this.settings.name, "useEma", this.useEma, withAverages);
     this.#move("swap", "swap", this.#trained, this.#life.isSwapped ? "ready" : "swapped");
   }
 
@@ -508,11 +500,7 @@ export class Optimizer<Hyper extends string = never> {
 
   #assertNotBuilt(method: string, remedy: string): void {
     if (this.#trained.length > 0)
-      throw new OptionError(
-        `${method} must be called before the optimizer is built`,
-        `one that is built for ${this.#trained.length} variables`,
-        remedy,
-      );
+      throw new OptionError(`${method} must come before build`, `${this.#trained.length} variables`, remedy);
   }
 
   /** Frees the state, and hands every variable what it holds back in an ordinary array: between two swaps, the averages. Twice is harmless. */

@@ -16,17 +16,20 @@ import {
   type Kind,
   type Kinds,
   nonNegative,
+  object,
   oneOf,
   optional,
   positive,
+  refuse,
   text,
   threadCount,
   upToOne,
 } from "../kinds.js";
+import { isValues } from "../rule/program.js";
 import type { Clipping, StepSettings } from "../rule/step-program.js";
 import type { UpdateRule } from "../rule/update-rule.js";
-import { LearningRateSchedule } from "../schedules/schedule.js";
-import { isValues, Variable } from "../variable.js";
+import { type LearningRateSchedule, schedule } from "../schedules/schedule.js";
+import { Variable } from "../variable.js";
 
 /** A number, a typed array with one element (read once), a schedule, or a function called once in each step. */
 export type LearningRate = number | Values | LearningRateSchedule | (() => number);
@@ -106,10 +109,14 @@ export const checkStepOptions = (options: StepOptions | undefined): number =>
 export const checkBuildOptions = (options: BuildOptions): { onProgress: OnProgress | undefined } =>
   checkKinds("build", options, { onProgress: optional(callable as Kind<OnProgress>, undefined) } as never);
 
+/** A selection behind the door. */
+export type Chosen = { readonly [Name in keyof Selection]-?: NonNullable<Selection[Name]> };
+type CheckedGroup = Checked<Group> & Chosen;
+
 /** Every option with its value. Nothing is optional behind the door. */
 export interface Settings extends Checked<Omit<OptimizerOptions, "learningRate" | "backend" | "groups" | "mesh">> {
   readonly learningRate: number | LearningRateSchedule | (() => number);
-  readonly groups: readonly Checked<Group>[];
+  readonly groups: readonly CheckedGroup[];
   readonly backend: Backend | "wasm" | "interpreter" | null;
   readonly mesh: Ranks | null;
 }
@@ -120,11 +127,7 @@ export const plainRate: Kind<number> = {
   holds: (value) => nonNegative.holds(value) && Math.fround(value as number) < Infinity,
 };
 
-export const learningRate: Kind<Settings["learningRate"]> = {
-  wanted: `${plainRate.wanted}, a schedule or a function`,
-  holds: (value) =>
-    typeof value === "number" ? plainRate.holds(value) : value instanceof LearningRateSchedule || callable.holds(value),
-};
+export const learningRate: Kind<Settings["learningRate"]> = either(either(plainRate, schedule), callable as Kind<() => number>);
 
 const backend: Kind<Backend> = {
   wanted: "a backend",
@@ -174,7 +177,7 @@ const OPTIONS: Kinds<Settings> = {
   lossScaleFactor: optional(positive, null),
   gradientAccumulationSteps: optional(integerFrom(2), null),
   jitCompile: optional(flag, true),
-  groups: optional(arrayOf({ wanted: "a group, { names or variables, ... }", holds: isObject } as Kind<Checked<Group>>), []),
+  groups: optional(arrayOf(object as Kind<CheckedGroup>), []),
   backend: optional(either(backend, oneOf("wasm", "interpreter")), null),
   threads: threadCount,
   mesh: optional(ranks, null),
@@ -182,9 +185,9 @@ const OPTIONS: Kinds<Settings> = {
 
 /** Options that Keras removed, and what to do instead. */
 const REPLACED: Readonly<Record<string, string>> = {
-  decay: "Pass schedules.InverseTimeDecay as learningRate, or weightDecay for decoupled decay.",
-  gradientAggregator: "Aggregate gradients before applyGradients.",
-  gradientTransformers: "Transform gradients before applyGradients.",
+  decay: "Pass schedules.InverseTimeDecay as learningRate.",
+  gradientAggregator: "Do it before applyGradients.",
+  gradientTransformers: "Do it before applyGradients.",
 };
 
 /** What other libraries call options, in lower case without underscores. */
@@ -218,8 +221,7 @@ export const checkOptions = (
   { name: owner, hyperparameters }: UpdateRule,
   options: Readonly<Record<string, unknown>>,
 ): { settings: Settings; hyper: Readonly<Record<string, number>> } => {
-  const numbers = Object.entries(hyperparameters).map(([name, kind]) => [name, finite(kind)]);
-  const kinds: Kinds<Record<string, unknown>> = { ...OPTIONS, name: optional(text, owner), ...Object.fromEntries(numbers) };
+  const kinds: Kinds<Record<string, unknown>> = { ...OPTIONS, name: optional(text, owner), ...hyperparameters };
   const checked = checkKinds(owner, currentOptions(owner, options), kinds, ALIASES);
   const hyper = pick(checked, hyperparameters) as Record<string, number>;
   const settings = pick(checked, OPTIONS) as unknown as Settings;
@@ -228,16 +230,12 @@ export const checkOptions = (
   const clips = clipsOf(settings);
   if (clips.length > 1)
     throw new OptionError(
-      "Only one of clipnorm, clipvalue and globalClipnorm can be set",
+      `Only one of ${CLIPS.join(", ")} can be set`,
       clips.map((name) => `${name}=${settings[name]}`).join(", "),
-      "Keep the one you mean and remove the other.",
+      "Keep one.",
     );
   if (settings.backend === "wasm" && !settings.jitCompile)
-    throw new OptionError(
-      "The wasm backend runs compiled steps only",
-      'backend="wasm", jitCompile=false',
-      "Remove one of the two.",
-    );
+    throw new OptionError("wasm runs compiled steps only", 'backend="wasm", jitCompile=false', "Remove one.");
   return { settings: Object.freeze({ ...settings, groups }), hyper: Object.freeze(hyper) };
 };
 
@@ -248,21 +246,15 @@ export const checkRounded = (
   settings: Settings,
   hyper: Readonly<Record<string, number>>,
 ): void => {
-  const assert = (kinds: object, values: object) => {
+  const assert = (kinds: Readonly<Record<string, Kind<unknown>>>, values: object) => {
     for (const [name, value] of Object.entries(values)) {
-      const kind = (kinds as Kinds<Record<string, unknown>>)[name];
-      if (typeof value === "number" && kind) {
-        const rounded = Math.fround(value);
-        check(owner, name, rounded, kind, `${name}=${value}, which rounds to ${rounded} in float32`);
-      }
+      const [kind, rounded] = [kinds[name]!, Math.fround(value)];
+      if (typeof value === "number" && !kind.holds(rounded)) refuse(owner, name, kind, `${name}=${value}, in float32 ${rounded}`);
     }
   };
   assert({ ...OPTIONS, ...hyperparameters }, { ...settings, ...hyper });
   for (const group of settings.groups) assert(GROUP, group);
 };
-
-/** A rule's own test need only know its range. */
-const finite = (kind: Kind<number>): Kind<number> => ({ ...kind, holds: (value) => Number.isFinite(value) && kind.holds(value) });
 
 const pick = (checked: Readonly<Record<string, unknown>>, kinds: object): Record<string, unknown> =>
   Object.fromEntries(Object.keys(kinds).map((name) => [name, checked[name]]));
@@ -272,28 +264,22 @@ const currentOptions = (owner: string, options: Readonly<Record<string, unknown>
   if (!isObject(options)) return options; // checkKinds refuses it
   const { lr, ...given } = Object.fromEntries(Object.entries(options).map(([name, value]) => [name, plainNumber(value)]));
   for (const [name, remedy] of Object.entries(REPLACED)) {
-    if ((given[name] ?? null) !== null)
+    if (given[name] != null)
       throw new OptionError(`${owner} has no ${name}: Keras removed it`, `${name}=${show(given[name])}`, remedy);
     delete given[name];
   }
-  if ((lr ?? null) === null) return given;
-  if ((given.learningRate ?? null) !== null) throw new OptionError("lr is the old name of learningRate", "both", "Remove lr.");
-  console.warn("adamax: lr is the old name of learningRate. Write learningRate.");
+  if (lr == null) return given;
+  if (given.learningRate != null) throw new OptionError("lr is the old name of learningRate", "both", "Remove lr.");
+  console.warn("adamax: lr is the old name of learningRate.");
   return { ...given, learningRate: lr };
 };
 
-const checkGroup = (owner: string, group: Group): Checked<Group> => {
-  if (!group.variables && !group.names)
-    throw new OptionError(
-      `${owner} must name its variables`,
-      Object.keys(group).join(", ") || "no keys",
-      "Give `variables`, `names`, or both.",
-    );
-  return checkKinds<Group>(owner, group, GROUP, ALIASES);
+const checkGroup = (owner: string, group: Group): CheckedGroup => {
+  check(owner, "names", group.variables ?? group.names, { wanted: "given, or variables", holds: () => true });
+  return checkKinds<Group>(owner, group, GROUP, ALIASES) as CheckedGroup;
 };
 
-export const checkSelection = (owner: string, selection: Selection): Checked<Selection> =>
-  checkKinds(owner, selection, SELECTION);
+export const checkSelection = (owner: string, selection: Selection): Chosen => checkKinds(owner, selection, SELECTION) as Chosen;
 
 /** What of the settings a step is composed of. */
 export const stepSettingsOf = (settings: Settings): StepSettings => ({
@@ -303,11 +289,12 @@ export const stepSettingsOf = (settings: Settings): StepSettings => ({
   emaMomentum: settings.useEma ? settings.emaMomentum : null,
 });
 
-const CLIPPING = { clipnorm: "norm", clipvalue: "value", globalClipnorm: "globalNorm" } as const;
+const CLIPPING = { clipnorm: "norm", globalClipnorm: "globalNorm", clipvalue: "value" } as const;
+/** In the order in which tf_keras takes the first that is set. */
+export const CLIPS = Object.keys(CLIPPING) as (keyof typeof CLIPPING)[];
 
 /** The clip options that are set: one at most, once they are checked. */
-const clipsOf = (settings: Settings) =>
-  (Object.keys(CLIPPING) as (keyof typeof CLIPPING)[]).filter((name) => settings[name] !== null);
+const clipsOf = (settings: Settings) => CLIPS.filter((name) => settings[name] !== null);
 
 const clippingOf = (settings: Settings): Clipping => {
   const [clip] = clipsOf(settings);
@@ -318,13 +305,13 @@ const clippingOf = (settings: Settings): Clipping => {
 export class Selections {
   readonly #chosen = new Map<Variable | Values, number>();
   readonly #patterns: (readonly [place: number, pattern: string | RegExp])[] = [];
-  readonly list: Selection[] = [];
+  readonly list: Chosen[] = [];
 
-  add(selection: Selection): void {
+  add(selection: Chosen): void {
     const { variables, names } = selection;
     const place = this.list.push(selection) - 1;
-    for (const one of variables ?? []) if (!this.#chosen.has(one)) this.#chosen.set(one, place);
-    for (const pattern of names ?? []) this.#patterns.push([place, pattern]);
+    for (const one of variables) if (!this.#chosen.has(one)) this.#chosen.set(one, place);
+    for (const pattern of names) this.#patterns.push([place, pattern]);
   }
 
   /** The place of the first selection that names this variable; Infinity: none does. */

@@ -2,10 +2,9 @@
 
 import type { RowClass } from "../backend.js";
 import { firstOf, show } from "../errors.js";
-import type { Checked } from "../kinds.js";
 import type { DType } from "../rule/program.js";
 import type { Variable } from "../variable.js";
-import { type Selection, Selections, type Settings } from "./options.js";
+import { type Chosen, Selections, type Settings } from "./options.js";
 
 export interface ClassSettings extends RowClass {
   readonly dtype: DType;
@@ -25,7 +24,7 @@ export class RowClasses {
   }
 
   /** No weight decay for these. */
-  exclude(selection: Checked<Selection>): void {
+  exclude(selection: Chosen): void {
     this.#excluded.add(selection);
   }
 
@@ -35,13 +34,11 @@ export class RowClasses {
     const idle = [...this.#groups.unmatched(variables), ...this.#excluded.unmatched(variables)];
     if (idle.length === 0) return;
     const names = variables.map(({ name }) => show(name));
-    console.warn(
-      `adamax: ${idle.join(", ")} of groups or excludeFromWeightDecay matches no variable. There are ${firstOf(names)}.`,
-    );
+    console.warn(`adamax: no variable matches ${idle.join(", ")}. There are ${firstOf(names)}.`);
   }
 
   /** What `excludeFromWeightDecay` was called with. */
-  get excluded(): readonly Selection[] {
+  get excluded(): readonly Chosen[] {
     return this.#excluded.list;
   }
 

@@ -2,7 +2,7 @@
 
 import type { Row, Values } from "../backend.js";
 import { BackendError, CheckpointError, firstOf, show } from "../errors.js";
-import { nonNegative } from "../kinds.js";
+import { integerFrom, type Kind, nonNegative } from "../kinds.js";
 import { ARRAYS, type DType } from "../rule/program.js";
 import type { KeptArray, Role } from "../rule/step-program.js";
 import type { Variable } from "../variable.js";
@@ -101,9 +101,9 @@ const keptEntry = (
     const values = row!.view?.(array) ?? downloads.get(row!)?.get(array);
     if (values) return values;
     throw new BackendError(
-      "The optimizer's state is not in memory that this thread sees",
-      `a look at ${name} of ${variable}`,
-      "Call await optimizer.download() first.",
+      `The ${name} of ${variable} is not in memory that this thread sees`,
+      "a look at it",
+      "Await optimizer.download() first.",
     );
   },
 });
@@ -133,10 +133,10 @@ const kerasName = ({ name: optimizer }: OptimizerState, { role, name, variable }
 
 /** The scalars of the state, in the order of Keras: they come first. */
 const scalarsOf = ({ name, calls, learningRate }: OptimizerState, order: StateOrder): StateVariable[] => {
-  const scalar = { shape: [] } as const;
-  const iteration = { ...scalar, name: `${name}/iteration`, dtype: "int64", value: BigInt64Array.of(BigInt(calls)) } as const;
+  const shape: number[] = [];
+  const iteration = { name: `${name}/iteration`, shape, dtype: "int64", value: BigInt64Array.of(BigInt(calls)) } as const;
   if (order !== "keras" || typeof learningRate !== "number") return [iteration];
-  return [iteration, { ...scalar, name: `${name}/learning_rate`, dtype: "float32", value: Float32Array.of(learningRate) }];
+  return [iteration, { name: `${name}/learning_rate`, shape, dtype: "float32", value: Float32Array.of(learningRate) }];
 };
 
 /** The state as its owner sees it; `expose` is told when a view of a slot is handed out. */
@@ -155,9 +155,10 @@ export const stateOf = (state: OptimizerState, expose: () => void): StateVariabl
 
 /** Copies, in the order in which Keras saves. */
 export const saveState = (state: OptimizerState, order: StateOrder, store: SavedState): SavedState => {
-  const values = [...scalarsOf(state, order).map(({ value }) => value), ...entriesOf(state).map((entry) => entry.view())];
+  const entries = entriesOf(state);
+  const values = [...scalarsOf(state, order).map(({ value }) => value), ...entries.map((entry) => entry.view())];
   for (const [i, value] of values.entries()) store[i] = value.slice();
-  return Object.defineProperty(store, KINDS, { value: kindsOf(entriesOf(state)), configurable: true });
+  return Object.defineProperty(store, KINDS, { value: kindsOf(entries), configurable: true });
 };
 
 /** Of what arrays a list was saved, where it is still the object that was saved. */
@@ -187,7 +188,9 @@ export interface Restoration extends Omit<Counters, "accumulating"> {
  *  @throws CheckpointError for what does not fit; nothing is changed then. */
 export const restore = (state: OptimizerState, life: Lifecycle, restoration: Restoration): Promise<unknown> => {
   life.assert("load");
-  checkCounters(state, restoration);
+  const { calls, learningRate } = restoration;
+  assertCounter(`${state.name}/iteration`, integerFrom(0), calls);
+  if (learningRate !== null) assertCounter(`${state.name}/learning_rate`, nonNegative, learningRate);
   const writes = [...restoration.arrays].map(([entry, values]) => [entry, fitting(state, entry, values)] as const);
   life.begin("load");
   const written = Promise.all(writes.map(([entry, values]) => entry.write(0, values)));
@@ -206,32 +209,25 @@ const openWindows = ({ trained }: OptimizerState, writes: readonly (readonly [St
   return open;
 };
 
-const refuse = (name: string, shape: readonly number[], wanted: string, received: unknown): never => {
-  throw new CheckpointError(
-    `${name} (shape [${shape}]) must be ${wanted}`,
-    typeof received === "string" ? received : show(received),
-    "Load it into the model it was saved from, in the order it was saved in.",
-  );
+const refuse = (name: string, wanted: string, received: string): never => {
+  throw new CheckpointError(`${name} must be ${wanted}`, received, AS_SAVED);
 };
 
-const assertLength = (name: string, shape: readonly number[], values: SavedState[string], length: number): void => {
-  if (values.length !== length) refuse(name, shape, `of ${length} elements`, `${values.length}`);
+const assertLength = (name: string, values: SavedState[string], length: number): void => {
+  if (values.length !== length) refuse(name, `of ${length} elements`, `${values.length}`);
 };
 
-const checkCounters = ({ name }: OptimizerState, { calls, learningRate }: Restoration): void => {
-  if (!(Number.isSafeInteger(calls) && calls >= 0))
-    refuse(`${name}/iteration`, [], "the step count, an integer of 0 or more", calls);
-  if (learningRate !== null && !nonNegative.holds(learningRate))
-    refuse(`${name}/learning_rate`, [], `the learning rate, ${nonNegative.wanted}`, learningRate);
+const assertCounter = (name: string, { wanted, holds }: Kind<number>, value: number): void => {
+  if (!holds(value)) refuse(name, wanted, `${value}`);
 };
 
 /** `values` as an array of the entry's dtype. */
 const fitting = (state: OptimizerState, entry: StateEntry, values: SavedState[string]): Values => {
-  const { dtype, length, shape } = entry.variable;
+  const { dtype, length } = entry.variable;
   const name = kerasName(state, entry);
   const Wanted = ARRAYS[dtype];
-  assertLength(name, shape, values, length);
-  if (values instanceof BigInt64Array) return refuse(name, shape, `${dtype} numbers`, values);
+  assertLength(name, values, length);
+  if (values instanceof BigInt64Array) return refuse(name, `${dtype} numbers`, show(values));
   return values instanceof Wanted ? values : Wanted.from(values as readonly number[]);
 };
 
@@ -248,67 +244,50 @@ export const restorationOf = (
   store: Readonly<SavedState> & { readonly [KINDS]?: string },
   order: StateOrder | undefined,
 ): Restoration => {
-  if (state.trained.length === 0)
-    throw new CheckpointError(
-      "State is loaded into variables",
-      "an optimizer that has no variables yet",
-      "Call build(variables) first.",
-    );
-  const values = Object.keys(store)
-    .sort((a, b) => Number(a) - Number(b))
-    .map((key) => store[key]!);
+  const values = Object.values(store); // keys that are integers are in their order
   const entries = entriesOf(state);
   const { [KINDS]: saved } = store;
   const kept = kindsOf(entries);
   if (saved !== undefined && saved !== kept) throw new CheckpointError(`The state must be ${kept}`, saved, AS_SAVED);
   const hasRate = values.length === entries.length + 2 && (saved !== undefined || order !== "tf_keras");
-  if (!hasRate && values.length !== entries.length + 1) throw wrongCount(state, entries, values.length, order);
-  if (saved === undefined && order === undefined && isAmbiguous(entries, hasRate))
+  if (!hasRate && values.length !== entries.length + 1) {
+    const missing = entries.slice(Math.max(0, values.length - 1)).map((entry) => kerasName(state, entry));
     throw new CheckpointError(
-      "A state of so many arrays may begin with a learning rate (Keras 3) or with an average",
-      `${values.length} arrays for one variable of one element`,
-      'Say which order it was saved in: "tf_keras" or "keras".',
+      `The state must have ${entries.length + 1} arrays, with a learning_rate one more`,
+      `${values.length}${missing.length > 0 ? `, without ${firstOf(missing)}` : ""}`,
+      AS_SAVED,
     );
-  const first = hasRate ? 2 : 1;
-  const [calls, learningRate] = values.slice(0, first).map((value, i) => {
-    assertLength(`${state.name}/${["iteration", "learning_rate"][i]}`, [], value, 1);
-    return Number(value[0]);
+  }
+  if (saved === undefined && order === undefined && isAmbiguous(state, entries, hasRate))
+    throw new CheckpointError(
+      "The second array may be a learning rate or an average",
+      `${values.length} arrays`,
+      'Say which order it has: "tf_keras" or "keras".',
+    );
+  const counters = hasRate ? ["iteration", "learning_rate"] : ["iteration"];
+  const [calls, learningRate] = counters.map((name, i) => {
+    assertLength(`${state.name}/${name}`, values[i]!, 1);
+    return Number(values[i]![0]);
   }) as [number, number?];
   return {
     calls,
     learningRate: learningRate === undefined ? null : exactRate(state, learningRate),
     accumulating: null,
-    arrays: new Map(entries.map((entry, i) => [entry, values[first + i]!])),
+    arrays: new Map(entries.map((entry, i) => [entry, values[counters.length + i]!])),
   };
 };
 
 /** With one variable of one element, a learning rate and an average (or what has been accumulated) look alike, and stand at the same place. */
-const isAmbiguous = (entries: readonly StateEntry[], hasRate: boolean): boolean => {
+const isAmbiguous = ({ trained }: OptimizerState, entries: readonly StateEntry[], hasRate: boolean): boolean => {
   const shared = entries.filter(({ role }) => role === "average" || role === "accumulator");
-  const isOne = new Set(entries.map(({ variable }) => variable)).size === 1 && entries[0]!.variable.length === 1;
-  return isOne && (hasRate ? shared.length < 2 : shared.length > 0);
+  return trained.length === 1 && trained[0]!.variable.length === 1 && (hasRate ? shared.length < 2 : shared.length > 0);
 };
 
 /** Keras saves the rate in float32. Where ours rounds to that, ours is the more exact one. */
 export const exactRate = ({ learningRate: own }: OptimizerState, saved: number): number =>
   typeof own === "number" && Math.fround(own) === Math.fround(saved) ? own : saved;
 
-const AS_SAVED = "Build with the variables and options (useEma, gradientAccumulationSteps) that it was saved with.";
-
-const wrongCount = (
-  state: OptimizerState,
-  entries: readonly StateEntry[],
-  count: number,
-  order: StateOrder | undefined,
-): CheckpointError => {
-  const missing = entries.slice(Math.max(0, count - 1)).map((entry) => `${kerasName(state, entry)} [${entry.variable.shape}]`);
-  const withRate = order === "tf_keras" ? "" : ` (or ${entries.length + 2}, with Keras 3's learning_rate)`;
-  return new CheckpointError(
-    `The state must have ${entries.length + 1} arrays${withRate}`,
-    `${count}${missing.length > 0 ? `; missing at the end: ${firstOf(missing)}` : ""}`,
-    AS_SAVED,
-  );
-};
+const AS_SAVED = "Build with the variables and options of then.";
 
 /** Throws away what has been accumulated for these variables since the last update: they are frozen, and must not move by it. */
 export const forgetAccumulated = (state: OptimizerState, isFrozen: (variable: Variable) => boolean): void => {

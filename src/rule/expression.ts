@@ -27,7 +27,7 @@ export type Recorded =
   | { readonly kind: "constant"; readonly value: number }
   | { readonly kind: "parameter"; readonly name: string }
   | { readonly kind: "element"; readonly buffer: string }
-  | { readonly kind: "norm"; readonly of: Expression; readonly scope: NormScope }
+  | { readonly kind: "norm"; readonly inputs: readonly [Expression]; readonly scope: NormScope }
   | { readonly kind: "operation"; readonly operation: ScalarOperation; readonly inputs: readonly Expression[] };
 
 /** What an operation takes. */
@@ -41,8 +41,6 @@ export class Expression {
   constructor(readonly recorded: Recorded) {
     this.perElement =
       recorded.kind === "element" || (recorded.kind === "operation" && recorded.inputs.some((input) => input.perElement));
-    if (recorded.kind === "operation" && recorded.operation === "pow" && this.perElement)
-      throw new TypeError("pow is for scalars only. Received: an expression over elements. Write x.mul(x) or x.sqrt() instead");
   }
 
   /** this + other */
@@ -76,12 +74,14 @@ export class Expression {
   /** this ** exponent, evaluated once per step.
    *  @throws TypeError for an expression over elements. */
   pow(exponent: Operand): Expression {
-    return operation("pow", this, exponent);
+    const power = operation("pow", this, exponent);
+    if (power.perElement) throw new TypeError("pow is for scalars only. Received: elements. Write x.mul(x) or x.sqrt()");
+    return power;
   }
 
   /** @throws TypeError: `g > 0`, `2 * g`, `Math.sqrt(g)` and the text of an expression would need a value, and there is none yet. */
   [Symbol.toPrimitive](): never {
-    throw new TypeError("An expression has no value. Received: something like g > 0, 2 * g or Math.sqrt(g)");
+    throw new TypeError("An expression has no value. Received: g > 0, 2 * g or the like");
   }
 }
 
@@ -116,7 +116,7 @@ export const flush = (x: Expression, limit: number): Expression => operation("fl
 
 const normOver = (scope: NormScope, of: Operand): Expression => {
   const recorded = expression(of);
-  if (recorded.perElement) return new Expression({ kind: "norm", of: recorded, scope });
+  if (recorded.perElement) return new Expression({ kind: "norm", inputs: [recorded], scope });
   throw new TypeError("A norm is taken over elements. Received: a scalar. Write abs(x)");
 };
 

@@ -1,8 +1,9 @@
 /** Composes the stages of a step around an update rule: unscale, accumulate, clip, decay, rule, average, overwrite.
  *  Only the stages in use are there; a stage that is off costs nothing. */
 
+import { compile } from "./compile.js";
 import { constant, type Expression, element, flush, globalNorm, max, min, norm, parameter } from "./expression.js";
-import { compile, type DType, type Program } from "./program.js";
+import type { DType, Program } from "./program.js";
 import type { BoundRule } from "./update-rule.js";
 
 export type Clipping = { readonly kind: "none" } | { readonly kind: "norm" | "globalNorm" | "value"; readonly limit: number };
@@ -63,7 +64,7 @@ export const keptArrays = (slots: readonly string[], settings: StepSettings): Ke
  *  2^-90 keeps every product of the step, down to learning rates of 1e-9, out of that range. */
 export const TINY = 2 ** -90;
 
-const isPowerOfTwo = (value: number): boolean => Number.isInteger(Math.log2(value)) && 2 ** Math.log2(value) === value;
+const isPowerOfTwo = (value: number): boolean => 2 ** Math.round(Math.log2(value)) === value;
 
 /** x / divisor. By a power of two, multiplying is exact too, and faster. */
 const divide = (x: Expression, divisor: number): Expression => {

@@ -1,5 +1,4 @@
-import { OptionError, show } from "../errors.js";
-import { nonNegative, optional, positive, text } from "../kinds.js";
+import { check, nonNegative, optional, positive, text } from "../kinds.js";
 import { optionsFrom } from "../spelling.js";
 import { KerasSchedule } from "./keras-schedule.js";
 
@@ -27,25 +26,19 @@ export class CosineDecay extends KerasSchedule<CosineDecayOptions> {
       decaySteps: positive,
       alpha: optional(nonNegative, 0),
       name: optional(text, "CosineDecay"),
+
       warmupTarget: optional(nonNegative, null),
       warmupSteps: optional(nonNegative, 0),
     });
     const { warmupTarget, warmupSteps } = this.settings;
-    if (warmupTarget === null && warmupSteps > 0)
-      throw new OptionError(
-        "warmupSteps of CosineDecay does nothing without warmupTarget",
-        `warmupSteps=${warmupSteps}, warmupTarget=null`,
-        "Set warmupTarget too, or leave warmupSteps out.",
-      );
+    if (warmupSteps > 0) check("CosineDecay with warmupSteps", "warmupTarget", warmupTarget, nonNegative);
   }
 
   /** Keras: a config without warmup_target may name warmup_steps, which do nothing there. Read with a warning. */
   static override fromConfig<Schedule>(this: new (options: never) => Schedule, config: Record<string, unknown>): Schedule {
     const options = optionsFrom(config);
-    if (options.warmupSteps && (options.warmupTarget ?? null) === null) {
-      console.warn(
-        `adamax: CosineDecay has no warmup without warmup_target. Left out: warmup_steps=${show(options.warmupSteps)}.`,
-      );
+    if (options.warmupSteps && options.warmupTarget == null) {
+      console.warn(`adamax: CosineDecay ignores warmup_steps without warmup_target.`);
       delete options.warmupSteps;
     }
     return new this(options as never);

@@ -20,18 +20,12 @@ export class PiecewiseConstantDecay extends KerasSchedule<PiecewiseConstantDecay
       name: optional(text, "PiecewiseConstant"), // Keras: this name lacks the Decay
     });
     const { boundaries, values } = this.settings;
-    if (values.length !== boundaries.length + 1)
+    const isOrdered = boundaries.every((boundary, i) => i === 0 || boundary > boundaries[i - 1]!);
+    if (!isOrdered || values.length !== boundaries.length + 1)
       throw new OptionError(
-        "PiecewiseConstantDecay needs one value more than it has boundaries",
-        `boundaries of length ${boundaries.length}, values of length ${values.length}`,
-        `Give ${boundaries.length + 1} values.`,
-      );
-    const disorder = boundaries.findIndex((boundary, i) => i > 0 && boundary <= boundaries[i - 1]!);
-    if (disorder > 0)
-      throw new OptionError(
-        "The boundaries of PiecewiseConstantDecay must increase strictly",
-        `${boundaries[disorder]} after ${boundaries[disorder - 1]}`,
-        "Sort them, and the values with them.",
+        "PiecewiseConstantDecay takes boundaries that increase, and one value more",
+        `boundaries ${boundaries.join(", ")}, values ${values.join(", ")}`,
+        "Correct them.",
       );
   }
 

@@ -1,5 +1,6 @@
 /** A learning rate that depends on the step alone. Extend it for a schedule of your own: `at`, and `getConfig` for checkpoints. */
 
+import type { Kind } from "../kinds.js";
 import { optionsFrom } from "../spelling.js";
 
 /** Base of all schedules, and of yours. */
@@ -17,3 +18,8 @@ export abstract class LearningRateSchedule {
     return new this(optionsFrom(config) as never);
   }
 }
+
+export const schedule: Kind<LearningRateSchedule> = {
+  wanted: "a schedule",
+  holds: (value) => value instanceof LearningRateSchedule,
+};

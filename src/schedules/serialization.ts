@@ -1,5 +1,5 @@
 import { nearest, OptionError, show } from "../errors.js";
-import { isObject } from "../kinds.js";
+import { anything, check, checkKinds, type Kind, type Kinds, object, text } from "../kinds.js";
 import { optionsFrom } from "../spelling.js";
 import { CosineDecay } from "./cosine-decay.js";
 import { CosineDecayRestarts } from "./cosine-decay-restarts.js";
@@ -7,7 +7,7 @@ import { ExponentialDecay } from "./exponential-decay.js";
 import { InverseTimeDecay } from "./inverse-time-decay.js";
 import { PiecewiseConstantDecay } from "./piecewise-constant-decay.js";
 import { PolynomialDecay } from "./polynomial-decay.js";
-import { LearningRateSchedule } from "./schedule.js";
+import { schedule as aSchedule, type LearningRateSchedule } from "./schedule.js";
 
 /** The class of a schedule, as `deserialize` needs it: anything that extends LearningRateSchedule. */
 export interface ScheduleClass {
@@ -23,27 +23,44 @@ export type SerializedSchedule = {
   registered_name: string | null;
 };
 
-const ofKeras: Record<string, ScheduleClass> = {
+export const ofKeras = {
   CosineDecay,
   CosineDecayRestarts,
   ExponentialDecay,
   InverseTimeDecay,
   PiecewiseConstantDecay,
   PolynomialDecay,
+} satisfies Record<string, ScheduleClass>;
+
+/** The same in our spelling, as it is read. */
+interface Serialized {
+  className: string;
+  config: Record<string, unknown>;
+  registeredName?: unknown;
+  module?: unknown;
+  sharedObjectId?: unknown;
+}
+
+const SERIALIZED: Kinds<Serialized> = {
+  className: text,
+  config: object as Kind<Serialized["config"]>,
+  registeredName: anything,
+  module: anything,
+  sharedObjectId: anything, // a SavedModel numbers its objects
 };
 
 /** `schedule` as JSON that tf_keras and Keras 3 read; one of your own under the name of its class, as they write those (so a
  *  bundler that shortens names must keep this one). JSON has no 1.0: where a rate is a whole number, Python reads an integer, and
  *  Keras refuses to compute with it; write the point into the text. */
 export const serialize = (schedule: LearningRateSchedule): SerializedSchedule => {
-  if (!(schedule instanceof LearningRateSchedule))
-    throw new OptionError("serialize takes a schedule", show(schedule), "Pass one.");
+  check("serialize", "schedule", schedule, aSchedule);
   const [name] = Object.entries<unknown>(ofKeras).find(([, scheduleClass]) => schedule.constructor === scheduleClass) ?? [];
+  const own = schedule.constructor.name;
   return {
     module: name ? "keras.optimizers.schedules" : null,
-    class_name: name ?? schedule.constructor.name,
+    class_name: name ?? own,
     config: schedule.getConfig(),
-    registered_name: name ? null : schedule.constructor.name,
+    registered_name: name ? null : own,
   };
 };
 
@@ -54,22 +71,20 @@ export const deserialize = (
   json: Readonly<Record<string, unknown>>,
   customObjects: Readonly<Record<string, ScheduleClass>> = {},
 ): LearningRateSchedule => {
-  const { module: _, className, registeredName, config, sharedObjectId: __, ...unknown } = optionsFrom(json ?? {}); // a SavedModel numbers its objects
-  if (typeof className !== "string" || !isObject(config) || Object.keys(unknown).length > 0)
-    throw new OptionError(
-      "A serialized schedule has class_name, config, and perhaps module and registered_name",
-      `${show(json)} with ${Object.keys(json ?? {}).join(", ") || "no keys"}`,
-      "Pass what serialize returned.",
-    );
-  const known = new Map(Object.entries({ ...ofKeras, ...customObjects }));
+  const { className, registeredName, config } = checkKinds<Serialized>(
+    "SerializedSchedule",
+    optionsFrom(json ?? {}) as never,
+    SERIALIZED,
+  );
+  const known = new Map(Object.entries<ScheduleClass>({ ...ofKeras, ...customObjects }));
   const scheduleClass = known.get(registeredName as string) ?? known.get(className) ?? known.get(className.replace(/^.*>/, "")); // "package>Name"
   if (!scheduleClass) {
     const meant = nearest(className, [...known.keys()]);
     throw new OptionError(
       "No schedule has this name",
       `class_name=${show(className)}`,
-      `${meant ? `Did you mean ${meant}? ` : ""}For one of your own, pass its class: deserialize(json, { ${className} }).`,
+      meant ? `Did you mean ${meant}?` : "Pass its class in customObjects.",
     );
   }
-  return scheduleClass.fromConfig(config as Record<string, unknown>);
+  return scheduleClass.fromConfig(config);
 };

@@ -183,7 +183,7 @@ describe("selections", () => {
       },
     });
     const selections = new Selections();
-    selections.add({ variables: counted });
+    selections.add({ variables: counted, names: [] });
     for (const variable of all) expect(selections.placeOf(variable)).toBe(0);
     expect(compared).toBeLessThan(3 * all.length);
   });

@@ -24,8 +24,8 @@ const withFar = <Options extends core.OptimizerOptions>(options: Options): Optio
 };
 
 export class Optimizer<Hyper extends string = never> extends core.Optimizer<Hyper> {
-  constructor(options: ConstructorParameters<typeof core.Optimizer<Hyper>>[0] = {}) {
-    super(withFar(options));
+  constructor(options: ConstructorParameters<typeof core.Optimizer<Hyper>>[0] = {}, ...more: never[]) {
+    super(withFar(options), ...more);
   }
 }
 

@@ -22,7 +22,7 @@ const CASES: readonly [string, (two: Two) => GradientAndVariable[], string][] = 
       [b.value, a],
       [a.value, b],
     ],
-    "the value",
+    "w of variable",
   ],
   [
     "a variable's own value",
@@ -30,7 +30,7 @@ const CASES: readonly [string, (two: Two) => GradientAndVariable[], string][] = 
       [a.value, a],
       [f32(1, 1, 1, 1), b],
     ],
-    "the value",
+    "w of variable",
   ],
   [
     "a value, as listed rows",
@@ -38,7 +38,7 @@ const CASES: readonly [string, (two: Two) => GradientAndVariable[], string][] = 
       [slices(a.value), b],
       [f32(1, 1, 1, 1), a],
     ],
-    "the value",
+    "w of variable",
   ],
   [
     "the first array of the state: momentum, or what has been accumulated",
@@ -46,7 +46,7 @@ const CASES: readonly [string, (two: Two) => GradientAndVariable[], string][] = 
       [optimizer.variables[1]!.value as Values, b],
       [f32(1, 1, 1, 1), a],
     ],
-    "the state",
+    "(accumulator|average|slot:\\w+) of variable",
   ],
   [
     "a slot",
@@ -54,7 +54,7 @@ const CASES: readonly [string, (two: Two) => GradientAndVariable[], string][] = 
       [stateNow(optimizer, "norm", "a"), b],
       [f32(1, 1, 1, 1), a],
     ],
-    "the state \\(slot:norm\\)",
+    "slot:norm of variable",
   ],
   [
     "a part of two arrays of the state, which lie one behind the other",
@@ -65,7 +65,7 @@ const CASES: readonly [string, (two: Two) => GradientAndVariable[], string][] = 
         [f32(1, 1, 1, 1), a],
       ];
     },
-    "the state",
+    "(accumulator|average|slot:\\w+) of variable",
   ],
 ];
 
@@ -85,9 +85,7 @@ for (const options of [
       const before = await everything();
       const error = thrown(() => optimizer.applyGradients(pairs));
       expect(error).toBeInstanceOf(ShapeError);
-      expect(error.message).toMatch(
-        new RegExp(`must not lie where the same step writes. Received: .* in ${where}.*Pass a copy: gradient.slice`),
-      );
+      expect(error.message).toMatch(new RegExp(`must not lie where the step writes. Received: .* in ${where}.*Pass a copy`));
       expect(await everything()).toEqual(before);
       const copies = pairs.map(([gradient, one]): GradientAndVariable => {
         return gradient instanceof IndexedSlices ? [slices(gradient.values.slice()), one] : [(gradient as Values).slice(), one];
@@ -113,7 +111,7 @@ nearTest("plain arrays, crosswise or in part: refused, and nothing has changed",
       ]),
     );
     expect(error).toBeInstanceOf(ShapeError);
-    expect(error.message).toMatch(/must not lie where the same step writes/);
+    expect(error.message).toMatch(/must not lie where the step writes/);
   }
   expect([[...memory], [...y], optimizer.iterations]).toEqual([[1, 2, 3, 4, 5, 6], [1, 1, 1, 1], 0]);
 });

@@ -57,7 +57,7 @@ test.each(title(/clipnorm wins/))("two clip options: the one that won there wins
   const { clipnorm, clipvalue, globalClipnorm } = Adamax.fromConfig(optimizerOf(row)).settings;
   const winner = row.what.startsWith("global") ? { clipnorm: null, globalClipnorm: 1 } : { clipnorm: 1, globalClipnorm: null };
   expect({ clipnorm, clipvalue, globalClipnorm }).toEqual({ clipvalue: null, ...winner });
-  expect(warned).toEqual([expect.stringMatching(/lipnorm and clipvalue.*Dropped: clipvalue/)]);
+  expect(warned).toEqual([expect.stringMatching(/of .*lipnorm, clipvalue, .*lipnorm is used, as in tf_keras/)]);
 });
 
 test.each(title(/loss scale, fixed/))("a fixed loss scale is the inner optimizer with lossScaleFactor: %s", (_, row) => {
@@ -117,7 +117,7 @@ describe("decay of a legacy optimizer", () => {
     [
       "one on top of a schedule",
       { decay: 0.5, learning_rate: { class_name: "CosineDecay", config: { initial_learning_rate: 1, decay_steps: 9 } } },
-      /decay=0.5, learning_rate=an object/,
+      /learning_rate of a configuration with decay must be a finite number.*learning_rate=an object/,
     ],
     ["beside two clip options, of which it used both", { decay: 0, clipnorm: 1, clipvalue: 2 }, /clipnorm=1, clipvalue=2/],
   ])("%s is an error that names it", (_, config, message) => {
@@ -140,7 +140,7 @@ test.each(moving)("a loss scale that moves is an error that names it: %s", (_, r
   const error = thrown(() => Adamax.fromConfig(optimizerOf(row)));
   expect(error).toBeInstanceOf(OptionError);
   expect(error.message).toMatch(
-    /LossScaleOptimizer with a dynamic scale.*Received:.*initial_scale=(32768|1024).*lossScaleFactor/s,
+    /dynamic of LossScaleOptimizer must be false.* inner_optimizer.*lossScaleFactor\. Received: dynamic=(true|undefined)\. Give/,
   );
 });
 
@@ -149,7 +149,7 @@ test.each(title(/Python lambda/))(
   (_, row) => {
     const error = thrown(() => Adamax.fromConfig(optimizerOf(row)));
     expect(error).toBeInstanceOf(OptionError);
-    expect(error.message).toMatch(/learning_rate is a function.*__lambda__.*learningRate/s);
+    expect(error.message).toMatch(/learning_rate is a function.*__lambda__\. Pass learningRate again/);
     expect(Adamax.fromConfig(optimizerOf(row), { learningRate: () => 0.02 }).learningRate).toBe(0.02);
   },
 );
@@ -158,7 +158,7 @@ test.each<[string, Config, RegExp]>([
   ["a key that nobody knows", { learning_rate: 0.1, warp_factor: 9 }, /Adamax has no such option.*warpFactor/],
   ["a misspelt key", { learning_rat: 0.1 }, /Adamax has no such option.*learningRat\b.*learningRate\?/],
   ["both spellings of a key", { beta_1: 0.9, beta1: 0.8 }, /beta1 twice/],
-  ["another optimizer", { class_name: "Adam", config: {} }, /another optimizer.*Adam, for Adamax/],
+  ["another optimizer", { class_name: "Adam", config: {} }, /another optimizer.*Adam, for Adamax\. Use/],
   ["a legacy optimizer", { is_legacy_optimizer: true }, /legacy/],
   [
     "an unknown key of a loss scale",
@@ -174,7 +174,7 @@ test.each<[string, Config, RegExp]>([
   ["NaN", { learning_rate: Number.NaN }, /learningRate of Adamax must be a finite number.*NaN/],
   ["infinity", { ema_momentum: Number.POSITIVE_INFINITY }, /emaMomentum of Adamax must be a finite number.*Infinity/],
   ["a value of another type", { use_ema: "yes" }, /useEma of Adamax must be true or false.*"yes"/],
-  ["no object", null as unknown as Config, /configuration is an object.*null/],
+  ["no object", null as unknown as Config, /config of fromConfig must be an object.*config=null/],
 ])("%s in a configuration is an error that names it", (_, config, message) => {
   const error = thrown(() => Adamax.fromConfig(config));
   expect(error).toBeInstanceOf(OptionError);
@@ -228,7 +228,7 @@ describe("the variables of groups and exclusions are in a configuration by their
   ])("%s of a variable that is not the only one of its name cannot be said, and is an error", (_, make) => {
     const [one, other] = [new Variable(f32(1)), new Variable(f32(1))];
     const optimizer = make({ variables: [one] });
-    const message = /by their names. Received: several called "variable". Give each a name of its own/;
+    const message = /A configuration needs names that differ. Received: several called "variable". Give each a name of its own/;
     expect(() => optimizer.getConfig()).toThrow(message); // before build: nobody knows what will be beside it
     optimizer.build([one, other]);
     expect(() => optimizer.getConfig()).toThrow(message);
@@ -241,7 +241,7 @@ describe("the variables of groups and exclusions are in a configuration by their
   test.each(["^(a+)+$", "^(a|a)*$", `${"a?".repeat(20)}$`, "(a|b)".repeat(4), "a*a*a*a*$", `a*${"b".repeat(300)}`])(
     "%s is not searched for: a configuration may come from a file",
     (pattern) => {
-      const refused = /could take minutes.*give groups and exclusions in your program/s;
+      const refused = /could take minutes.*Give it in the program/;
       for (const names of [[pattern], [{ source: pattern, flags: "i" }]]) {
         const config = { groups: [{ names, learning_rate_multiplier: 2 }] };
         expect(() => Adamax.fromConfig(config)).toThrow(refused);

@@ -88,7 +88,7 @@ describe("when it is defined", () => {
   });
 
   test.each([null, undefined, 5])("%s is no rule: the error says what a rule has", (rule) => {
-    const wanted = "with name, slots, hyperparameters, leastDecay, update";
+    const wanted = "It takes name, slots, hyperparameters, leastDecay, update";
     refused(() => defineRule(rule as never), ["defineRule takes one object", `${rule}`, wanted]);
   });
 
@@ -97,7 +97,7 @@ describe("when it is defined", () => {
     class Mine extends Optimizer<"beta"> {
       static override readonly rule = rule;
     }
-    refused(() => new Mine(), ["beta of Mine must be a number", "beta=undefined", "there is no default"]);
+    refused(() => new Mine(), ["beta of Mine must be a number", "beta=undefined", "Give such a value."]);
     expect(new Mine({ beta: 3 }).hyperparameters).toEqual({ beta: 3 });
   });
 
@@ -148,7 +148,7 @@ describe.each(["wasm", "interpreter"] as const)("when its first step is composed
     ["a text with g in it", (g) => `${g}`],
   ])("%s is refused: an expression has no value", (_, use) => {
     const update = ({ w, g, momentum }: Inputs) => ({ w: use(g as unknown as number) ? w.sub(g) : w, momentum });
-    refused(() => run(update), ["An expression has no value", "something like g > 0", METHODS]);
+    refused(() => run(update), ["An expression has no value", "g > 0, 2 * g or the like", METHODS]);
   });
 
   test.each<[string, (inputs: Inputs) => Expression]>([
@@ -218,10 +218,12 @@ test("a rule that was not defined by defineRule, and returns no expressions, is 
   }
   const w = variable([1]);
   expect(() => new Bare().applyGradients([[f32(1), w]])).toThrow(
-    /A rule gives w an expression\. Received: undefined\. Make it with defineRule/,
+    /A rule gives w an expression\. Received: undefined\. Use defineRule/,
   );
 });
 
 test.each([5, null, {}])("serialize(%j) is refused", (schedule) => {
-  expect(() => schedules.serialize(schedule as never)).toThrow(/serialize takes a schedule/);
+  expect(() => schedules.serialize(schedule as never)).toThrow(
+    /schedule of serialize must be a schedule\. Received: schedule=.*Give such a value/,
+  );
 });

@@ -6,14 +6,14 @@ import { DTYPES, f32, nearTest, read, save, step, thrown, variable, warnings } f
 
 describe("a number that float32 cannot hold", () => {
   test.each([
-    [{ clipnorm: 1e39 }, "clipnorm of Adamax must be a finite number above 0", "clipnorm=1e+39, which rounds to Infinity"],
-    [{ globalClipnorm: Number.MAX_VALUE }, "globalClipnorm of Adamax", "which rounds to Infinity"],
-    [{ clipvalue: 1e-50 }, "clipvalue of Adamax must be a finite number above 0", "which rounds to 0"],
-    [{ weightDecay: 1e39 }, "weightDecay of Adamax", "which rounds to Infinity"],
-    [{ lossScaleFactor: 1e-46 }, "lossScaleFactor of Adamax", "which rounds to 0"],
-    [{ beta1: 0.99999999999 }, "beta1 of Adamax must be a finite number in [0, 1)", "which rounds to 1"],
-    [{ epsilon: 1e300 }, "epsilon of Adamax", "which rounds to Infinity"],
-    [{ groups: [{ names: ["w"], weightDecay: 1e39 }] }, "weightDecay of Adamax", "which rounds to Infinity"],
+    [{ clipnorm: 1e39 }, "clipnorm of Adamax must be a finite number above 0", "clipnorm=1e+39, in float32 Infinity"],
+    [{ globalClipnorm: Number.MAX_VALUE }, "globalClipnorm of Adamax", "in float32 Infinity"],
+    [{ clipvalue: 1e-50 }, "clipvalue of Adamax must be a finite number above 0", "in float32 0"],
+    [{ weightDecay: 1e39 }, "weightDecay of Adamax", "in float32 Infinity"],
+    [{ lossScaleFactor: 1e-46 }, "lossScaleFactor of Adamax", "in float32 0"],
+    [{ beta1: 0.99999999999 }, "beta1 of Adamax must be a finite number in [0, 1)", "in float32 1"],
+    [{ epsilon: 1e300 }, "epsilon of Adamax", "in float32 Infinity"],
+    [{ groups: [{ names: ["w"], weightDecay: 1e39 }] }, "weightDecay of Adamax", "in float32 Infinity"],
   ])("%o: refused for a float32 variable, taken for a float64 one", (options, wrong, received) => {
     using optimizer = new Adamax(options);
     const w = variable([1]);
@@ -29,7 +29,7 @@ describe("a number that float32 cannot hold", () => {
     using optimizer = new Adamax({ learningRate: () => rate as number });
     const w = variable([1]);
     expect(() => optimizer.applyGradients([[f32(1), w]])).toThrow(
-      /The learning rate must be a finite number of 0 or more that float32 holds/,
+      /learningRate of Adamax must be a finite number of 0 or more that float32 holds/,
     );
     expect(await read(w)).toEqual([1]);
   });
@@ -51,7 +51,9 @@ nearTest("an array of the caller's that changes its length before build is refus
   using optimizer = new Adamax();
   const error = thrown(() => optimizer.build([w]));
   expect(error).toBeInstanceOf(ShapeError);
-  expect(error.message).toMatch(/The array of variable "w" .* must stay as long as it was\. Received: 2 elements now/);
+  expect(error.message).toMatch(
+    /The array of variable "w" .* was resized or detached\. Received: 2 elements\. Make a new variable/,
+  );
 });
 
 nearTest.each([32, 8])(
@@ -61,7 +63,7 @@ nearTest.each([32, 8])(
     using optimizer = new Adamax();
     optimizer.applyGradients([[f32(1, 1, 1, 1), w]]);
     buffer.resize(bytes);
-    expect(thrown(() => optimizer.applyGradients([[f32(1, 1, 1, 1), w]])).message).toMatch(/must stay as long as it was/);
+    expect(thrown(() => optimizer.applyGradients([[f32(1, 1, 1, 1), w]])).message).toMatch(/was resized or detached/);
     expect(optimizer.iterations).toBe(1);
   },
 );
@@ -76,9 +78,7 @@ describe("a pattern that means nobody", () => {
     optimizer.excludeFromWeightDecay({ names: [/bais/] });
     const pairs = ["kernel", "bias"].map((name) => [f32(1), variable([1], name)] as const);
     for (let i = 0; i < 3; i++) optimizer.applyGradients(pairs);
-    expect(warned).toEqual([
-      'adamax: kernle, /bais/ of groups or excludeFromWeightDecay matches no variable. There are "kernel", "bias".',
-    ]);
+    expect(warned).toEqual(['adamax: no variable matches kernle, /bais/. There are "kernel", "bias".']);
   });
 });
 
@@ -87,7 +87,7 @@ test.each<[unknown, RegExp]>([
   [null, /Variable takes one object of options/],
   [{ nmae: "w" }, /Variable has no such option\. Received: nmae="w"\. Did you mean name\?/],
   [{ name: 5 }, /name of Variable must be a string\. Received: name=5/],
-  [{ shape: 1 }, /shape of Variable must be an array of sizes\. Received: shape=1/],
+  [{ shape: 1 }, /shape of Variable must be an array, each element an integer of 0 or more\. Received: shape=1/],
   [{ adopt: "no" }, /adopt of Variable must be true or false/],
   [{ constraint: "nonNeg" }, /constraint of Variable must be a function, such as constraints\.nonNeg\(\)/],
   [{ layout: 5 }, /layout of Variable must be an object/],
@@ -124,7 +124,7 @@ describe("a list without names, of one variable of one element", () => {
     ] as const) {
       const error = thrown(() => optimizer.setWeights(list));
       expect(error).toBeInstanceOf(CheckpointError);
-      expect(error.message).toMatch(/4 arrays for one variable of one element\. Say which order/);
+      expect(error.message).toMatch(/may be a learning rate .* Received: 4 arrays\. Say which order/);
     }
     expect([rate.learningRate, average.learningRate]).toEqual([0.01, 0.01]);
   });
@@ -132,7 +132,7 @@ describe("a list without names, of one variable of one element", () => {
   test("in tf_keras' order has no learning rate", async () => {
     const [rate, average] = [make(), make({ useEma: true })];
     const list = plain(await save(average));
-    expect(() => rate.setWeights(list, "tf_keras")).toThrow(/must have 3 arrays\. Received: 4/);
+    expect(() => rate.setWeights(list, "tf_keras")).toThrow(/must have 3 arrays.* Received: 4\. Build/);
     expect(rate.learningRate).toBe(0.01);
   });
 

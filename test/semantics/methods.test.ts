@@ -286,7 +286,7 @@ describe("build and extend", () => {
     using optimizer = new Adamax();
     optimizer.build([variable([1])]);
     expect(thrown(() => optimizer.build([variable([1])])).message).toMatch(
-      /Received: one that is built for 1 variables\..*extend/,
+      /build must come before build\. Received: 1 variables\..*extend/,
     );
   });
 
@@ -333,7 +333,9 @@ describe("build and extend", () => {
     const first = new Adamax({ name: "teacher" });
     first.build([w]);
     using second = new Adamax();
-    expect(thrown(() => second.build([w])).message).toMatch(/"w" .* is trained by another optimizer \(teacher\)\. Dispose/s);
+    expect(thrown(() => second.build([w])).message).toMatch(
+      /"w" .* is trained by another optimizer\. Received: teacher\. Dispose/,
+    );
     expect(w.owner).toBe("teacher");
     first.dispose();
     await w.read(); // where memory is far, the value takes its time to come back
@@ -420,7 +422,9 @@ describe("learningRate", () => {
     });
     await step(optimizer, [f32(1), variable([0])]);
     expect(optimizer.learningRate).toBe(0.5);
-    expect(thrown(() => (optimizer.learningRate = 0.1)).message).toMatch(/follows a schedule cannot be set.* Received: 0.1/);
+    expect(thrown(() => (optimizer.learningRate = 0.1)).message).toMatch(
+      /learningRate of Adamax must be a schedule\. Received: learningRate=0.1\. Give such a value/,
+    );
     expect(optimizer.learningRate).toBe(0.5);
   });
 
@@ -525,7 +529,7 @@ describe("read and write", () => {
     const w = variable(START);
     const error = await rejected(w.write([1, 2]));
     expect(error).toBeInstanceOf(ShapeError);
-    expect(error.message).toMatch(/variable "w" .* must be 4 numbers. Received: \[1, 2\]. Write all of them/);
+    expect(error.message).toMatch(/variable "w" .* must be 4 numbers. Received: \[1, 2\]. Write all/);
     expect(await read(w)).toEqual(START);
   });
 
@@ -534,7 +538,7 @@ describe("read and write", () => {
     const w = variable(START);
     optimizer.build([w]);
     optimizer.swapAverages();
-    expect((await rejected(w.write([4, 3, 2, 1]))).message).toMatch(/hold their averages.*swapAverages again/);
+    expect((await rejected(w.write([4, 3, 2, 1]))).message).toMatch(/hold their averages.*Call swapAverages first/);
     optimizer.swapAverages();
     expect(await read(w)).toEqual(START);
   });
@@ -566,7 +570,9 @@ describe("excludeFromWeightDecay", () => {
   test("after build is an error", () => {
     using optimizer = new Adamax({ weightDecay: 0.5 });
     optimizer.build([variable([1])]);
-    expect(thrown(() => optimizer.excludeFromWeightDecay({ names: ["w"] })).message).toMatch(/before the optimizer is built/);
+    expect(thrown(() => optimizer.excludeFromWeightDecay({ names: ["w"] })).message).toMatch(
+      /excludeFromWeightDecay must come before build\. Received: 1 variables\. Move the call up/,
+    );
   });
 });
 
@@ -602,7 +608,7 @@ describe("averages", () => {
     const { optimizer, w, average } = await averaging();
     const saved = await save(optimizer);
     optimizer.swapAverages();
-    expect(thrown(() => step(optimizer, [f32(1), w])).message).toMatch(/hold their averages.*swapAverages again/);
+    expect(thrown(() => step(optimizer, [f32(1), w])).message).toMatch(/hold their averages.*Call swapAverages first/);
     expect(() => optimizer.saveOwnVariables()).toThrow(OptionError);
     expect(() => optimizer.loadOwnVariables(saved)).toThrow(OptionError);
     expect([(await read(w))[0], optimizer.iterations]).toEqual([average, 1]);
@@ -619,7 +625,9 @@ describe("averages", () => {
   });
 
   test("swapAverages without useEma is an error", () => {
-    expect(thrown(() => new Adamax().swapAverages()).message).toMatch(/no averages.*useEma=false.*useEma: true/);
+    expect(thrown(() => new Adamax().swapAverages()).message).toMatch(
+      /useEma of Adamax must be true\. Received: useEma=false\. Give/,
+    );
   });
 });
 
@@ -887,7 +895,7 @@ describe("getConfig and fromConfig", () => {
 
   test("a function cannot be written down: reading it without giving it again is an error, with it none", () => {
     const config = JSON.parse(JSON.stringify(new Adamax({ learningRate: () => 0.5 }).getConfig()));
-    expect(thrown(() => Adamax.fromConfig(config)).message).toMatch(/learning_rate is a function.*Pass it again/);
+    expect(thrown(() => Adamax.fromConfig(config)).message).toMatch(/learning_rate is a function.*Pass learningRate again/);
     expect(Adamax.fromConfig(config, { learningRate: () => 0.25 }).learningRate).toBe(0.25);
   });
 

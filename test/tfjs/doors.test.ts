@@ -55,12 +55,14 @@ describe("state that is none is refused in words", () => {
   });
 
   test.each([null, 5, "adamax"])("fromConfig(%j)", (config) => {
-    expect(() => Adamax.fromConfig(config as never)).toThrow(/A configuration is an object/);
+    expect(() => Adamax.fromConfig(config as never)).toThrow(/config of fromConfig must be an object/);
   });
 
   test("the decay of a legacy optimizer beside a schedule, or below 0", () => {
     for (const config of [{ decay: -1 }, { decay: 1, learning_rate: { class_name: "ExponentialDecay", config: {} } }])
-      expect(() => Adamax.fromConfig(config)).toThrow(/decay of a legacy optimizer is a number of 0 or more/);
+      expect(() => Adamax.fromConfig(config)).toThrow(
+        /(decay|learning_rate) of a configuration with decay must be a finite number of 0 or more/,
+      );
   });
 
   test("a variable that was disposed of", () => {

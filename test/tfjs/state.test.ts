@@ -264,6 +264,6 @@ describe("iterations and schedules", () => {
     expect(optimizer.learningRate).toBe(0.25);
     expect(() => {
       optimizer.learningRate = 0.1;
-    }).toThrow("A learning rate that follows a schedule cannot be set");
+    }).toThrow("learningRate of Adamax must be a schedule. Received: learningRate=0.1");
   });
 });

@@ -424,7 +424,7 @@ const refused: [what: string, options: object, message: RegExp][] = [
   ["a callback that is not in an array", { callbacks: earlyStopping() }, /array of callbacks/],
   ["a controller for its signal", { signal: new AbortController() }, /an AbortSignal/],
   ["an unknown kind of progress", { progress: "line" }, /"auto" or "bar" or "lines" or "none"/],
-  ["a loss that returns only a number", { loss: () => 1 }, /must return \{ loss, gradients \}.*loss=undefined/],
+  ["a loss that returns only a number", { loss: () => 1 }, /loss of fit's loss must be a number.*loss=undefined/],
   ["a loss that is an array", { loss: () => ({ loss: [1], gradients: [] }) }, /loss=\[1\]/],
   ["a validation loss that is no number", { validation: { data: [1], loss: () => "0" } }, /must return a number\. Received: "0"/],
   ["monitoring a validation that is not there", { callbacks: [earlyStopping()] }, /"valLoss".*undefined.*Give fit a validation/],

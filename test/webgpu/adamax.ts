@@ -17,8 +17,8 @@ const onDevice = <Options extends core.OptimizerOptions>(options: Options): Opti
 };
 
 export class Optimizer<Hyper extends string = never> extends core.Optimizer<Hyper> {
-  constructor(options: ConstructorParameters<typeof core.Optimizer<Hyper>>[0] = {}) {
-    super(onDevice(options));
+  constructor(options: ConstructorParameters<typeof core.Optimizer<Hyper>>[0] = {}, ...more: never[]) {
+    super(onDevice(options), ...more);
   }
 }
 

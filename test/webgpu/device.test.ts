@@ -5,8 +5,8 @@ import { Device } from "../../src/backends/webgpu/device.js";
 import { allocate } from "../../src/backends/webgpu/memory.js";
 import { DeviceStep } from "../../src/backends/webgpu/step.js";
 import { USAGE } from "../../src/backends/webgpu/usage.js";
+import { compile } from "../../src/rule/compile.js";
 import { element } from "../../src/rule/expression.js";
-import { compile } from "../../src/rule/program.js";
 import { gpu, ONE_CLASS, openDevice } from "./helpers.js";
 
 const rejection = async (act: Promise<unknown>): Promise<string> => {

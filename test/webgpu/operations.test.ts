@@ -3,8 +3,8 @@
 import { describe, expect, test } from "vitest";
 import type { Device } from "../../src/backends/webgpu/device.js";
 import { USAGE } from "../../src/backends/webgpu/usage.js";
+import { compile } from "../../src/rule/compile.js";
 import { abs, type Expression, element, flush, ifPositive, max, min } from "../../src/rule/expression.js";
-import { compile } from "../../src/rule/program.js";
 import {
   anyBits,
   around,

@@ -1,9 +1,9 @@
 /** What a gradient in main memory must be like. */
 
 import type { Described, Gradient, Values } from "../../backend.js";
-import { ShapeError, show } from "../../errors.js";
+import { refuseResized, ShapeError, show } from "../../errors.js";
+import { IndexedSlices } from "../../indexed-slices.js";
 import { ARRAYS } from "../../rule/program.js";
-import { IndexedSlices, refuseResized } from "../../variable.js";
 import type { CpuRow, Segment } from "./memory.js";
 
 /** @throws ShapeError unless `gradient` has the variable's dtype and length, or names rows of it. */
@@ -15,7 +15,7 @@ export const checkGradient = (gradient: unknown, variable: Described): void => {
     throw new ShapeError(
       `The gradient of ${variable} must be a ${Wanted.name} of length ${variable.length}, IndexedSlices or null`,
       show(gradient),
-      "Pass one value per element, in the variable's dtype.",
+      "Convert it.",
     );
 };
 
@@ -66,8 +66,8 @@ const refuseOverlap = (elements: Values, row: CpuRow, of: CpuRow): void => {
   const name = row.writtenArrayAt(elements);
   if (name === null) return;
   throw new ShapeError(
-    `The gradient of ${of.request.variable} must not lie where the same step writes`,
-    `${show(elements)} in ${name === "w" ? "the value" : `the state (${name})`} of ${row.request.variable}`,
-    "Pass a copy: gradient.slice().",
+    `The gradient of ${of.request.variable} must not lie where the step writes`,
+    `${show(elements)} in ${name} of ${row.request.variable}`,
+    "Pass a copy.",
   );
 };

@@ -1,8 +1,8 @@
 /** Writes the jobs of a pass and has the engine run them. Arrays that are in the segment's memory are worked on where they lie; others pass
  *  through the staging area, a chunk a job. */
 
+import { IndexedSlices } from "../../indexed-slices.js";
 import { BLOCK, type Program } from "../../rule/program.js";
-import { IndexedSlices } from "../../variable.js";
 import * as JOB from "./job.js";
 import { CHUNK } from "./layout.js";
 import type { CpuRow, Engine, Segment, SegmentRunner } from "./memory.js";
@@ -48,7 +48,7 @@ export class Jobs {
     if (this.#engine.threads === 1) return;
     let elements = 0;
     for (let i = 0; i < count; i++) elements += rows[i]!.length;
-    const threads = this.#engine.threadsFor(elements);
+    const threads = this.#engine.threadsFor!(elements);
     if (threads > 1) this.#jobLength = Math.max(LEAST_BLOCKS, Math.ceil(elements / threads / PARTS_PER_THREAD / BLOCK)) * BLOCK;
   }
 

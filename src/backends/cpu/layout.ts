@@ -56,20 +56,13 @@ export const hasVariableNorm = (program: Program): boolean =>
 const bytesOf = (request: RowRequest, name: string): number =>
   (name === "w" || name === "g" ? request.variable.length : lengthOf(request)) * bytesPerElement(request);
 
-/** Of all the arrays. */
-const arrayBytes = (request: RowRequest): number => namesOf(request).reduce((sum, name) => sum + bytesOf(request, name), 0);
-
-/** Of the sums of all blocks. */
-const sumsBytes = (request: RowRequest, { sums }: TableSizes): number => Math.ceil(lengthOf(request) / BLOCK) * sums * 8;
-
 /** Slots for staging: one is enough for one thread; threads that share a step want several, half of them to work on while the others are
  *  filled. They take a sixteenth of what the variables do, at most. */
 const slotsFor = (requests: readonly RowRequest[], slotBytes: number): number => {
-  const bytes = requests.reduce((sum, request) => sum + arrayBytes(request), 0);
+  let bytes = 0;
+  for (const request of requests) for (const name of namesOf(request)) bytes += bytesOf(request, name);
   return Math.min(MOST_SLOTS, Math.max(1, Math.floor(bytes / 16 / slotBytes)));
 };
-
-const jobBytesOf = ({ arrays }: TableSizes): number => (JOB.arrays + arrays) * 4;
 
 /** The plan of a segment that begins at `base`: first the tables, then the variables one after the other. */
 export const layOut = (requests: readonly RowRequest[], sizes: TableSizes, base: Pointer) => {
@@ -79,7 +72,7 @@ export const layOut = (requests: readonly RowRequest[], sizes: TableSizes, base:
     end += Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
     return pointer;
   };
-  const jobBytes = jobBytesOf(sizes);
+  const jobBytes = (JOB.arrays + sizes.arrays) * 4;
   const constantsBytes = sizes.uniforms * UNIFORM_BYTES;
   const capacity = Math.min(MOST_JOBS, Math.max(LEAST_JOBS, requests.length));
   const jobs = take(capacity * jobBytes);
@@ -93,14 +86,7 @@ export const layOut = (requests: readonly RowRequest[], sizes: TableSizes, base:
   const rows = requests.map((request): RowPlaces => {
     const pointers = namesOf(request).map((name) => (name === "w" && request.foreign ? 0 : take(bytesOf(request, name))));
     const constants = sizes.constantsPerRow ? take(constantsBytes) : classConstants[request.class]!;
-    return { pointers, constants, sums: take(sumsBytes(request, sizes)) };
+    return { pointers, constants, sums: take(Math.ceil(lengthOf(request) / BLOCK) * sizes.sums * 8) };
   });
   return { capacity, jobBytes, jobs, classConstants, staging, slotBytes, slots, zeros, scratchBytes, scratch, rows, end };
 };
-
-/** Bytes that `request` takes in a segment, and what a segment takes before its first row: upper bounds, for splitting. */
-export const rowBytes = (request: RowRequest, sizes: TableSizes): number => {
-  const tables = sizes.uniforms * UNIFORM_BYTES + jobBytesOf(sizes);
-  return arrayBytes(request) + sumsBytes(request, sizes) + tables + (namesOf(request).length + 2) * ALIGNMENT;
-};
-export const TABLES_BYTES = 2 ** 20 + MOST_SLOTS * 2 * CHUNK * 8;

@@ -11,8 +11,6 @@ import {
   namesOf,
   type Pointer,
   type RowPlaces,
-  rowBytes,
-  TABLES_BYTES,
   type TableSizes,
   tableSizes,
 } from "./layout.js";
@@ -35,8 +33,8 @@ export interface Engine {
   readonly maxBytes: number;
   /** Threads that share a dispatch. */
   readonly threads: number;
-  /** Threads that are there for a step over so many elements; 1 where it is faster alone. */
-  threadsFor(elements: number): number;
+  /** Where there are several: those that are there for a step over so many elements; 1 where it is faster alone. */
+  threadsFor?(elements: number): number;
   /** `bytes` zero bytes. */
   allocate(bytes: number): Memory;
   /** Compiles every pass of every program, and binds them to a segment: the result runs its pending jobs. The function of a job is
@@ -46,7 +44,7 @@ export interface Engine {
   locate?(rows: readonly CpuRow[], count: number): void;
   /** No step runs over a segment any more: what is bound to it may go. */
   release?(segment: Segment): void;
-  dispose(): void;
+  dispose?(): void;
 }
 export interface Memory {
   /** Another one after the memory has grown, if it belongs to somebody who grows it. */
@@ -206,7 +204,7 @@ export class Segment {
   }
 }
 
-/** Lays variables into as few segments as hold them, in order. All or nothing. */
+/** Lays variables into a segment, in order; where one memory cannot hold them, each half of them. All or nothing. */
 export const placeRows = (
   engine: Engine,
   requests: readonly RowRequest[],
@@ -214,28 +212,22 @@ export const placeRows = (
   firstIndex: number,
 ): CpuRow[] => {
   const sizes = tableSizes(programs);
-  const groups: RowRequest[][] = [];
-  let room = 0;
+  const bytesFor = (part: readonly RowRequest[]) => layOut(part, sizes, 0).end;
   for (const request of requests) {
-    request.variable.layout?.assertWhole(request.variable);
-    const bytes = rowBytes(request, sizes);
-    if (bytes + TABLES_BYTES > engine.maxBytes)
+    const { variable } = request;
+    variable.layout?.assertWhole(variable);
+    const bytes = bytesFor([request]);
+    if (bytes > engine.maxBytes)
       throw new BackendError(
-        `A variable's arrays must fit one memory, which in the ${engine.name} backend holds ${engine.maxBytes} bytes`,
-        `${show(request.variable.name)} (${request.variable.length} elements), which needs ${bytes} bytes with its gradient and state`,
-        "Split the variable.",
+        `A variable with its state must fit ${engine.maxBytes} bytes`,
+        `${bytes} for ${show(variable.name)}`,
+        "Split it.",
       );
-    if (bytes > room) {
-      groups.push([]);
-      room = engine.maxBytes - TABLES_BYTES;
-    }
-    groups.at(-1)!.push(request);
-    room -= bytes;
   }
-  let index = firstIndex;
-  return groups.flatMap((group) => {
-    const { rows } = new Segment(group, index, sizes, engine);
-    index += group.length;
-    return rows;
-  });
+  const place = (part: readonly RowRequest[], first: number): CpuRow[] => {
+    if (bytesFor(part) <= engine.maxBytes) return new Segment(part, first, sizes, engine).rows;
+    const half = part.length >> 1;
+    return [...place(part.slice(0, half), first), ...place(part.slice(half), first + half)];
+  };
+  return requests.length > 0 ? place(requests, firstIndex) : [];
 };

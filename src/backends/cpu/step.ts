@@ -61,7 +61,7 @@ export class CpuBackend implements NearBackend {
   }
 
   dispose(): void {
-    this.#engine.dispose();
+    this.#engine.dispose?.();
   }
 }
 

@@ -21,10 +21,9 @@ export class InterpreterBackend extends CpuBackend {
       why,
       maxBytes: 2 ** 32,
       threads: 1,
-      threadsFor: () => 1,
+
       allocate,
       compile,
-      dispose() {},
     } satisfies Engine);
   }
 }

@@ -1,8 +1,8 @@
 /** A step of a rank: gradients become one, each rank makes its share, and the values are shared. */
 
 import type { Described, Gradient, NearStep, RowClass, StepParameters, Values } from "../../backend.js";
+import { IndexedSlices } from "../../indexed-slices.js";
 import { BLOCK, type Program } from "../../rule/program.js";
-import { IndexedSlices } from "../../variable.js";
 import { checksum, refuseDifference } from "./agreement.js";
 import type { Exchange, Reduced, SharedArray, Team } from "./exchange.js";
 import type { Refusals } from "./refusals.js";

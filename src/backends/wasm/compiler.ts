@@ -136,29 +136,26 @@ const compilePass = (program: Program, pass: Pass): WasmFunction => {
     return code;
   };
 
-  const ofScalar = ({ operation }: OperationNode, x: Bytes, a: Bytes, b: Bytes): Bytes => {
-    const { zero, abs, less, greater } = scalar;
-    if (operation === "flush") return [zero, x, x, abs, a, less, OP.select];
-    if (operation === "ifPositive") return [a, b, x, zero, greater, OP.select];
-    return [x, a, scalar[operation]];
+  const composed = (by: Instructions, { operation }: OperationNode, x: Bytes, a: Bytes, b: Bytes): Bytes => {
+    if (operation === "flush") return [by.zero, x, x, by.abs, a, by.less, by.select];
+    if (operation === "ifPositive") return [a, b, x, by.zero, by.greater, by.select];
+    return [x, a, by[operation]];
   };
 
   /** Where the engine's own instruction is slow, another one that gives the same bits. */
-  const ofVector = ({ operation, inputs }: OperationNode, x: Bytes, a: Bytes, b: Bytes): Bytes => {
-    const { zero, less, greater } = vector;
+  const ofVector = (node: OperationNode, x: Bytes, a: Bytes, b: Bytes): Bytes => {
+    const { operation, inputs } = node;
     const magnitude = [x, getLocal(magnitudeMask), AND]; // engines make the mask of f32x4.abs anew each time
     switch (operation) {
       case "abs":
         return magnitude;
       case "flush":
-        return [x, magnitude, a, less, AND_NOT]; // keeps NaN
-      case "ifPositive":
-        return [a, b, x, zero, greater, BIT_SELECT];
+        return [x, magnitude, a, vector.less, AND_NOT]; // keeps NaN
       case "max":
       case "min":
         return extreme(operation, inputs as [number, number], x, a);
       default:
-        return [x, a, vector[operation]];
+        return composed(vector, node, x, a, b);
     }
   };
 
@@ -201,7 +198,7 @@ const compilePass = (program: Program, pass: Pass): WasmFunction => {
     partials.map((partial, sum) => spill(SCRATCH, partial, sum)),
     loop(
       LANES - 1,
-      elements(scalar, [{ values: scalars, uniforms: scalars, offset: 0 }], ofScalar),
+      elements(scalar, [{ values: scalars, uniforms: scalars, offset: 0 }], (...node) => composed(scalar, ...node)),
       sums.map((node, sum) => addSquare(dtype, SCRATCH, scalars + node, sum)),
       sums.length > 0 ? increase(SCRATCH, 8) : [],
       advance(size),

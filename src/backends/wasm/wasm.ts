@@ -120,11 +120,7 @@ class WasmEngine implements Engine {
     try {
       return new WebAssembly.Memory({ initial: pages, maximum: pages, shared: this.#planned > 1 });
     } catch {
-      throw new BackendError(
-        "There is no memory for the variables, their gradients and their state",
-        `a request for ${pages * PAGE} bytes`,
-        "Train fewer variables, or free memory.",
-      );
+      throw new BackendError("There is not enough memory", `a request for ${pages * PAGE} bytes`, "Train fewer variables.");
     }
   }
 
@@ -151,11 +147,11 @@ class WasmEngine implements Engine {
   }
 
   compile(programs: readonly Program[]): (segment: Segment) => SegmentRunner {
-    const modules: { own?: WebAssembly.Module; shared?: WebAssembly.Module } = {};
+    const modules: WebAssembly.Module[] = []; // for memories of their own, and for shared ones
     return (segment) => {
       const memory = segment.memory as WebAssembly.Memory;
       const isShared = isSharedBuffer(memory.buffer);
-      const kind = isShared ? "shared" : "own";
+      const kind = isShared ? 1 : 0;
       modules[kind] ??= new WebAssembly.Module(compileModule(programs, isShared ? MAX_PAGES : null));
       const module = modules[kind];
       const exports = new WebAssembly.Instance(module, { memory: { memory } }).exports;
@@ -189,7 +185,7 @@ const threadRefusal = (): string | null => {
     crossOriginIsolated?: boolean;
     process?: Partial<typeof import("node:process")>;
   };
-  if (process?.versions?.node) return process.getBuiltinModule ? null : "workers need Node 20.16 or newer";
+  if (process?.versions?.node) return process.getBuiltinModule ? null : "workers need Node 20.16";
   if (crossOriginIsolated === false)
     return "the page is not cross-origin isolated (headers COOP: same-origin, COEP: require-corp)";
   if (typeof SharedArrayBuffer === "undefined") return "there is no SharedArrayBuffer here";

@@ -2,7 +2,7 @@
 
 import type { Described, DeviceGradient, Gradient } from "../../backend.js";
 import { ShapeError, show } from "../../errors.js";
-import { IndexedSlices } from "../../variable.js";
+import { IndexedSlices } from "../../indexed-slices.js";
 import { checkGradient as checkArray } from "../cpu/gradients.js";
 import type { Device } from "./device.js";
 import { addArray, type Part, type Place } from "./memory.js";
@@ -221,8 +221,8 @@ const refuseOverlap = ({ request }: DeviceRow, { buffer, offset = 0, dtype }: In
     const name = w.buffer === buffer && overlaps(w.offset) ? "w" : array;
     if (name === undefined) continue;
     throw new ShapeError(
-      `The gradient of ${request.variable} must not lie where the same step writes`,
-      `{ buffer, offset: ${offset} } in ${name === "w" ? "the value" : `the state (${name})`} of ${other.request.variable}`,
+      `The gradient of ${request.variable} must not lie where the step writes`,
+      `{ buffer, offset: ${offset} } in ${name} of ${other.request.variable}`,
       "Pass a copy.",
     );
   }

@@ -62,7 +62,7 @@ class HeapEngine implements Engine {
   readonly name = "wasm";
   readonly why = "WebAssembly SIMD in the memory of TensorFlow.js, where the tensors are";
   readonly threads = 1;
-  readonly threadsFor = () => 1;
+
   readonly maxBytes = 2 ** 31;
   readonly #allocated = new Map<Memory, Pointer>();
 
