@@ -125,6 +125,7 @@ export class MpiCommunicator implements Communicator {
     const calls = this.#calls;
     return () => {
       this.#wait("alltoall", label, request, calls);
+      sent.array = received.array = null;
       this.#idle.push(exchanging);
     };
   }
