@@ -34,7 +34,7 @@ const MISPLACED: readonly (readonly [scenario: string, message: RegExp])[] = [
   ],
   ["before build", /^BackendError: Of variable "cut" .* Build an optimizer with the option mesh first/],
   ["constraint", /^OptionError: variable "cut" .* can have no constraint/],
-  ["length", /^ShapeError: The shape of variable "cut" must hold .* Received: shape \[2\] for 3 elements/],
+  ["length", /^ShapeError: Variable "cut" must fill its shape\. Received: shape \[2\] for 3 elements/],
   ["gradient2", /^ShapeError: The gradient of variable "cut" .*of which \[2\] here must be a Float32Array of length 2/],
 ];
 
