@@ -27,7 +27,7 @@ const elementsOf = (gradient: Exclude<Gradient, null>): Values =>
  *  it was. */
 export class Overlaps {
   /** The buffers of everything that steps have written so far. */
-  readonly #written = new Set<ArrayBufferLike>();
+  readonly #written = new WeakSet<ArrayBufferLike>();
   /** Values that others have, by row, whose buffers are among these: asking arrays for their buffers is slow. */
   readonly #values: (Values | undefined)[] = [];
 

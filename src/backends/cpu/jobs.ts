@@ -25,7 +25,8 @@ export class Jobs {
   readonly #passes: number;
   readonly #constantsPerRow: boolean;
   readonly #bind: (segment: Segment) => SegmentRunner;
-  readonly #bound = new Map<Segment, Bound>();
+  /** Weak, because segments go with their variables, and steps stay. */
+  readonly #bound = new WeakMap<Segment, Bound>();
   /** Segments with jobs to run. */
   readonly #open: Segment[] = [];
   /** Rows whose gradient names rows of theirs. */
