@@ -48,6 +48,9 @@ export interface Step {
   after: State[];
 }
 
+/** Which steps of a trajectory are replayed: all, but where each costs some twenty exchanges between processes. */
+export const chosen = { isWanted: (_k: number, _count: number): boolean => true };
+
 /** The steps of a trajectory, each with the state that it starts from and the one that Keras reached. */
 export const stepsOf = (trajectory: Trajectory): Step[] => {
   const { dtype, states, gradients, learning_rates, start_iteration } = trajectory;
@@ -61,7 +64,7 @@ export const stepsOf = (trajectory: Trajectory): Step[] => {
     if ("dense" in gradient) return decode(dtype, gradient.dense);
     return new IndexedSlices(decode(dtype, gradient.values), Int32Array.from(gradient.indices));
   };
-  return gradients.map((list, k) => ({
+  const steps = gradients.map((list, k) => ({
     trajectory,
     calls: start_iteration + k,
     learningRate: learning_rates[k]!,
@@ -69,6 +72,7 @@ export const stepsOf = (trajectory: Trajectory): Step[] => {
     gradients: list.map(readGradient),
     after: read(states[k + 1]!),
   }));
+  return steps.filter((_, k) => chosen.isWanted(k, steps.length));
 };
 
 /** What a test may change to be wrong on purpose. */
