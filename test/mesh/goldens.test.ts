@@ -7,8 +7,8 @@ import { Programs } from "./job.js";
 vi.setConfig({ testTimeout: 600_000, hookTimeout: 120_000 });
 
 /** Real steps of tf_keras and Keras 3 (float32, float64, sparse) and of four other rules, and what PyTorch and Optax trained. Of each trajectory the
- *  first step and the last. What is left out says something
- *  of the goldens (that they refuse a wrong rule) or of one machine (that steps of a thousand add up as in Keras), and nothing of ranks. */
+ *  first step and the last. What is left out says something of the goldens (that they refuse a wrong rule) or of one machine (that steps of a
+ *  thousand add up as in Keras), and nothing of ranks. */
 const SUITE = `
 import { run } from "../ranks/harness.js";
 import { mesh, trace } from "./suite/adamax.js";
