@@ -1,7 +1,7 @@
 /** Gradients that lie where a step writes: refused, because variables are updated one after the other, and with the value of the first changed
- *  the second would get another gradient. */
+ *  the second would get another gradient. And values that lie in each other. */
 
-import { Adamax, type AdamaxOptions, type GradientAndVariable, IndexedSlices, ShapeError, type Values } from "adamax";
+import { Adamax, type AdamaxOptions, type GradientAndVariable, IndexedSlices, ShapeError, type Values, Variable } from "adamax";
 import { expect, test } from "vitest";
 import { f32, nearTest, read, stateNow, stateOf, step, thrown, variable } from "./helpers.js";
 
@@ -115,6 +115,35 @@ nearTest("plain arrays, crosswise or in part: refused, and nothing has changed",
   }
   expect([[...memory], [...y], optimizer.iterations]).toEqual([[1, 2, 3, 4, 5, 6], [1, 1, 1, 1], 0]);
 });
+
+nearTest.each(["wasm", "interpreter"] as const)(
+  "two variables in one memory, whole or in part: refused in every call that writes to both, and nothing has changed (%s)",
+  (backend) => {
+    const memory = f32(1, 2, 3, 4, 5, 6);
+    const parts = [memory.subarray(0, 4), memory.subarray(3), new Float32Array(memory.buffer)];
+    const [x, y, all] = parts.map((part) => new Variable(part, { adopt: false })) as [Variable, Variable, Variable];
+    const optimizer = new Adamax({ backend });
+    optimizer.build([x, y, all]);
+    const ones = (one: Variable): GradientAndVariable => [new Float32Array(one.length).fill(1), one];
+    for (const variables of [
+      [x, y],
+      [y, x],
+      [x, all],
+      [all, y],
+      [x, y],
+    ]) {
+      const error = thrown(() => optimizer.applyGradients(variables.map(ones)));
+      expect(error).toBeInstanceOf(ShapeError);
+      expect(error.message).toMatch(
+        /^The value of variable .* must not lie where the step writes. Received: .* in w of .*Pass a copy/,
+      );
+    }
+    expect([[...memory], optimizer.iterations]).toEqual([[1, 2, 3, 4, 5, 6], 0]);
+    for (const one of [x, y]) optimizer.applyGradients([ones(one)]);
+    expect(thrown(() => optimizer.applyGradients([ones(x), ones(y)]))).toBeInstanceOf(ShapeError);
+    expect(optimizer.iterations).toBe(2);
+  },
+);
 
 nearTest("what lies beside a value, and the array made for another gradient, are taken as they are", async () => {
   const memory = f32(1, 2, 3, 4);

@@ -529,7 +529,7 @@ describe("read and write", () => {
     const w = variable(START);
     const error = await rejected(w.write([1, 2]));
     expect(error).toBeInstanceOf(ShapeError);
-    expect(error.message).toMatch(/variable "w" .* must be 4 numbers. Received: \[1, 2\]. Write all/);
+    expect(error.message).toMatch(/variable "w" .* takes 4 numbers. Received: \[1, 2\]. Write all/);
     expect(await read(w)).toEqual(START);
   });
 

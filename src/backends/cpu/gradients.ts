@@ -23,51 +23,57 @@ export const checkGradient = (gradient: unknown, variable: Described): void => {
 const elementsOf = (gradient: Exclude<Gradient, null>): Values =>
   ArrayBuffer.isView(gradient) ? gradient : (gradient as IndexedSlices).values;
 
-/** A step must not write where it still reads a gradient, since variables are updated one after the other; and what the caller keeps must be as long as
- *  it was. */
+/** A step must not write where it still reads a gradient, nor twice in one place, since variables are updated one after the other, or on several threads
+ *  at once; and what the caller keeps must be as long as it was. */
 export class Overlaps {
   /** The buffers of everything that steps have written so far. */
   readonly #written = new WeakSet<ArrayBufferLike>();
-  /** Values that others have, by row, whose buffers are among these: asking arrays for their buffers is slow. */
+  /** Values that others have, by row, as in the call before, whose buffers are among these: asking arrays for their buffers is slow. */
   readonly #values: (Values | undefined)[] = [];
 
-  /** @throws ShapeError where a gradient lies in the value or the state of a variable of the same call, and for an array that was resized or detached. */
+  /** @throws ShapeError where a gradient lies in the value or the state of a variable of the same call, a value in that of another, and for an array that
+   *  was resized or detached. */
   refuse(rows: readonly CpuRow[], count: number): void {
     let first = 0; // with an array of the caller's
     while (first < count && rows[first]!.gradient === rows[first]!.ownGradient && rows[first]!.request.foreign === null) first++;
     if (first === count) return;
     let segment: Segment | undefined;
+    this.#values.length = count;
     for (let i = 0; i < count; i++) {
       const row = rows[i]!;
       if (row.segment !== segment) {
         segment = row.segment;
         this.#written.add(segment.buffer);
       }
-      if (row.request.foreign?.isShared) this.#addValue(row, i);
+      const { foreign, variable } = row.request;
+      const value = foreign?.isShared ? foreign.value : undefined;
+      if (value && value.length !== variable.length) refuseResized(variable, value.length);
+      if (this.#values[i] === value) continue;
+      if (value) {
+        this.#refuse("value", value, i, rows, count);
+        this.#written.add(value.buffer);
+      }
+      this.#values[i] = value;
     }
     for (let i = first; i < count; i++) {
       const { gradient, ownGradient } = rows[i]!;
       if (gradient === null || gradient === ownGradient) continue;
-      const elements = elementsOf(gradient);
-      if (this.#written.has(elements.buffer)) for (let k = 0; k < count; k++) refuseOverlap(elements, rows[k]!, rows[i]!);
+      this.#refuse("gradient", elementsOf(gradient), i, rows, count);
     }
   }
 
-  #addValue({ request: { foreign, variable } }: CpuRow, place: number): void {
-    const { value } = foreign!;
-    if (value.length !== variable.length) refuseResized(variable, value.length);
-    if (this.#values[place] === value) return;
-    this.#values[place] = value;
-    this.#written.add(value.buffer);
+  /** @throws ShapeError where the elements lie, if only in part, in what the call writes for one of its variables: for a value, one of the others. */
+  #refuse(what: "gradient" | "value", elements: Values, place: number, rows: readonly CpuRow[], count: number): void {
+    if (!this.#written.has(elements.buffer)) return;
+    for (let k = 0; k < count; k++) {
+      const name = rows[k]!.writtenArrayAt(elements);
+      if (!name || (what === "value" && k === place)) continue;
+      this.#values.length = 0; // no call was made
+      throw new ShapeError(
+        `The ${what} of ${rows[place]!.request.variable} must not lie where the step writes`,
+        `${show(elements)} in ${name} of ${rows[k]!.request.variable}`,
+        "Pass a copy.",
+      );
+    }
   }
 }
-
-const refuseOverlap = (elements: Values, row: CpuRow, of: CpuRow): void => {
-  const name = row.writtenArrayAt(elements);
-  if (name === null) return;
-  throw new ShapeError(
-    `The gradient of ${of.request.variable} must not lie where the step writes`,
-    `${show(elements)} in ${name} of ${row.request.variable}`,
-    "Pass a copy.",
-  );
-};
