@@ -57,8 +57,8 @@ const addition = (dtype: DType): WasmFunction => {
   return {
     type: 0,
     locals: [
-      { count: 3, type: OP.i32 },
-      { count: 1 + PAIRS, type: OP.v128 },
+      [3, OP.i32],
+      [1 + PAIRS, OP.v128],
     ],
     code: [
       ...OP.loop,

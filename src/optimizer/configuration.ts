@@ -99,9 +99,8 @@ export const optionsFromConfig = (
   const { isLegacyOptimizer, ...options } = optionsFrom(config);
   check("fromConfig", "is_legacy_optimizer", isLegacyOptimizer, NOT_LEGACY);
   if (overrides.groups) delete options.groups;
-  if (Array.isArray(options.groups)) options.groups = options.groups.map(groupFrom);
-  const { excludeFromWeightDecay: excluded } = options;
-  if (Array.isArray(excluded)) options.excludeFromWeightDecay = excluded.map(patternFrom);
+  options.groups = eachOf(options.groups, groupFrom);
+  options.excludeFromWeightDecay = eachOf(options.excludeFromWeightDecay, patternFrom);
   const given = withoutDecay(withoutNeutral(currentNames(options)));
   Object.assign(given, overrides);
   given.learningRate = learningRateFrom(given.learningRate, customObjects);
@@ -113,8 +112,12 @@ const NOT_LEGACY: Kind<unknown> = { wanted: "false, as of a current class", hold
 const groupFrom = (config: Config): unknown => {
   if (!isObject(config)) return config; // refused with the options
   const group = optionsFrom(config);
-  return Array.isArray(group.names) ? { ...group, names: group.names.map(patternFrom) } : group;
+  return { ...group, names: eachOf(group.names, patternFrom) };
 };
+
+/** What is no array is refused with the options. */
+const eachOf = (list: unknown, from: (item: never) => unknown): unknown =>
+  Array.isArray(list) ? list.map((item) => from(item as never)) : list;
 
 /** More than three groups and repetitions, a group that repeats, or any of them in a long pattern. */
 const COSTLY = /\)[*+?{]|([(*+?{].*){4}|[(*+?{].{256}|.{256}[(*+?{]/s;
@@ -172,14 +175,16 @@ const learningRateFrom = (value: unknown, customObjects: Parameters<typeof deser
 };
 
 /** Keras called the learning rate lr until 2.2. */
-const currentNames = ({ lr, ...options }: Record<string, unknown>): Record<string, unknown> =>
-  lr === undefined ? options : "learningRate" in options ? { ...options, lr } : { ...options, learningRate: lr };
+const currentNames = (options: Record<string, unknown>): Record<string, unknown> => {
+  const { lr, ...others } = options;
+  return lr === undefined || "learningRate" in others ? options : { ...others, learningRate: lr };
+};
 
 /** Keras: 0 in a clip option or in the frequency means that it is not in use. tf_keras accepts several clip options, and uses the first that is
  *  above 0. (A legacy optimizer uses all: that is refused with the options.) */
 const withoutNeutral = (options: Record<string, unknown>): Record<string, unknown> => {
   const isOff = (name: string) => typeof options[name] === "number" && options[name] <= 0;
-  const clips = CLIPS.filter((name) => typeof options[name] === "number" && !isOff(name));
+  const clips = CLIPS.filter((name) => (options[name] as number) > 0);
   const [used, ...dropped] = "decay" in options ? [] : clips;
   if (dropped.length > 0) console.warn(`adamax: of ${clips.join(", ")}, ${used} is used, as in tf_keras.`);
   for (const name of [...CLIPS, "emaOverwriteFrequency"])

@@ -522,9 +522,7 @@ export class Optimizer<Hyper extends string = never> {
       row.free();
     }
     for (const [given, trained] of this.#byVariable) if (set.has(trained)) this.#byVariable.delete(given);
-    const left = this.#trained.filter((trained) => !set.has(trained));
-    this.#trained.length = 0;
-    for (const trained of left) this.#trained.push(trained);
+    this.#trained.splice(0, Infinity, ...this.#trained.filter((trained) => !set.has(trained)));
   }
 
   /** `using optimizer = new Adamax()` disposes at the end of the block. */

@@ -50,7 +50,7 @@ export class RowClasses {
   /** What holds for this variable. */
   settingsOf(variable: Variable): ClassSettings {
     const { groups, weightDecay: common } = this.#settings;
-    const { learningRateMultiplier = 1, weightDecay: own = null } = groups[this.#groups.placeOf(variable)] ?? {};
+    const { learningRateMultiplier = 1, weightDecay: own } = groups[this.#groups.placeOf(variable)] ?? {};
     const weightDecay = this.isExcluded(variable) ? 0 : (own ?? common ?? 0);
     return { dtype: variable.dtype, decays: weightDecay > 0, weightDecay, learningRateMultiplier };
   }

@@ -156,8 +156,9 @@ export const stateOf = (state: OptimizerState, expose: () => void): StateVariabl
 /** Copies, in the order in which Keras saves. */
 export const saveState = (state: OptimizerState, order: StateOrder, store: SavedState): SavedState => {
   const entries = entriesOf(state);
-  const values = [...scalarsOf(state, order).map(({ value }) => value), ...entries.map((entry) => entry.view())];
-  for (const [i, value] of values.entries()) store[i] = value.slice();
+  [...scalarsOf(state, order).map(({ value }) => value), ...entries.map((entry) => entry.view())].forEach((value, i) => {
+    store[i] = value.slice();
+  });
   return Object.defineProperty(store, KINDS, { value: kindsOf(entries), configurable: true });
 };
 

@@ -61,7 +61,7 @@ export class StepVariants {
     const flushesSlots = iterations % this.#flushPeriod === 0;
     const overwrites = useEma && emaOverwriteFrequency !== null && (iterations + 1) % emaOverwriteFrequency === 0;
     const startsAverage = useEma && emaStart === "firstStep" && iterations === 0;
-    const key = updates ? 1 + (flushesSlots ? 1 : 0) + (overwrites ? 2 : 0) + (startsAverage ? 4 : 0) : 0;
+    const key = updates ? 1 + +flushesSlots + 2 * +overwrites + 4 * +startsAverage : 0;
     let step = this.#compiled[key];
     if (!step) {
       const variant = { accumulatesOnly: !updates, flushesSlots, overwrites, startsAverage };

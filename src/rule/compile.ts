@@ -37,7 +37,7 @@ export const compile = (dtype: DType, outputs: Readonly<Record<string, Expressio
     if (known !== undefined) return known;
     const vertex = vertexOf(expression);
     // As text, 0 and -0 are the same.
-    const isMinusZero = vertex.kind === "constant" && Object.is(vertex.value, -0);
+    const isMinusZero = Object.is((vertex as { value?: number }).value, -0);
     const place = placeIn(contents, isMinusZero ? "-0" : Object.values(vertex).join(" "));
     vertices[place] ??= vertex;
     places.set(expression, place);
@@ -49,7 +49,7 @@ export const compile = (dtype: DType, outputs: Readonly<Record<string, Expressio
     const from = inputs.map((input) => vertices[input]!);
     const isNorm = recorded.kind === "norm";
     const stage = Math.max(0, ...from.map((input) => input.stage)) + (isNorm ? 1 : 0);
-    return { ...recorded, inputs, stage, perElement, wide: isNorm || (!perElement && from.some((input) => input.wide)) };
+    return { ...recorded, inputs, stage, perElement, wide: isNorm || from.some((input) => input.wide) };
   };
 
   const stores = Object.entries(outputs).flatMap(([name, value]) => {

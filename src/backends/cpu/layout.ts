@@ -20,6 +20,8 @@ export const MAX_THREADS = 256;
 /** Arrays begin on cache lines. */
 const ALIGNMENT = 64;
 
+/** Arrays of a row that are whole, "w" and "g"; the others are of the row's range. */
+export const WHOLE = 2;
 export const namesOf = (request: RowRequest): string[] => ["w", "g", ...request.state];
 export const bytesPerElement = ({ variable }: RowRequest): number => ARRAYS[variable.dtype].BYTES_PER_ELEMENT;
 export const lengthOf = ({ range }: RowRequest): number => range.end - range.begin;
@@ -52,19 +54,9 @@ export const tableSizes = (programs: readonly Program[]): TableSizes => ({
 export const hasVariableNorm = (program: Program): boolean =>
   program.scalars.some((scalar) => scalar.kind === "norm" && scalar.scope === "variable");
 
-/** Of one array: "w" and "g" are whole, the others of the row's range. */
-const bytesOf = (request: RowRequest, name: string): number =>
-  (name === "w" || name === "g" ? request.variable.length : lengthOf(request)) * bytesPerElement(request);
-
-/** Slots for staging: one is enough for one thread; threads that share a step want several, half of them to work on while the others are
- *  filled. They take a sixteenth of what the variables do, at most. */
-const slotsFor = (requests: readonly RowRequest[], slotBytes: number): number => {
-  let bytes = 0;
-  for (const request of requests) for (const name of namesOf(request)) bytes += bytesOf(request, name);
-  return Math.min(MOST_SLOTS, Math.max(1, Math.floor(bytes / 16 / slotBytes)));
-};
-
-/** The plan of a segment that begins at `base`: first the tables, then the variables one after the other. */
+/** The plan of a segment that begins at `base`: first the tables, then the variables one after the other, last the slots for staging: one is enough
+ *  for one thread; threads that share a step want several, half of them to work on while the others are filled. They take a sixteenth of what the
+ *  variables do, at most. */
 export const layOut = (requests: readonly RowRequest[], sizes: TableSizes, base: Pointer) => {
   let end = base;
   const take = (bytes: number): Pointer => {
@@ -77,16 +69,20 @@ export const layOut = (requests: readonly RowRequest[], sizes: TableSizes, base:
   const capacity = Math.min(MOST_JOBS, Math.max(LEAST_JOBS, requests.length));
   const jobs = take(capacity * jobBytes);
   const classConstants = Array.from({ length: sizes.classes }, () => take(constantsBytes));
-  const slotBytes = 2 * CHUNK * Math.max(...requests.map(bytesPerElement));
-  const slots = slotsFor(requests, slotBytes);
-  const staging = take(slots * slotBytes);
   const zeros = take(BLOCK * 8);
   const scratchBytes = sizes.sums * LANES * 8;
   const scratch = take(scratchBytes * MAX_THREADS);
+  const rowsBegin = end;
   const rows = requests.map((request): RowPlaces => {
-    const pointers = namesOf(request).map((name) => (name === "w" && request.foreign ? 0 : take(bytesOf(request, name))));
+    const pointers = namesOf(request).map((_, place) => {
+      if (place === 0 && request.foreign) return 0;
+      return take((place < WHOLE ? request.variable.length : lengthOf(request)) * bytesPerElement(request));
+    });
     const constants = sizes.constantsPerRow ? take(constantsBytes) : classConstants[request.class]!;
     return { pointers, constants, sums: take(Math.ceil(lengthOf(request) / BLOCK) * sizes.sums * 8) };
   });
+  const slotBytes = 2 * CHUNK * Math.max(...requests.map(bytesPerElement));
+  const slots = Math.min(MOST_SLOTS, Math.max(1, Math.floor((end - rowsBegin) / 16 / slotBytes)));
+  const staging = take(slots * slotBytes);
   return { capacity, jobBytes, jobs, classConstants, staging, slotBytes, slots, zeros, scratchBytes, scratch, rows, end };
 };

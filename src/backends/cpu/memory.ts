@@ -13,6 +13,7 @@ import {
   type RowPlaces,
   type TableSizes,
   tableSizes,
+  WHOLE,
 } from "./layout.js";
 import { SparseWindow } from "./sparse.js";
 
@@ -95,7 +96,7 @@ export class CpuRow implements NearRow {
 
   /** Of an array, before the row's range. */
   #bytesBefore(place: number): number {
-    return place < 2 ? this.begin * this.bytesPerElement : 0;
+    return place < WHOLE ? this.begin * this.bytesPerElement : 0;
   }
 
   view(name: string): Values {
@@ -107,7 +108,7 @@ export class CpuRow implements NearRow {
     const place = this.names.indexOf(name);
     const { buffer } = this.segment;
     const pointer = this.pointers[place]! - this.#bytesBefore(place);
-    const length = place < 2 ? variable.length : this.length;
+    const length = place < WHOLE ? variable.length : this.length;
     const view = new ARRAYS[variable.dtype](buffer as ArrayBuffer, pointer, length);
     this.#views.set(name, view);
     if (name === "g") this.ownGradient = view;

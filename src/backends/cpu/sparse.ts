@@ -2,11 +2,9 @@
 
 import type { SparseGradient, Values } from "../../backend.js";
 
-const NOTHING = new Float32Array(0);
-
 export class SparseWindow {
   readonly #rowSize: number;
-  #values: Values = NOTHING;
+  #values: ArrayLike<number> = [];
   #indices: Int32Array | readonly number[] = [];
   /** The places in `indices`, in order of the rows they name; equal rows in the order given. */
   #order = new Int32Array(0);
@@ -29,8 +27,7 @@ export class SparseWindow {
 
   /** The slices are the caller's: they are not kept alive. */
   close(): void {
-    this.#values = NOTHING;
-    this.#indices = [];
+    this.#values = this.#indices = [];
   }
 
   #sort(): void {

@@ -1,16 +1,6 @@
 /** A step on a CPU backend: scalars, then for each pass one list of jobs over every variable. The engine behind it only runs the jobs. */
 
-import type {
-  Described,
-  Gradient,
-  NearBackend,
-  NearRow,
-  NearStep,
-  OnProgress,
-  RowClass,
-  RowRequest,
-  StepParameters,
-} from "../../backend.js";
+import type { NearBackend, NearRow, NearStep, OnProgress, RowClass, RowRequest, StepParameters } from "../../backend.js";
 import type { Program } from "../../rule/program.js";
 import { checkGradient, Overlaps } from "./gradients.js";
 import { Jobs } from "./jobs.js";
@@ -22,6 +12,7 @@ import { touch } from "./touch.js";
 
 export class CpuBackend implements NearBackend {
   readonly near = true;
+  readonly checkGradient = checkGradient;
   readonly #engine: Engine;
 
   constructor(engine: Engine) {
@@ -52,10 +43,6 @@ export class CpuBackend implements NearBackend {
     return rows;
   }
 
-  checkGradient(gradient: Exclude<Gradient, null>, variable: Described): void {
-    checkGradient(gradient, variable);
-  }
-
   compile(programs: readonly Program[], classes: readonly RowClass[]): NearStep {
     return new CpuStep(this.#engine, programs, classes);
   }
@@ -82,7 +69,7 @@ class CpuStep implements NearStep {
   readonly #scalars = { learningRate: 0, step: 0, weightDecay: 0 };
   #rows: readonly CpuRow[] = NO_ROWS;
   #count = 0;
-  #parameters: StepParameters = { learningRate: 0, step: 0 };
+  #parameters!: StepParameters;
 
   constructor(engine: Engine, programs: readonly Program[], classes: readonly RowClass[]) {
     this.#engine = engine;

@@ -28,7 +28,7 @@ export class InterpreterBackend extends CpuBackend {
   }
 }
 
-const allocate = (bytes: number) => ({ buffer: new ArrayBuffer(Math.ceil(bytes / 8) * 8) });
+const allocate = (bytes: number) => ({ buffer: new ArrayBuffer(bytes) });
 
 const compile = (programs: readonly Program[]): ((segment: Segment) => SegmentRunner) => {
   const passes = programs.flatMap(({ dtype, passes }) => passes.map((pass) => inChunks(dtype, pass)));
@@ -63,17 +63,13 @@ const inChunks = (dtype: DType, { nodes, stores, sums }: Pass) => {
         const out = values[i]!;
         if (node.kind === "load") {
           const from = at(JOB.arrays + node.buffer) + begin;
-          for (let k = 0; k < count; k++) out[k] = memory[from + k]!;
+          out.set(memory.subarray(from, from + count));
         } else if (node.kind === "operation") {
           const [x, a, b] = node.inputs.map((input) => values[input]!);
           loops[node.operation](count, out, x!, a!, b!);
         }
       });
-      for (const { buffer, node } of stores) {
-        const to = at(JOB.arrays + buffer) + begin;
-        const value = values[node]!;
-        for (let k = 0; k < count; k++) memory[to + k] = value[k]!;
-      }
+      for (const { buffer, node } of stores) memory.set(values[node]!.subarray(0, count), at(JOB.arrays + buffer) + begin);
       const blockEnds = (begin + count) % BLOCK === 0 || begin + count === length;
       sums.forEach((node, sum) => {
         const own = lanes[sum]!;

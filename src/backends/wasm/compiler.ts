@@ -4,7 +4,7 @@
 import { BLOCK, LANES, type Node, type Pass, type Program } from "../../rule/program.js";
 import * as JOB from "../cpu/job.js";
 import { UNIFORM_BYTES } from "../cpu/layout.js";
-import { at, encodeModule, getLocal, i32Const, i32Load, setLocal, teeLocal, type WasmFunction } from "./encoding.js";
+import { at, encodeModule, getLocal, i32Const, i32Load, setLocal, teeLocal, unsigned, type WasmFunction } from "./encoding.js";
 import { clearSigns, constantOf } from "./facts.js";
 import {
   AND,
@@ -21,6 +21,8 @@ import * as OP from "./opcodes.js";
 import { addSquare, addSquares, clear as clearLanes, join, spill } from "./sums.js";
 
 type Bytes = OP.Bytes;
+/** What leaves the inputs of an operation on the stack. */
+type Operands = [x: Bytes, a?: Bytes, b?: Bytes];
 type OperationNode = Node & { readonly kind: "operation" };
 
 /** A vector, or a single element, in the making: the locals in which the values of its nodes and of the uniforms begin, and how many bytes
@@ -73,15 +75,14 @@ const compilePass = (program: Program, pass: Pass): WasmFunction => {
   /** Nodes whose sign bit is always clear. */
   const clear = clearSigns(program, pass);
   /** Arrays that this pass touches, by their place among the job's pointers. */
-  const arrays = program.buffers.flatMap((_, buffer) => {
-    const isTouched = [...nodes, ...stores].some((one) => "buffer" in one && one.buffer === buffer);
-    return isTouched ? [buffer] : [];
-  });
+  const arrays = [...program.buffers.keys()].filter((buffer) =>
+    [...nodes, ...stores].some((one) => "buffer" in one && one.buffer === buffer),
+  );
 
-  const locals: { count: number; type: number }[] = [];
+  const locals: Bytes[] = [];
   let nextLocal = 2; // after the parameters
   const declare = (type: number, count = 1): number => {
-    locals.push({ count, type });
+    locals.push([unsigned(count), type]);
     nextLocal += count;
     return nextLocal - count;
   };
@@ -104,7 +105,7 @@ const compilePass = (program: Program, pass: Pass): WasmFunction => {
   const elements = (
     instructions: Instructions,
     groups: readonly Group[],
-    operate: (node: OperationNode, x: Bytes, a: Bytes, b: Bytes) => Bytes,
+    operate: (node: OperationNode, ...inputs: Operands) => Bytes,
   ): Bytes => {
     const code: Bytes[] = [];
     const local = (place: number, { values, uniforms }: Group): Bytes =>
@@ -116,12 +117,11 @@ const compilePass = (program: Program, pass: Pass): WasmFunction => {
       computed.add(place);
       if (node.kind === "operation") node.inputs.forEach(compute);
       for (const group of groups) {
-        const value = () => {
-          if (node.kind === "load") return [pointerTo(node.buffer), instructions.load, at(group.offset)];
-          const [x, a = [], b = []] = node.inputs.map((input) => local(input, group)) as [Bytes, Bytes?, Bytes?];
-          return operate(node, x, a, b);
-        };
-        code.push(setLocal(group.values + place, value()));
+        const value =
+          node.kind === "load"
+            ? [pointerTo(node.buffer), instructions.load, at(group.offset)]
+            : operate(node, ...(node.inputs.map((input) => local(input, group)) as Operands));
+        code.push(setLocal(group.values + place, value));
       }
     };
     for (const { buffer, node } of [...stores].sort((a, b) => a.node - b.node)) {
@@ -136,14 +136,14 @@ const compilePass = (program: Program, pass: Pass): WasmFunction => {
     return code;
   };
 
-  const composed = (by: Instructions, { operation }: OperationNode, x: Bytes, a: Bytes, b: Bytes): Bytes => {
+  const composed = (by: Instructions, { operation }: OperationNode, ...[x, a = [], b = []]: Operands): Bytes => {
     if (operation === "flush") return [by.zero, x, x, by.abs, a, by.less, by.select];
     if (operation === "ifPositive") return [a, b, x, by.zero, by.greater, by.select];
     return [x, a, by[operation]];
   };
 
   /** Where the engine's own instruction is slow, another one that gives the same bits. */
-  const ofVector = (node: OperationNode, x: Bytes, a: Bytes, b: Bytes): Bytes => {
+  const ofVector = (node: OperationNode, ...[x, a = [], b = []]: Operands): Bytes => {
     const { operation, inputs } = node;
     const magnitude = [x, getLocal(magnitudeMask), AND]; // engines make the mask of f32x4.abs anew each time
     switch (operation) {
@@ -166,8 +166,8 @@ const compilePass = (program: Program, pass: Pass): WasmFunction => {
       return dtype === "float32" ? [getX, getA, I32X4_MAX] : [getX, getA, getX, getA, I64X2_GREATER, BIT_SELECT];
     const toSecond = vector[`p${operation}`];
     // pmax(x, c) is c where x < c, else x: what max is when c is neither NaN nor zero; a NaN in x stays.
-    if (constantOf(program, pass, a) !== undefined) return [getX, getA, toSecond];
-    if (constantOf(program, pass, x) !== undefined) return [getA, getX, toSecond];
+    if (constantOf(program, pass, a)) return [getX, getA, toSecond];
+    if (constantOf(program, pass, x)) return [getA, getX, toSecond];
     return [getX, getA, vector[operation]];
   };
 
@@ -184,8 +184,7 @@ const compilePass = (program: Program, pass: Pass): WasmFunction => {
     OP.end,
     OP.end,
   ];
-  const perVector = 16 / size;
-  const vectorIteration = Array.from({ length: LANES / perVector / vectors.length }, (_, pair) => {
+  const vectorIteration = Array.from({ length: (LANES * size) / 16 / vectors.length }, (_, pair) => {
     const groups = vectors.map((values, i) => ({ values, uniforms: vectors[0]!, offset: (vectors.length * pair + i) * 16 }));
     return [
       elements(vector, groups, ofVector),

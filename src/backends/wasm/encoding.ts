@@ -35,7 +35,8 @@ export const i32Load = (offset: number): Bytes => [OP.i32Load, at(offset)];
 export interface WasmFunction {
   /** Place in the list of types; below 128, as all of them are. */
   readonly type: number;
-  readonly locals: readonly { readonly count: number; readonly type: number }[];
+  /** Runs of locals of one type: how many, and which. */
+  readonly locals: Bytes;
   readonly code: Bytes;
 }
 
@@ -64,9 +65,7 @@ export const encodeModule = (
       section(9, [[0x00, i32Const(0), OP.end, vector(indices)]]),
       section(
         10,
-        functions.map(({ locals, code }) =>
-          sized([vector(locals.map(({ count, type }) => [unsigned(count), type])), code, OP.end]),
-        ),
+        functions.map(({ locals, code }) => sized([vector(locals), code, OP.end])),
       ),
     ]),
   );

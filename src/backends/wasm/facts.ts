@@ -2,13 +2,13 @@
 
 import type { Pass, Program } from "../../rule/program.js";
 
-/** The value of a uniform that is a finite number other than zero, known when the rule was written; else undefined. */
-export const constantOf = ({ dtype, scalars, uniforms }: Program, { nodes }: Pass, node: number): number | undefined => {
+/** The value of a uniform that is a finite number, known when the rule was written; else, and where it is zero, 0. */
+export const constantOf = ({ dtype, scalars, uniforms }: Program, { nodes }: Pass, node: number): number => {
   const candidate = nodes[node]!;
   const scalar = candidate.kind === "uniform" ? scalars[uniforms[candidate.uniform]!]! : undefined;
-  if (scalar?.kind !== "constant") return undefined;
+  if (scalar?.kind !== "constant") return 0;
   const value = dtype === "float32" ? Math.fround(scalar.value) : scalar.value;
-  return Number.isFinite(value) && value !== 0 ? value : undefined;
+  return Number.isFinite(value) ? value : 0;
 };
 
 /** For each node, whether its sign bit is always clear, also of a NaN. Then the bits, read as integers, are in the order of the numbers,
@@ -32,16 +32,15 @@ const clearSignsGiven = (program: Program, pass: Pass, trusted: ReadonlySet<numb
   const clear: boolean[] = [];
   pass.nodes.forEach((node, i) => {
     if (node.kind === "load") clear[i] = trusted.has(node.buffer);
-    else if (node.kind === "uniform") clear[i] = (constantOf(program, pass, i) ?? -1) > 0;
+    else if (node.kind === "uniform") clear[i] = constantOf(program, pass, i) > 0;
     else {
       const [x, a] = node.inputs as [number, number];
       const both = clear[x]! && clear[a]!;
-      const scaled = both && (constantOf(program, pass, x) ?? constantOf(program, pass, a)) !== undefined;
       clear[i] =
         node.operation === "abs" ||
         (node.operation === "flush" && clear[x]!) ||
         (node.operation === "max" && both) ||
-        (node.operation === "mul" && scaled);
+        (node.operation === "mul" && both && (constantOf(program, pass, x) || constantOf(program, pass, a)) !== 0);
     }
   });
   return clear;

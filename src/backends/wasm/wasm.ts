@@ -45,7 +45,7 @@ export class WasmBackend extends CpuBackend {
   /** Why this machine cannot run the WebAssembly backend, or null when it can. */
   static refusal(): string | null {
     if (typeof WebAssembly !== "object") return "there is no WebAssembly here";
-    const probe = encodeModule([[OP.i32]], [{ type: 0, locals: [{ count: 1, type: OP.v128 }], code: [] }], null);
+    const probe = encodeModule([[OP.i32]], [{ type: 0, locals: [[1, OP.v128]], code: [] }], null);
     try {
       if (!WebAssembly.validate(probe)) return "WebAssembly has no SIMD here";
       new WebAssembly.Module(probe); // a content security policy may forbid this
@@ -185,11 +185,11 @@ const threadRefusal = (): string | null => {
     crossOriginIsolated?: boolean;
     process?: Partial<typeof import("node:process")>;
   };
-  if (process?.versions?.node) return process.getBuiltinModule ? null : "workers need Node 20.16";
+  if (process?.getBuiltinModule) return null;
   if (crossOriginIsolated === false)
     return "the page is not cross-origin isolated (headers COOP: same-origin, COEP: require-corp)";
   if (typeof SharedArrayBuffer === "undefined") return "there is no SharedArrayBuffer here";
-  return typeof Worker === "undefined" ? "there are no workers here" : null;
+  return typeof Worker === "undefined" ? "there are no workers here; Node has them from 20.16 on" : null;
 };
 
 const coreCount = (): number => {
