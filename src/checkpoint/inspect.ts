@@ -1,5 +1,6 @@
 /** What a checkpoint holds, without loading it. */
 
+import { checkKinds, flag, optional } from "../kinds.js";
 import type { TensorPlace } from "./format/safetensors.js";
 import { readHeader } from "./format/safetensors.js";
 import { namedTensors, readTensors } from "./format/tensors.js";
@@ -17,8 +18,9 @@ export interface CheckpointContents extends Description {
  *  @throws CheckpointError for a file that is damaged, as far as it was read, or no checkpoint. */
 export const inspectCheckpoint = async (
   given: CheckpointSource,
-  { verify = false }: { verify?: boolean } = {},
+  options: { verify?: boolean } = {},
 ): Promise<CheckpointContents> => {
+  const { verify } = checkKinds<{ verify?: boolean }>("inspectCheckpoint", options, { verify: optional(flag, false) });
   const source = await openSource(given);
   try {
     const header = await readHeader(source);

@@ -6,7 +6,7 @@ import { readHeader, typeNameOf } from "../checkpoint/format/safetensors.js";
 import { readTensors } from "../checkpoint/format/tensors.js";
 import { inspectCheckpoint } from "../checkpoint/inspect.js";
 import { decodeNumbers, isTypeName, type Numbers, type StoredArray } from "../checkpoint/keras/arrays.js";
-import { type KerasOptions, readKeras } from "../checkpoint/keras/keras.js";
+import { type KerasOptions, readKeras, refuseChoice } from "../checkpoint/keras/keras.js";
 import { innerConfig, type KerasModel, type KerasReadFormat } from "../checkpoint/keras/model.js";
 import { isTable } from "../checkpoint/keras/tensorflow/table.js";
 import { nodeFiles } from "../checkpoint/storage/node.js";
@@ -69,6 +69,7 @@ export const PATIENT: KerasOptions = { timeLimit: 30_000 };
 /** `given`: what is read, where `path` is only its name. */
 export const readContents = async (path: string, options: KerasOptions = {}, given: Given = path): Promise<Contents> => {
   const kind = await kindOf(given);
+  if (kind !== "keras") refuseChoice(path, options.optimizer);
   if (kind === "keras" || !isFile(given)) return ofKeras(path, await readKeras(given, { ...PATIENT, ...options }));
   return kind === "export" ? ofExport(path, given) : ofCheckpoint(path, given);
 };

@@ -6,7 +6,7 @@ import { Adamax, type AdamaxOptions } from "../adamax.js";
 import { isFunctionRate } from "../checkpoint/compare.js";
 import { readAdamaxExport } from "../checkpoint/exports/adamax-export.js";
 import { inspectCheckpoint } from "../checkpoint/inspect.js";
-import { kerasWeights, readKeras } from "../checkpoint/keras/keras.js";
+import { kerasWeights, readKeras, refuseChoice } from "../checkpoint/keras/keras.js";
 import type { KerasFormat, KerasModel } from "../checkpoint/keras/model.js";
 import { tfjsFiles } from "../checkpoint/keras/tfjs.js";
 import { loadCheckpoint } from "../checkpoint/load.js";
@@ -19,6 +19,7 @@ import type { Variable } from "../variable.js";
 import { kindOf, PATIENT } from "./contents.js";
 import { refuseExisting, refusePart } from "./files.js";
 import type { Progress } from "./terminal.js";
+import { UsageError } from "./usage.js";
 
 interface ConvertOptions {
   readonly force?: boolean;
@@ -40,6 +41,8 @@ export const convert = async (
   progress: Progress,
 ): Promise<number> => {
   const format = formatOf(to);
+  if (format === "checkpoint" && into !== undefined)
+    throw new UsageError("--into is for files of Keras: a checkpoint of this library holds no architecture.");
   const stem = basename(to, ".json"); // names of their own for files that belong together
   const files = format === "tfjs" ? Object.values(tfjsFiles(stem)).map((name) => join(dirname(to), name)) : [to];
   for (const file of files) await refuseExisting(file, force);
@@ -47,6 +50,7 @@ export const convert = async (
   const given = options === undefined ? undefined : optionsIn(options);
   progress.say(`reading ${from}`);
   const kind = await kindOf(from);
+  if (kind !== "keras") refuseChoice(from, which);
   const source =
     kind === "keras" ? await readKeras(from, { ...PATIENT, ...(which === undefined ? {} : { optimizer: which }) }) : null;
   const load = async (): Promise<Loaded> => {

@@ -33,7 +33,10 @@ export const refusePage = async (page: string, input: string): Promise<void> => 
 
 /** @throws CheckpointError when a folder that is to be written to holds other things. */
 export const refuseOthers = async (folder: string, isOurs: (name: string) => boolean): Promise<void> => {
-  const names: string[] = await readdir(folder).catch(() => []);
+  const names: string[] = await readdir(folder).catch(({ code, message }: NodeJS.ErrnoException) => {
+    if (code === "ENOENT") return [];
+    throw new CheckpointError(`${folder} is no folder that can be written to`, message, "Give another one: --out FOLDER.");
+  });
   const other = names.find((name) => !name.startsWith(".") && !isOurs(name));
   if (other !== undefined)
     throw new CheckpointError(`${folder} holds other files, which might be replaced`, other, "Give --out a folder of its own.");

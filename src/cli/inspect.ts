@@ -10,6 +10,7 @@ import { pageOf } from "./page.js";
 import { statisticsOf } from "./statistics.js";
 import { showNumber, summaryOf } from "./summary.js";
 import type { Colours, Print } from "./terminal.js";
+import { UsageError } from "./usage.js";
 
 interface InspectOptions {
   readonly json?: boolean;
@@ -25,6 +26,7 @@ export const inspect = async (
   print: Print,
   colours: Colours,
 ): Promise<number> => {
+  if (json && html !== undefined) throw new UsageError("--json and --html cannot be given together.");
   if (html !== undefined) {
     await refusePage(html, path);
     await refuseExisting(html, force);

@@ -8,6 +8,7 @@ import { COMMON, chosen, columns, helpOf, optionsHelp, read, UsageError } from "
 
 const complain = printOn(process.stderr);
 const progress = progressOn(process.stderr);
+console.warn = complain; // names in warnings come from files, too
 
 // Who reads only the beginning (| head) closes the pipe: that is no failure.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));

@@ -58,6 +58,7 @@ export const read = (
   }
   try {
     const { values, positionals } = parseArgs({ args: [...args], options, allowPositionals: true });
+    for (const [name, value] of Object.entries(values)) if (value === "") throw new UsageError(`--${name} is given, but empty.`);
     if (!values.help) checkCount(positionals, takes);
     return { words: positionals, options: values };
   } catch (error) {

@@ -14,13 +14,19 @@ export type { Tree } from "./tree.js";
 
 /** The function that makes transformations from a class of the core: `const lion = transformation(Lion)`. The rule is not written again.
  *  @throws OptionError for a class without a rule. */
-export const transformation = <Core extends OptimizerClass>(core: Core) => {
+export const transformation = <Core extends OptimizerClass>(core: Core, ...others: never[]) => {
   const rule: UpdateRule | undefined = Object(core).rule;
   if (!rule)
     throw new OptionError(
       "transformation takes a class of optimizers that has a rule",
       show(core),
       "Pass Adamax, or a subclass of Optimizer with `static rule = defineRule({ ... })`.",
+    );
+  if (others.length > 0)
+    throw new OptionError(
+      "transformation takes a class alone",
+      others.map(show).join(", "),
+      `What it returns takes the options: transformation(${core.name})({ ... }).`,
     );
   /** @throws OptionError for an unknown option, a value out of range, or options that exclude each other. */
   return (

@@ -3,7 +3,7 @@
 import type { Described, PartOfShape, Values } from "../backend.js";
 import { partOf, type Run } from "../backends/ranks/shares.js";
 import { BackendError, OptionError, ShapeError, show } from "../errors.js";
-import { integerFrom } from "../kinds.js";
+import { check, integerFrom, type Kind, listOf } from "../kinds.js";
 import { Variable, type VariableOptions } from "../variable.js";
 import { Mesh } from "./mesh.js";
 import { UNSHARDED } from "./unsharded.js";
@@ -181,7 +181,11 @@ export class LayoutMap {
 
   /** `entries`: pattern and layout; the first that fits a name counts. */
   constructor(entries: Iterable<readonly [pattern: string, layout: Layout]> = []) {
-    for (const [pattern, layout] of entries) this.set(pattern, layout);
+    const list = check("LayoutMap", "entries", entries, listOf("pairs [pattern, layout]") as Kind<typeof entries>);
+    for (const entry of list) {
+      const [pattern, layout] = check("LayoutMap", "an entry", entry, pair);
+      this.set(pattern, layout);
+    }
   }
 
   /** `pattern`: the text of a regular expression, which must fit from the beginning of the name on, as for Python's re.match: ".*kernel".
@@ -224,6 +228,11 @@ export class LayoutMap {
     return this.#layouts.entries();
   }
 }
+
+const pair: Kind<readonly [pattern: string, layout: Layout]> = {
+  wanted: "a pair [pattern, layout]",
+  holds: Array.isArray,
+};
 
 const startingWith = (pattern: string): RegExp => new RegExp(`^(?:${pattern})`);
 

@@ -48,6 +48,7 @@ export class Mesh implements Ranks {
 
   /** @internal Use createMesh. */
   constructor(dimensions: readonly MeshDimension[], world: World, options: Checked<Omit<MeshOptions, "timeout">> = DEFAULTS) {
+    if (!isObject(world)) throw new OptionError("A mesh is made of ranks", "no ranks", "Call await createMesh(dimensions).");
     this.dimNames = dimensions.map(([name]) => name);
     this.shape = dimensions.map(([, size]) => size);
     this.size = world.all.size;

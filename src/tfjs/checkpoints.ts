@@ -62,13 +62,17 @@ const names: Kind<readonly (string | RegExp)[]> = {
  *  without telling other callbacks: of tensors one batch an epoch, of a dataset every batch.
  *  The metrics of a checkpoint are those of the epoch: `loss`, `val_loss` ... Within an epoch they are NaN, which is never best. */
 export const checkpoints = (manager: Manager, options: CheckpointsOptions = {}): Callback => {
+  assertManager("checkpoints", manager);
+  return new Checkpoints(manager, checkKinds<CheckpointsOptions>("checkpoints", options, savingKinds));
+};
+
+const assertManager = (owner: string, manager: unknown): void => {
   if (!isManager(manager))
     throw new OptionError(
-      "checkpoints takes a CheckpointManager of adamax/checkpoint",
+      `${owner} takes a CheckpointManager of adamax/checkpoint`,
       show(manager),
       "Make one: new CheckpointManager(folder).",
     );
-  return new Checkpoints(manager, checkKinds<CheckpointsOptions>("checkpoints", options, savingKinds));
 };
 
 class Checkpoints extends ListCallback {
@@ -112,6 +116,7 @@ const resumedByHand = new WeakMap<TensorOptimizer, { readonly name: string; read
  *  none yet. `checkpoints` does it by itself as `fit` begins; this is for another than the newest, for a part of one, or without `fit`.
  *  @throws CheckpointError that lists what does not fit; the model is as before then. */
 export const resume = async (model: LayersModel, manager: Manager, options: ResumeOptions = {}): Promise<ResumedPlace | null> => {
+  assertManager("resume", manager);
   const { from, ...parts } = checkKinds<ResumeOptions>("resume", options, {
     from: optional(oneOf("newest", "best"), "newest"),
     settings: optional(oneOf("same", "mine"), "same"),
@@ -140,11 +145,12 @@ const load = async (
   );
 };
 
-const optimizerOf = ({ optimizer }: { readonly optimizer: unknown }): TensorOptimizer => {
+const optimizerOf = (model: { readonly optimizer: unknown }): TensorOptimizer => {
+  const optimizer: unknown = model?.optimizer;
   if (optimizer instanceof TensorOptimizer) return optimizer;
   throw new OptionError(
     "Checkpoints are made of models that an optimizer of adamax/tfjs trains",
-    show(optimizer),
+    show(optimizer ?? model),
     "Compile the model with one: new Adamax({ ... }).",
   );
 };

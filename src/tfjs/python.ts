@@ -2,6 +2,7 @@
 
 import * as tf from "@tensorflow/tfjs-core";
 import { CheckpointError, show } from "../errors.js";
+import { check, either, type Kind, text } from "../kinds.js";
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -15,14 +16,22 @@ const LONG_NAMES: Readonly<Record<string, string>> = {
 
 /** For `tf.loadLayersModel`: a model that tensorflowjs_converter made, compiled as it was in Python, with its optimizer and its loss. Metrics are
  *  not carried over. Call `registerAdamax` first. `source` is what `tf.loadLayersModel` takes.
- *  @throws CheckpointError, when loading, for a model without training configuration, and for a loss that is more than a name. */
-export const pythonModel = (source: string | tf.io.IOHandler): tf.io.IOHandler => ({
-  async load() {
-    const artifacts = await handlerOf(source).load!();
-    if (artifacts.trainingConfig) return artifacts; // saved by TensorFlow.js
-    return { ...artifacts, trainingConfig: trainingOf(artifacts.modelTopology as Json) };
-  },
-});
+ *  @throws OptionError for another source; CheckpointError, when loading, for a model without training configuration, and for a loss that is more than a name. */
+export const pythonModel = (source: string | tf.io.IOHandler): tf.io.IOHandler => {
+  check("pythonModel", "source", source, either(text, loader));
+  return {
+    async load() {
+      const artifacts = await handlerOf(source).load!();
+      if (artifacts.trainingConfig) return artifacts; // saved by TensorFlow.js
+      return { ...artifacts, trainingConfig: trainingOf(artifacts.modelTopology as Json) };
+    },
+  };
+};
+
+const loader: Kind<tf.io.IOHandler> = {
+  wanted: "an object with a function load, such as tf.io.browserFiles gives",
+  holds: (value) => typeof Object(value).load === "function",
+};
 
 /** As `tf.loadLayersModel` finds it. */
 const handlerOf = (source: string | tf.io.IOHandler): tf.io.IOHandler => {

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { readKeras, writeKeras } from "../../dist/checkpoint/index.js";
-import { Adamax, CheckpointError, type Variable } from "../../dist/index.js";
+import { Adamax, CheckpointError, OptionError, type Variable } from "../../dist/index.js";
 import { rejection } from "./helpers.js";
 import { beginningOf, decode, FOLDERS, folders, givenForFolder, type Training, train, ulpsBetween } from "./keras-training.js";
 
@@ -232,6 +232,7 @@ describe("what cannot be carried over is a CheckpointError that names it", () =>
     ],
     ["an index alone", () => readKeras(new Uint8Array(readFileSync(beginningOf("plain-weights")))), "several files"],
     ["files of two models", () => readKeras({ "a.index": new Uint8Array(9), "b.index": new Uint8Array(9) }), "a.index, b.index"],
+    ["one shard of several", () => readKeras(`${FOLDERS}/keras-shards/model_00000.weights.h5`), "Pass their list"],
     ["files of no model", () => readKeras({ "a.bin": new Uint8Array(9) }), "a.bin"],
     ["writing a checkpoint", async () => writeKeras(await read("plain-weights")), "read, not written"],
     ["writing shards", async () => writeKeras(await read("keras-shards")), "written as weights.h5"],
@@ -257,6 +258,29 @@ test.each(["plain-weights", "keras-shards"])(
     await expect(readKeras(two)).rejects.toThrow(/with one model in it\. Received: a\.index, b\.weights\.json/);
   },
 );
+
+test.each<[string, () => Promise<unknown>, string]>([
+  [
+    "a file that is not its bytes",
+    () => readKeras({ "m.index": 5 as never }),
+    'The file "m.index" must be given as bytes or a Blob',
+  ],
+  ["a file by its path", () => readKeras({ "m.index": "m.index" as never }), 'Received: "m.index"'],
+  ["an option that there is not", () => readKeras("model.index", { optimzer: "a" } as never), "Did you mean optimizer?"],
+  ["no options", () => readKeras("model.index", null as never), "readKeras takes one object of options. Received: null"],
+  ["a limit that is none", () => readKeras("model.index", { timeLimit: -1 }), "timeLimit of readKeras must be"],
+  ["a choice where there is none", () => readKeras(`${FOLDERS}/keras-shards`, { optimizer: "a" }), "several optimizers"],
+])("%s is an OptionError that says so", async (_, act, message) => {
+  const error = await rejection(act());
+  expect(error).toBeInstanceOf(OptionError);
+  expect(error.message).toContain(message);
+});
+
+test.each([5, Promise.resolve(1), new Response("x")])("what is no source, such as %s, is named", async (given) => {
+  expect((await rejection(readKeras(given as never))).message).toMatch(
+    /lack the one that it begins with. Received: (5|an object)/,
+  );
+});
 
 test("the files of a model may stand in a Map, as writeKeras gives them", async () => {
   const folder = `${FOLDERS}/plain-weights`;

@@ -369,3 +369,13 @@ test("names: a model that calls its variables otherwise saves and loads under th
   const { tensors } = await inspectCheckpoint(await checkpointBlob({ optimizer: again, names }));
   expect(tensors).toEqual((await inspectCheckpoint(await checkpointBlob({ optimizer }))).tensors);
 });
+
+test.each<[unknown, string]>([
+  [{ verfy: true }, "Did you mean verify?"],
+  [{ verify: 1 }, "verify of inspectCheckpoint must be true or false"],
+  [null, "inspectCheckpoint takes one object of options. Received: null"],
+])("inspectCheckpoint with %j is refused", async (options, message) => {
+  const error = await rejection(inspectCheckpoint(await saved(), options as never));
+  expect(error).toBeInstanceOf(OptionError);
+  expect(error.message).toContain(message);
+});

@@ -188,6 +188,12 @@ describe("failures", () => {
     ["an unknown option", ["inspect", "--colour", "a"]],
     ["a number of ulps that is none", ["diff", "a", "b", "--ulps", "many"]],
     ["no command", []],
+    ["JSON and a page at once", ["inspect", `${files}/keras-plain.h5`, "--json", "--html", "x.html"]],
+    ["a page without a name", ["inspect", `${files}/keras-plain.h5`, "--html", ""]],
+    [
+      "an architecture for a checkpoint",
+      ["convert", `${files}/keras-plain.h5`, "x.safetensors", "--into", `${files}/keras-plain.h5`],
+    ],
   ])("%s is wrong use: 2, on stderr", async (_, args) => {
     const { code, printed, complained } = await adamax(...args);
     expect({ code, printed }).toEqual({ code: 2, printed: "" });
@@ -207,6 +213,19 @@ describe("failures", () => {
     expect({ code, printed }).toEqual({ code: 1, printed: "" });
     expect(complained).toMatch(/^adamax: .*not a whole safetensors file.*\n$/);
   });
+
+  test.each(["keras-files/keras-plain.keras", "adamax-exports/optax.npz"])(
+    "a choice of optimizer where there is none, in %s: 1, for every command",
+    async (name) => {
+      for (const args of [["inspect"], ["convert", join(folder, "chosen.safetensors")]]) {
+        const [command, ...more] = args as [string];
+        const { code, complained } = await adamax(command, `fixtures/${name}`, ...more, "--optimizer", "generator");
+        expect(code).toBe(1);
+        expect(complained).toMatch(/does not hold several optimizers\. Received: optimizer: "generator"\. Leave it out/);
+      }
+      expect(existsSync(join(folder, "chosen.safetensors"))).toBe(false);
+    },
+  );
 
   test("options that are no JSON: 1, and what to write instead", async () => {
     const { code, complained } = await adamax(

@@ -82,6 +82,11 @@ test.each(["bench", "demo"])("%s refuses a folder in which other files might be 
   expect(code).toBe(1);
   expect(complained).toMatch(/holds other files.*package\.json/);
   expect(readdirSync(out)).toEqual(["package.json"]);
+  const file = join(out, "package.json");
+  expect(await adamax(command, ...(command === "bench" ? ["memory"] : []), "--out", file, "--force")).toMatchObject({
+    code: 1,
+    complained: expect.stringMatching(/package\.json is no folder that can be written to.*--out FOLDER/),
+  });
 });
 
 describe("names stay", () => {

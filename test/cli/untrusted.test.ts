@@ -29,6 +29,10 @@ describe("names with escape sequences", () => {
     ["inspect --json", (a: string) => ["inspect", "--json", a]],
     ["diff", (a: string, b: string) => ["diff", a, b]],
     ["convert", (a: string) => ["convert", a, join(emptyFolder(), "x.weights.h5"), "--into", a]],
+    [
+      "convert, which warns of names that Keras does not find,",
+      (a: string) => ["convert", a, join(emptyFolder(), "x.weights.h5")],
+    ],
     ["a path", () => ["inspect", EVIL]],
   ])("%s prints none of them", async (_, args) => {
     const { printed, complained } = await adamax(...args(await evilFile(), await evilFile(2)));

@@ -1,7 +1,7 @@
 /** What is given to a transformation is compared by keys, and refused with its path; a call that is refused has taken nothing. */
 
 import { type JsTree, jit, numpy as np, tree } from "@jax-js/jax";
-import { Optimizer, OptionError, ShapeError, schedules } from "adamax";
+import { Adamax, Optimizer, OptionError, ShapeError, schedules } from "adamax";
 import { type AdamaxOptions, adamax, applyUpdates, type State, transformation } from "adamax/jax";
 import { beforeAll, describe, expect, test } from "vitest";
 import { expectError, type Parts, thrown, warnings } from "../semantics/helpers.js";
@@ -22,6 +22,7 @@ describe("instead of options", () => {
     [null, "null", "Write {} for the defaults"],
     ["fast", '"fast"', "Write {} for the defaults"],
     [[0.1], "[0.1]", "Write {} for the defaults"],
+    [new Map([["learningRate", 0.1]]), "an object (Map)", "Write {} for the defaults"],
   ])("%s is refused, with what to write", (given, arrived, advice) => {
     expectError(() => adamax(given as never), OptionError, ["Adamax takes one object of options", arrived, advice]);
   });
@@ -52,6 +53,15 @@ describe("instead of options", () => {
     expect(thrown(() => transformation(core as never)).message).toMatch(
       "transformation takes a class of optimizers that has a rule",
     );
+  });
+
+  test("options beside the class are refused, with what to write", () => {
+    const untyped = transformation as (...given: unknown[]) => unknown;
+    expectError(() => untyped(Adamax, { learningRate: 0.1 }), OptionError, [
+      "a class alone",
+      "an object (Object)",
+      "transformation(Adamax)({ ... })",
+    ]);
   });
 });
 

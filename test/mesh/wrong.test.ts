@@ -2,6 +2,7 @@
 
 import { availableParallelism } from "node:os";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { LayoutMap, Mesh } from "../../src/mesh/index.js";
 import { Programs } from "./job.js";
 
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
@@ -113,4 +114,10 @@ test("a LayoutMap cuts what its patterns name, unevenly where it must, and leave
     [[0, 3], [2, 3], 6, [0, 1, 2, 3, 4, 5]],
     [[1, 2, 4, 5], [2, 3], 6, [0, 1, 2, 3, 4, 5]],
   ]);
+});
+
+test("a mesh that nobody made, and patterns without layouts, are refused in words", () => {
+  const [AnyMesh, AnyMap] = [Mesh, LayoutMap] as unknown as (new (given: unknown) => unknown)[];
+  expect(() => new AnyMesh!([["batch", -1]])).toThrow(/made of ranks\. Received: no ranks\. Call await createMesh\(dimensions\)/);
+  for (const given of [5, {}, [5]]) expect(() => new AnyMap!(given)).toThrow(/of LayoutMap must be .*pair.*\[pattern, layout\]/);
 });

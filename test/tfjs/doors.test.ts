@@ -2,8 +2,8 @@
 
 import { beforeAll, describe, expect, test } from "vitest";
 import { CheckpointManager } from "../../src/checkpoint/index.js";
-import { Adamax as CoreAdamax, Optimizer as CoreOptimizer, fit, Variable } from "../../src/index.js";
-import { Adamax, tfOptimizer } from "../../src/tfjs/index.js";
+import { Adamax as CoreAdamax, Optimizer as CoreOptimizer, fit, schedules, Variable } from "../../src/index.js";
+import { Adamax, pythonModel, resume, tfOptimizer } from "../../src/tfjs/index.js";
 import { tf, usual } from "./backends.js";
 
 beforeAll(async () => {
@@ -19,12 +19,26 @@ describe("arguments in the order of tf.train.adamax are refused, with the line t
     ["a rate and beta1", [0.1, 0.9], /Write new Adamax\({ learningRate: 0\.1, beta1: 0\.9 }\)/],
     ["true", [true], /takes one object of options\. Received: true\. Write new Adamax\({ learningRate: 0\.001 }\)/],
     ["null", [null], /Received: null/],
-    ["options and more", [{}, 0.9], /takes one object of options/],
+    ["options and more", [{}, 0.9], /takes one object of options\. Received: .*, 0\.9\. Write them all into the first/],
+    [
+      "a schedule",
+      [new schedules.CosineDecay({ initialLearningRate: 1, decaySteps: 2 })],
+      /Write new Adamax\({ learningRate: \.\.\. }\)/,
+    ],
+    ["a function", [() => 0.1], /Received: a function\. Write new Adamax\({ learningRate: \.\.\. }\)/],
+    ["a list", [[]], /Received: \[\]\. Write new Adamax\({ learningRate: 0\.001 }\)/],
+    ["a Map", [new Map([["learningRate", 0.1]])], /Received: an object \(Map\)/],
   ])("%s", (_, given, message) => {
     expect(() => new Untyped(...given)).toThrow(message);
     const Made = tfOptimizer(CoreAdamax) as typeof Untyped;
     expect(() => new Made(...given)).toThrow(message);
   });
+});
+
+test("a tensor in the place of options is refused, with what to write", () => {
+  expect(() => new Untyped(tf.scalar(0.1))).toThrow(
+    /Received: an object \(Tensor\)\. Write new Adamax\({ learningRate: \.\.\. }\)/,
+  );
 });
 
 describe("state that is none is refused in words", () => {
@@ -91,6 +105,18 @@ test("a manager in the place of a callback is led to checkpoints, here and in fi
   await expect(fit(given)).rejects.toThrow(message);
 });
 
+test.each<[unknown, unknown, RegExp]>([
+  [null, new CheckpointManager("x"), /models that an optimizer of adamax\/tfjs trains\. Received: null/],
+  [undefined, new CheckpointManager("x"), /Received: undefined/],
+  [tf.sequential(), "folder", /resume takes a CheckpointManager.*Received: "folder"/],
+])("resume of %s from %s is refused in words", async (model, manager, message) => {
+  await expect(resume(model as never, manager as never)).rejects.toThrow(message);
+});
+
+test.each([5, null, "", {}])("pythonModel(%j) is refused when it is written, not when it is loaded", (source) => {
+  expect(() => pythonModel(source as never)).toThrow(/source of pythonModel must be .* a function load/);
+});
+
 describe("variables that are none are refused in words", () => {
   const names = ["build", "finalizeVariableValues", "resetAverages", "excludeFromWeightDecay"] as const;
   test.each(
@@ -134,6 +160,13 @@ describe("gradients that cannot be used are refused in words", () => {
       "a tensor of another shape",
       (w) => ({ [w.name]: tf.ones([3]) }),
       /must have its shape, \[2\]\. Received: a tensor of shape \[3\]/,
+    ],
+    ["a Map", (w) => new Map([[w.name, tf.ones([2])]]), /by the names of their variables\. Received: an object \(Map\)/],
+    ["a promise", () => Promise.resolve({}), /by the names of their variables\. Received: an object \(Promise\)/],
+    [
+      "a name of every object's",
+      () => ({ constructor: tf.ones([2]) }),
+      /knows no variable of this name\. Received: "constructor"/,
     ],
     ["a name that is unknown", () => ({ nobody: tf.ones([2]) }), /knows no variable of this name\. Received: "nobody"/],
   ])("%s", (_, make, message) => {

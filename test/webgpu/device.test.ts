@@ -1,6 +1,7 @@
 /** Where a device comes from, what it needs, and what it says when something is wrong. */
 
 import { expect, onTestFinished, test } from "vitest";
+import { WebGpuBackend } from "../../src/backends/webgpu/backend.js";
 import { Device } from "../../src/backends/webgpu/device.js";
 import { allocate } from "../../src/backends/webgpu/memory.js";
 import { DeviceStep } from "../../src/backends/webgpu/step.js";
@@ -160,4 +161,10 @@ test("a command that the device refuses is a bug of ours", async () => {
   device.gpu.queue.writeBuffer(buffer, 0, new Uint32Array(1)); // which that usage forbids
   await device.gpu.queue.onSubmittedWorkDone();
   expect(await rejection(device.settle())).toMatch(/A command of adamax is refused by the GPU device. This is a bug of adamax/);
+});
+
+test("a backend that is made with new is led to create, which waits for the device", () => {
+  const Untyped = WebGpuBackend as unknown as new (given?: unknown) => unknown;
+  for (const given of [undefined, null, {}])
+    expect(() => new Untyped(given)).toThrow(/waits for its device\. Received: .*Call await WebGpuBackend\.create/);
 });

@@ -35,6 +35,8 @@ export class WebGpuBackend implements Backend {
   readonly #rows = new WeakMap<Described, DeviceRow>();
 
   private constructor(device: Device, copiesHalves: boolean) {
+    if (!(device instanceof Device))
+      throw new OptionError("A WebGpuBackend waits for its device", show(device), "Call await WebGpuBackend.create({ device }).");
     this.#device = device;
     this.#gradients = new Gradients(device);
     this.#copiesHalves = copiesHalves;

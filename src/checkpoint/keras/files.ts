@@ -1,6 +1,6 @@
 /** Where files of Keras are read from: a path, bytes, a page's files. A model is one file, or several beside each other. */
 
-import { CheckpointError, show } from "../../errors.js";
+import { CheckpointError, OptionError, show } from "../../errors.js";
 import { nodeFiles, pathOf } from "../storage/node.js";
 
 /** What belongs to a model, by name: as "model.json", "model.index" or "model.weights.json" names it. */
@@ -65,7 +65,9 @@ const openPath = async (given: string): Promise<OpenedFile> => {
   const inFolder = [`${given}/variables/variables.index`, ...(first.length === 1 ? [`${given}/${first[0]}`] : [])];
   for (const path of isFolder ? inFolder : [given, `${given}.index`]) {
     const bytes = await find(path);
-    if (bytes) return opened(path, bytes, given, find, missing);
+    if (!bytes) continue;
+    await refuseShard(path, find);
+    return opened(path, bytes, given, find, missing);
   }
   if (!isFolder) throw missing(given);
   throw new CheckpointError(
@@ -73,6 +75,13 @@ const openPath = async (given: string): Promise<OpenedFile> => {
     first.length > 0 ? first.slice(0, 12).join(", ") : "neither variables/variables.index nor an .index or a model.json in it",
     "Pass the path of a file: of a checkpoint of TensorFlow that of its .index.",
   );
+};
+
+/** @throws CheckpointError for one of several files of weights: alone it is part of a model. */
+const refuseShard = async (path: string, find: FindFile): Promise<void> => {
+  const list = path.replace(/_\d{5}\.weights\.h5$/, ".weights.json");
+  if (list !== path && (await find(list)))
+    throw new CheckpointError(`${path} holds a part of a model`, "one shard of several", `Pass their list: ${list}.`);
 };
 
 const openAlone = async (source: Uint8Array | ArrayBuffer | Blob): Promise<OpenedFile> => {
@@ -91,7 +100,7 @@ const FIRST = /(^|\/)model\.json$|\.weights\.json$|\.index$/;
 
 const openListed = async (source: Listed): Promise<OpenedFile> => {
   const files = new Map<string, Uint8Array | ArrayBuffer | Blob>(source instanceof Map ? source : Object.entries(source ?? {}));
-  const listed = [...files.keys()].slice(0, 12).join(", ") || "no files";
+  const listed = [...files.keys()].slice(0, 12).join(", ") || show(source);
   const first = [...files.keys()].filter((name) => FIRST.test(name));
   if (first.length !== 1)
     throw new CheckpointError(
@@ -99,6 +108,9 @@ const openListed = async (source: Listed): Promise<OpenedFile> => {
       listed,
       "Pass all files of one model by name: its model.json, .weights.json or .index, and those that belong to it.",
     );
+  for (const [name, file] of files)
+    if (!(file instanceof Uint8Array || file instanceof ArrayBuffer || file instanceof Blob))
+      throw new OptionError(`The file ${show(name)} must be given as bytes or a Blob`, show(file), "Read it first.");
   const find: FindFile = async (path) => {
     const file = files.get(path);
     return file ? bytesOf(file) : null;

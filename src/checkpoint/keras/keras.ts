@@ -1,7 +1,7 @@
 /** Files of Keras: .keras, .weights.h5 (also in shards), whole models in .h5, TensorFlow.js' model.json, and TensorFlow's checkpoints. */
 
 import { CheckpointError, OptionError, show } from "../../errors.js";
-import { checkKinds, isObject, type Kind, type Kinds, optional } from "../../kinds.js";
+import { checkKinds, either, isObject, type Kind, type Kinds, optional, positive, text } from "../../kinds.js";
 import type { Dialect } from "../../optimizer/configuration.js";
 import { Optimizer } from "../../optimizer/optimizer.js";
 import { Variable } from "../../variable.js";
@@ -24,11 +24,12 @@ export interface KerasOptions extends Hdf5Options, TensorflowOptions {}
  *  HDF5 files need the package h5wasm, .keras files fflate too; TensorFlow's checkpoints need @bufbuild/protobuf.
  *  @throws CheckpointError for what is no such file, is damaged, or cannot be carried over; it names it. */
 export const readKeras = async (source: KerasSource, options: KerasOptions = {}): Promise<KerasModel> => {
+  const checked = checkKinds<object>("readKeras", options, OPTIONS);
   const file = await openFile(source);
   try {
-    return await readOpened(file, options);
+    return await readOpened(file, checked);
   } catch (error) {
-    if (error instanceof CheckpointError) throw error;
+    if (error instanceof CheckpointError || error instanceof OptionError) throw error;
     // Whatever else a damaged file leads to.
     throw Object.assign(
       new CheckpointError(`${file.what} cannot be read`, String(error), "The file is damaged, or not of this format."),
@@ -37,17 +38,31 @@ export const readKeras = async (source: KerasSource, options: KerasOptions = {})
   }
 };
 
+const OPTIONS: Kinds<KerasOptions> = {
+  timeLimit: optional(positive, undefined!),
+  workerUrl: optional(either(text, { wanted: "a URL", holds: (value) => value instanceof URL } as Kind<URL>), undefined!),
+  optimizer: optional(text, undefined!),
+};
+
+/** Which optimizer is meant is a question of TensorFlow's checkpoints alone.
+ *  @throws OptionError where one was chosen, and there is nothing to choose. */
+export const refuseChoice = (what: string, optimizer: string | undefined): void => {
+  if (optimizer !== undefined)
+    throw new OptionError(`${what} does not hold several optimizers`, `optimizer: ${show(optimizer)}`, "Leave it out.");
+};
+
 const readOpened = async (file: OpenedFile, options: KerasOptions): Promise<KerasModel> => {
   const { bytes, what } = file;
+  if (!isTable(bytes)) refuseChoice(what, options.optimizer);
   if (isHdf5(bytes)) {
     const contents = await readHdf5(bytes, what, options);
     return new KerasModel(isLegacy(contents) ? readLegacy(contents, what, options) : readWeights(contents, what, options));
   }
   if (bytes[0] === 0x50 && bytes[1] === 0x4b) return new KerasModel(await readArchive(bytes, what, options));
   if (isTable(bytes)) return new KerasModel(await readTensorflow(file, options));
-  const text = new TextDecoder().decode(bytes);
-  if (/^\s*\{/.test(text)) {
-    const json = parseJson(text, what);
+  const decoded = new TextDecoder().decode(bytes);
+  if (/^\s*\{/.test(decoded)) {
+    const json = parseJson(decoded, what);
     return new KerasModel(isShardList(json) ? await readShards(json, file, options) : await readTfjs(json, file));
   }
   throw new CheckpointError(

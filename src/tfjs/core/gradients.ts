@@ -21,8 +21,8 @@ export const namedGradients = (gradients: NamedGradients): readonly NamedGradien
   const named: unknown = Array.isArray(gradients)
     ? gradients
     : Object.entries(gradients ?? {}).map(([name, tensor]) => ({ name, tensor }));
-  const isObject = typeof gradients === "object" && gradients !== null;
-  if (isObject && (named as unknown[]).every(isNamed)) return named as readonly NamedGradient[];
+  const isPlain = Array.isArray(gradients) || Object.prototype.toString.call(gradients) === "[object Object]"; // no Map, no promise
+  if (isPlain && (named as unknown[]).every(isNamed)) return named as readonly NamedGradient[];
   throw new OptionError(
     "applyGradients takes tensors by the names of their variables",
     Array.isArray(gradients) ? show(gradients.find((one) => !isNamed(one))) : show(gradients),
@@ -37,8 +37,8 @@ const isNamed = (one: unknown): one is NamedGradient => {
 
 /** @throws ShapeError where there is none. */
 export const registered = (name: string): tf.Variable => {
-  const variable = tf.engine().registeredVariables[name];
-  if (variable) return variable;
+  const { registeredVariables } = tf.engine();
+  if (Object.hasOwn(registeredVariables, name)) return registeredVariables[name]!;
   throw new ShapeError(
     `TensorFlow.js knows no variable of this name. Received: ${show(name)}. Pass gradients under the names of tf.Variables that are not disposed.`,
   );

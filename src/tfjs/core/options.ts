@@ -4,6 +4,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { OptionError, show } from "../../errors.js";
 import { isObject } from "../../kinds.js";
 import type { Group } from "../../optimizer/options.js";
+import { LearningRateSchedule } from "../../schedules/schedule.js";
 import type { Variable } from "../../variable.js";
 import type { TensorConstraint } from "./variable.js";
 
@@ -82,14 +83,17 @@ const POSITIONS = ["learningRate", "beta1", "beta2", "epsilon", "decay"];
 /** @throws OptionError for arguments in the order of tf.train.adamax, with the line that they become. */
 export const assertOneObject = (owner: string, given: readonly unknown[]): void => {
   const [options, ...others] = given;
-  if (others.length === 0 && (options === undefined || (typeof options === "object" && options !== null && !isTensor(options))))
-    return;
-  const line = given.map((value, i) => `${POSITIONS[i] ?? "?"}: ${isTensor(value) ? "tensor" : show(value)}`).join(", ");
+  const isRate = isTensor(options) || ["number", "function"].includes(typeof options) || options instanceof LearningRateSchedule;
+  const isOptions = options === undefined || (isObject(options) && !(Symbol.iterator in options) && !isRate);
+  if (isOptions && others.length === 0) return;
+  const line = given.map((value, i) => `${POSITIONS[i] ?? "?"}: ${typeof value === "number" ? value : "..."}`).join(", ");
   throw new OptionError(
     `${owner} takes one object of options`,
     given.map(show).join(", "),
-    typeof options === "number" || isTensor(options)
+    isRate
       ? `Write new ${owner}({ ${line} }).`
-      : `Write new ${owner}({ learningRate: 0.001 }).`,
+      : isOptions
+        ? "Write them all into the first."
+        : `Write new ${owner}({ learningRate: 0.001 }).`,
   );
 };

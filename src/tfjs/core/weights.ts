@@ -2,7 +2,7 @@
  *  as "variable/array", in the core's order. */
 
 import * as tf from "@tensorflow/tfjs-core";
-import { CheckpointError, firstOf, show } from "../../errors.js";
+import { CheckpointError, firstOf, printable, show } from "../../errors.js";
 import { entriesOf, type OptimizerState } from "../../optimizer/state.js";
 import { lastingName, withoutSuffix } from "./names.js";
 
@@ -143,7 +143,9 @@ export const matchNames = (saved: readonly string[], present: readonly string[],
   const left = saved.filter((name) => ![...meant.values()].includes(name));
   if (late && missing.length > 0)
     console.warn(
-      `adamax: nothing was saved for ${firstOf(missing)}, which begin with fresh state. Saved state waits for ${firstOf(left)}.`,
+      printable(
+        `adamax: nothing was saved for ${firstOf(missing)}, which begin with fresh state. Saved state waits for ${firstOf(left)}.`,
+      ),
     );
   if (late || missing.length === 0) return present.map((name) => meant.get(name) ?? null);
   throw new CheckpointError(

@@ -98,7 +98,7 @@ const chosen = (graph: ObjectGraph, { optimizer: wanted }: TensorflowOptions, wh
     ? new CheckpointError(
         `${what} holds several optimizers`,
         listed,
-        `Say which one: readKeras(path, { optimizer: ${JSON.stringify(names[0])} }).`,
+        `Say which one: readKeras(path, { optimizer: ${JSON.stringify(names[0])} }), or the command's --optimizer ${names[0]}.`,
       )
     : new CheckpointError(`${what} holds no optimizer of this name`, show(wanted), `It holds ${listed || "none"}.`);
 };
