@@ -1,4 +1,4 @@
-import { check, nonNegative, optional, positive } from "../kinds.js";
+import { check, nonNegative, optional, positive, text } from "../kinds.js";
 import { optionsFrom } from "../spelling.js";
 import { KerasSchedule } from "./keras-schedule.js";
 
@@ -25,6 +25,8 @@ export class CosineDecay extends KerasSchedule<CosineDecayOptions> {
       initialLearningRate: nonNegative,
       decaySteps: positive,
       alpha: optional(nonNegative, 0),
+      name: optional(text, "CosineDecay"),
+
       warmupTarget: optional(nonNegative, null),
       warmupSteps: optional(nonNegative, 0),
     });

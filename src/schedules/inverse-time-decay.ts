@@ -1,4 +1,4 @@
-import { flag, nonNegative, optional, positive } from "../kinds.js";
+import { flag, nonNegative, optional, positive, text } from "../kinds.js";
 import { KerasSchedule } from "./keras-schedule.js";
 
 /** What `InverseTimeDecay` takes. */
@@ -22,6 +22,7 @@ export class InverseTimeDecay extends KerasSchedule<InverseTimeDecayOptions> {
       decaySteps: positive,
       decayRate: nonNegative,
       staircase: optional(flag, false),
+      name: optional(text, "InverseTimeDecay"),
     });
   }
 

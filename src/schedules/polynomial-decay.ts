@@ -1,4 +1,4 @@
-import { flag, nonNegative, optional, positive } from "../kinds.js";
+import { flag, nonNegative, optional, positive, text } from "../kinds.js";
 import { KerasSchedule } from "./keras-schedule.js";
 
 /** What `PolynomialDecay` takes. */
@@ -26,6 +26,7 @@ export class PolynomialDecay extends KerasSchedule<PolynomialDecayOptions> {
       endLearningRate: optional(nonNegative, 0.0001),
       power: optional(nonNegative, 1),
       cycle: optional(flag, false),
+      name: optional(text, "PolynomialDecay"),
     });
   }
 
