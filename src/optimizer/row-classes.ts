@@ -4,7 +4,8 @@ import type { RowClass } from "../backend.js";
 import { firstOf, show } from "../errors.js";
 import type { DType } from "../rule/program.js";
 import type { Variable } from "../variable.js";
-import { type Chosen, Selections, type Settings } from "./options.js";
+import type { Chosen, Settings } from "./options.js";
+import { Selections } from "./selections.js";
 
 export interface ClassSettings extends RowClass {
   readonly dtype: DType;

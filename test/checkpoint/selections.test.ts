@@ -5,7 +5,7 @@ import { checkpointBlob, inspectCheckpoint, loadCheckpoint, readKeras } from "ad
 import { describe, expect, test } from "vitest";
 import { encodeTensors } from "../../src/checkpoint/format/tensors.js";
 import { describe as describeContent } from "../../src/checkpoint/state.js";
-import { Selections } from "../../src/optimizer/options.js";
+import { Selections } from "../../src/optimizer/selections.js";
 import { rejection } from "./helpers.js";
 
 /** Searching for it in NAME takes longer than any test may. */
