@@ -161,6 +161,52 @@ test("variables that tf.disposeVariables took away leave no state behind, and ot
   ]);
 });
 
+describe("state that was saved before the first step", () => {
+  test("is fresh state for an optimizer that has made some", async () => {
+    const w = tf.variable(tf.tensor1d([5]));
+    const optimizer = adamax({ useEma: true, gradientAccumulationSteps: 2 });
+    for (let i = 0; i < 3; i++) optimizer.applyGradients({ [w.name]: tf.tensor1d([1]) });
+    const value = w.dataSync()[0]!;
+    await optimizer.setWeights([{ name: "iter", tensor: tf.scalar(4, "int32") }]);
+    expect(optimizer.iterations).toBe(2);
+    const [, ...state] = await optimizer.getWeights();
+    expect(state.map(({ name, tensor }) => [name.split("/").at(-1), tensor.dataSync()[0]])).toEqual([
+      ["average", value],
+      ["accumulator", 0],
+      ["momentum", 0],
+      ["norm", 0],
+    ]);
+    w.dispose();
+  });
+
+  test("takes the place of state that waits", async () => {
+    const optimizer = adamax();
+    const weights = [tf.scalar(7, "int32"), tf.tensor1d([3]), tf.tensor1d([3])];
+    await optimizer.setWeights(["iter", "x/momentum", "x/norm"].map((name, i) => ({ name, tensor: weights[i]! })));
+    await optimizer.setWeights([{ name: "iter", tensor: tf.scalar(2, "int32") }]);
+    expect((await optimizer.getWeights()).map(({ name, tensor }) => [name, tensor.dataSync()[0]])).toEqual([["iter", 2]]);
+  });
+
+  test.each([
+    ["1.5", () => tf.scalar(1.5)],
+    ["-1", () => tf.scalar(-1)],
+    ["Float32Array of length 2", () => tf.tensor1d([1, 2])],
+    ['"a"', () => tf.scalar("a", "string")],
+  ])("counts steps by an integer, not by %s", async (received, tensor) => {
+    await expect(adamax().setWeights([{ name: "iter", tensor: tensor() }])).rejects.toThrow(
+      `"iter" of an optimizer must be an integer of 0 or more. Received: ${received}.`,
+    );
+  });
+
+  test("more steps than an int32 counts are not saved as others", async () => {
+    const optimizer = adamax();
+    optimizer.iterations = 2 ** 31;
+    await expect(optimizer.getWeights()).rejects.toThrow("Received: 2147483648 steps.");
+    optimizer.iterations = 2 ** 31 - 1;
+    expect((await optimizer.getWeights())[0]!.tensor.dataSync()[0]).toBe(2 ** 31 - 1);
+  });
+});
+
 describe("state is found by the names that last", () => {
   test("once it was found for some, variables that come later and were not saved begin anew, with a warning", async () => {
     const [base, head, stem] = ["late_base", "late_head", "late_stem"].map((name) => tf.variable(tf.tensor1d([5]), true, name));
@@ -201,6 +247,38 @@ describe("state is found by the names that last", () => {
     optimizer.build(["stem", "base"].map((name) => tf.variable(tf.tensor1d([1]), true, name)));
     await expect(optimizer.setWeights(weights)).rejects.toThrow(/2 variables \(base, head\).*Received none for: stem\./);
     tf.disposeVariables();
+  });
+
+  /** The momentums of variables with these names, after state of others was loaded whose momentums are 1, 2, ... */
+  const moved = async (from: readonly string[], to: readonly string[]): Promise<number[]> => {
+    const optimizer = adamax();
+    optimizer.build(to.map((name) => tf.variable(tf.tensor1d([1]), true, name)));
+    const state = from.flatMap((name, i) =>
+      ["momentum", "norm"].map((array) => ({ name: `${name}/${array}`, tensor: tf.tensor1d([i + 1]) })),
+    );
+    try {
+      await optimizer.setWeights([{ name: "iter", tensor: tf.scalar(1, "int32") }, ...state]);
+      const momentums = (await optimizer.getWeights()).filter(({ name }) => name.endsWith("/momentum"));
+      return momentums.map(({ tensor }) => tensor.dataSync()[0]!);
+    } finally {
+      tf.disposeVariables();
+    }
+  };
+
+  test.each([
+    ["variables without a name", ["7001", "7002"], ["7002", "7003"]],
+    ["layers without a name", ["dense_Dense3/kernel", "dense_Dense4/kernel"], ["dense_Dense4/kernel", "dense_Dense5/kernel"]],
+  ])("of %s that TensorFlow.js has counted on, each gets what was at its place", async (_, from, to) => {
+    expect(await moved(from, to)).toEqual([1, 2]);
+  });
+
+  test.each([
+    ["w_2", ["w_1", "w_2"], ["w_2", "w_3"]],
+    ["e/w_2", ["e/w_1", "e/w_2"], ["e/w_2", "e/w_3"]],
+    ["w_2 and w_3", ["w_1"], ["w_2"]],
+    ["dense_Dense4/kernel", ["dense_Dense3/kernel", "dense_Dense4/kernel"], ["dense_Dense4/kernel", "dense_Dense9/kernel"]],
+  ])("%s is a name: its state goes to no other", async (_, from, to) => {
+    await expect(moved(from, to)).rejects.toThrow(`Received none for: ${to.at(-1)}.`);
   });
 
   test("of variables that loading has renamed, each gets its own", async () => {

@@ -24,9 +24,19 @@ export class LoadedState {
   /** Takes the place of what was there. Variables that are `trained` already take theirs at once.
    *  @throws CheckpointError for state that does not fit them. */
   replace(saved: SavedWeights, trained: readonly TensorVariable[]): void {
+    if (saved.isSpent) return this.#beginAnew(saved.calls);
     const names = trained.length > 0 ? saved.match(trained, this.#arrays()) : null;
     this.saved = saved;
     if (names) this.give(trained, names, trained.length);
+  }
+
+  /** Nothing was kept for any variable when it was saved. */
+  #beginAnew(calls: number): void {
+    const { state, restore } = internalsOf(this.core);
+    const window = this.core.settings.gradientAccumulationSteps ?? 1;
+    const zeros = entriesOf(state).map((entry) => [entry, new Float32Array(entry.variable.length)] as const);
+    restore({ calls: calls - (calls % window), learningRate: null, accumulating: new Set(), arrays: new Map(zeros) });
+    this.saved = null;
   }
 
   /** The saved names of variables that are about to be trained beside those that are. undefined where nothing waits.

@@ -391,11 +391,8 @@ export class TensorOptimizer extends tf.Optimizer {
   override async setWeights(weights: readonly NamedTensor[]): Promise<void> {
     const saved = await SavedWeights.read(weights);
     this.#prune();
-    if (saved.isSpent) {
-      this.#core.iterations = Math.floor(saved.calls / this.window); // made before the first step: nothing else is known yet
-      return;
-    }
     this.#loaded.replace(saved, this.#trained);
+    if (saved.isSpent) this.resetAverages(); // it was saved before the first step, and everything begins anew
   }
 
   /** Frees the state. The variables keep their values. Twice is harmless. */

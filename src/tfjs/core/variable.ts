@@ -38,7 +38,7 @@ export class TensorVariable extends Variable {
   /** @internal */
   override get names(): readonly string[] {
     const { name, originalName, savedName } = this;
-    return [savedName ?? name, originalName ?? (name.includes("/") ? withoutSuffix(name) : name)];
+    return [savedName ?? name, originalName ?? withoutSuffix(name)];
   }
 
   /** Whether the tensor was disposed of, by itself or by tf.disposeVariables, which does not tell it. */

@@ -3,8 +3,9 @@
 
 import * as tf from "@tensorflow/tfjs-core";
 import { CheckpointError, firstOf, printable, show } from "../../errors.js";
+import { integerFrom } from "../../kinds.js";
 import { entriesOf, type OptimizerState } from "../../optimizer/state.js";
-import { lastingName, withoutSuffix } from "./names.js";
+import { areCountedOn, lastingName, withoutSuffix } from "./names.js";
 
 /** A part of the saved state. */
 export interface NamedTensor {
@@ -15,14 +16,25 @@ export interface NamedTensor {
 /** What a variable must be like to take state. */
 export interface Slotted {
   readonly name: string;
+  /** What its layer called it, where that is known: then `name` is that, with what TensorFlow.js added. */
+  readonly originalName: string | null;
   readonly shape: readonly number[];
 }
 
 const ITERATIONS = "iter";
+/** An int32, as TensorFlow.js' own optimizers have it. */
+const MOST_CALLS = 2 ** 31 - 1;
+const atLeastZero = integerFrom(0);
 
 /** Copies of the state, which the caller frees. `waiting` is state that no variable has taken yet. */
 export const toWeights = (state: OptimizerState, waiting: SavedWeights | null): NamedTensor[] => {
   const calls = waiting && state.trained.length === 0 ? waiting.calls : state.calls;
+  if (calls > MOST_CALLS)
+    throw new CheckpointError(
+      `TensorFlow.js saves whole numbers up to ${MOST_CALLS}`,
+      `${calls} steps`,
+      "Save with adamax/checkpoint, or set optimizer.iterations to less.",
+    );
   return [
     { name: ITERATIONS, tensor: tf.scalar(calls, "int32") },
     ...entriesOf(state).map((entry) => {
@@ -62,7 +74,15 @@ export class SavedWeights {
         show(odd?.name ?? odd),
         "Pass what getWeights returned, before it is called again.",
       );
-    const saved = new SavedWeights((await first.tensor.data())[0]!);
+    const counted: ArrayLike<unknown> = await first.tensor.data();
+    const calls = counted.length === 1 ? counted[0] : undefined;
+    if (!atLeastZero.holds(calls))
+      throw new CheckpointError(
+        `${show(ITERATIONS)} of an optimizer must be ${atLeastZero.wanted}`,
+        show(counted.length === 1 ? calls : counted),
+        "Pass what getWeights returned.",
+      );
+    const saved = new SavedWeights(calls as number);
     for (const { name, tensor } of rest) {
       const slash = name.lastIndexOf("/");
       const variable = name.slice(0, slash);
@@ -81,8 +101,7 @@ export class SavedWeights {
   /** The name under which the state of each variable was saved. `late`: others have taken theirs, so one without any may begin anew (null).
    *  @throws CheckpointError that lists the variables without state, and the arrays that are missing or do not fit. */
   match(variables: readonly Slotted[], arrays: readonly string[], late = false): (string | null)[] {
-    const present = variables.map(({ name }) => name);
-    const names = matchNames([...this.#variables.keys()], present, late);
+    const names = matchNames([...this.#variables.keys()], variables, late);
     variables.forEach(({ name, shape }, i) => {
       if (names[i] === null) return;
       const saved = this.#variables.get(names[i]!)!;
@@ -119,25 +138,33 @@ export class SavedWeights {
   }
 }
 
-/** For each name present, the saved name that means it, by what TensorFlow.js may have changed: nothing; the number by which a variable is told from
- *  another of its name; the numbers of layers that have no name. Of several that are alike but for that: the same ones, where all of them are saved; else
- *  those at the same places, where there are as many. null, if they come `late`, for those that nothing was saved for.
+/** For each variable, the saved name that means it, by what TensorFlow.js may have changed: nothing; the number by which a variable is told from
+ *  another of its name; the numbers of layers, and of variables, that have no name. Of several that are alike but for that: those at the same places, where
+ *  TensorFlow.js has counted on through all of them; else the same ones, and no other is guessed where some are the same; else those at the same places,
+ *  where there are as many. null, if they come `late`, for those that nothing was saved for.
  *  @throws CheckpointError that lists the names for which nothing is saved, and what is. */
-export const matchNames = (saved: readonly string[], present: readonly string[], late = false): (string | null)[] => {
+const matchNames = (saved: readonly string[], variables: readonly Slotted[], late: boolean): (string | null)[] => {
+  const present = variables.map(({ name }) => name);
+  const own = new Map(variables.map(({ name, originalName }) => [name, originalName]));
   const meant = new Map<string, string>();
-  for (const keyOf of [withoutSuffix, lastingName]) {
+  const take = (names: readonly string[], from: readonly string[]) => {
+    for (const [i, name] of names.entries()) meant.set(name, from[i]!);
+  };
+  const lasting = pairsOf(saved, present, lastingName, lastingName);
+  for (const [alike, names] of lasting) if (areCountedOn(names, alike)) take(names, alike);
+  const isLeft = (name: string) => !meant.has(name);
+  const nowLeft = saved.filter((name) => ![...meant.values()].includes(name));
+  const stems = pairsOf(nowLeft, present.filter(isLeft), withoutSuffix, (name) => own.get(name) ?? withoutSuffix(name));
+  for (const [alike, names] of stems) {
+    const same = names.filter((name) => alike.includes(name));
+    const areTheirs = same.length === 0 || names.every((name) => own.get(name) !== null); // TensorFlow.js' numbers, all of them
+    if (same.length < names.length && names.length === alike.length && areTheirs) take(names, alike);
+    else take(same, same);
+  }
+  for (const [alike, names] of lasting) {
     const taken = new Set(meant.values());
-    const candidates = grouped(
-      saved.filter((name) => !taken.has(name)),
-      keyOf,
-    );
-    const wanting = present.filter((name) => !meant.has(name));
-    for (const [key, names] of grouped(wanting, keyOf)) {
-      const alike = candidates.get(key) ?? [];
-      const areSaved = names.every((name) => alike.includes(name));
-      if (areSaved || names.length === alike.length)
-        for (const [i, name] of names.entries()) meant.set(name, areSaved ? name : alike[i]!);
-    }
+    const areLeft = names.every(isLeft) && !alike.some((name) => taken.has(name));
+    if (areLeft && names.length === alike.length) take(names, alike);
   }
   const missing = present.filter((name) => !meant.has(name));
   const left = saved.filter((name) => ![...meant.values()].includes(name));
@@ -153,6 +180,17 @@ export const matchNames = (saved: readonly string[], present: readonly string[],
       `Received none for: ${missing.join(", ")}. ` +
       "Build the optimizer for the variables it was saved with first: optimizer.build(variables). Those that come later begin anew.",
   );
+};
+
+/** The saved names and the present ones that are alike. */
+const pairsOf = (
+  saved: readonly string[],
+  present: readonly string[],
+  keyOfSaved: (name: string) => string,
+  keyOf: (name: string) => string,
+): (readonly [saved: string[], present: string[]])[] => {
+  const candidates = grouped(saved, keyOfSaved);
+  return [...grouped(present, keyOf)].map(([key, names]) => [candidates.get(key) ?? [], names] as const);
 };
 
 const grouped = (names: readonly string[], keyOf: (name: string) => string): Map<string, string[]> => {
