@@ -222,7 +222,7 @@ const fill = async <T extends AnyOptimizer>(
     await readTensors(source, header, take, onProgress).catch((error) => {
       throw brokeOff(source, error);
     });
-    await beginAverages([...targets.values()], loaded);
+    await beginAnew([...targets.values()], loaded);
     assertHeld();
     setCounters(state, countersOf(description, optimizer, built, keepsRate));
   });
@@ -250,14 +250,14 @@ const write = async ({ entry }: StateTensor, at: number, bytes: Uint8Array): Pro
   await entry.write(at / size, new Values(buffer as ArrayBuffer, byteOffset, bytes.length / size));
 };
 
-/** An average that the file does not have begins with the value that was loaded, as it does in a new optimizer. */
-const beginAverages = async (tensors: readonly StateTensor[], loaded: ReadonlySet<string>): Promise<void> => {
-  const values = new Map(tensors.filter(({ entry }) => entry.role === "value").map((tensor) => [tensor.of, tensor]));
+/** What the file does not have begins as in a new optimizer: an average with its value, all else with zeros. Steps that were made here have left
+ *  something else, which belongs to another count of them. */
+const beginAnew = async (tensors: readonly StateTensor[], loaded: ReadonlySet<string>): Promise<void> => {
+  const values = new Map(tensors.filter(({ entry }) => entry.role === "value").map(({ of, entry }) => [of, entry]));
   for (const { name, of, entry } of tensors) {
-    const value = values.get(of);
-    if (entry.role !== "average" || loaded.has(name) || !value || !loaded.has(value.name)) continue;
+    if (loaded.has(name) || entry.role === "value" || entry.role === "added") continue;
     const elements = new ARRAYS[entry.variable.dtype](entry.variable.length);
-    await value.read(0, elements);
+    if (entry.role === "average") await values.get(of)!.read(0, elements);
     await entry.write(0, elements);
   }
 };

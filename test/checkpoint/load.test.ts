@@ -177,6 +177,21 @@ describe("a part is loaded when it is asked for by name", () => {
     expect([...average]).toEqual([...variables[0]!.value]);
   });
 
+  test("what is only here begins anew also where steps were made before", async () => {
+    const options = { useEma: true, gradientAccumulationSteps: 2 };
+    const { optimizer, variables } = trained(options, 5, grown); // a window is open
+    const head = variables.at(-1)!.value.slice();
+    const more = { settings: "mine", onlyHere: ["head/kernel", /^optimizer\/(average|accumulator)\//] } as const;
+    await loadCheckpoint(await saved({}, 2), { optimizer, ...more });
+    const fresh = trained(options, 0, grown);
+    await loadCheckpoint(await saved({}, 2), { optimizer: fresh.optimizer, ...more });
+    fresh.variables.at(-1)!.value.set(head);
+    fresh.optimizer.resetAverages();
+    for (const one of [{ optimizer, variables }, fresh]) train(one.optimizer, one.variables, 6, 9);
+    expect([...variables.at(-1)!.value]).not.toEqual([...head]);
+    expect(everything(optimizer, variables)).toEqual(everything(fresh.optimizer, fresh.variables));
+  });
+
   test("a name that names nothing is an error", async () => {
     expect(await refusal(await saved(), {}, SHAPES, { onlyHere: ["hed/kernel"] })).toContain(
       'onlyHere: nothing is called "hed/kernel"',
