@@ -56,6 +56,8 @@ interface Seen {
 }
 
 const SUFFIX = ".safetensors";
+/** Of the number in a name. */
+const MOST_DIGITS = 15;
 
 /** Saves under new names, deletes what need not be kept, and finds the newest that is whole. One manager writes a folder at a time. */
 export class CheckpointManager {
@@ -105,7 +107,7 @@ export class CheckpointManager {
         `Pass metrics: { ${best} }.`,
       );
     const ranks = ranksOf(options.optimizer);
-    const list = async () => Math.max(0, ...(await this.#files()).map((file) => file.number)) + 1;
+    const list = async () => this.#next(await this.#files());
     // On a mesh the first rank says it: it alone writes, and may be done before another one looks.
     const number = ranks ? (await ranks.meet("a folder of checkpoints", 1, async () => [await list()]))[0]![0]! : await list();
     const name = `${prefix}-${`${number}`.padStart(6, "0")}${SUFFIX}`;
@@ -115,6 +117,13 @@ export class CheckpointManager {
     });
     if (!ranks?.rank) await this.#prune().catch((error) => this.#warnOf(error));
     return name;
+  }
+
+  /** @throws CheckpointError where no number is left: one with more digits would never be found again. */
+  #next(files: readonly { readonly name: string; readonly number: number }[]): number {
+    const number = (files[0]?.number ?? 0) + 1;
+    if (`${number}`.length <= MOST_DIGITS) return number;
+    throw new CheckpointError("A folder of checkpoints has no number left", files[0]!.name, "Rename or remove that one.");
   }
 
   /** The checkpoints whose header can be read, newest first. Damaged ones, and files of another version, are left out.
@@ -235,7 +244,7 @@ export class CheckpointManager {
 
   /** Names that this manager gives, newest first; also of what is no file. */
   async #files(): Promise<{ name: string; number: number }[]> {
-    const pattern = new RegExp(`^${this.#settings.prefix}-(\\d{6,15})\\${SUFFIX}$`);
+    const pattern = new RegExp(`^${this.#settings.prefix}-(\\d{6,${MOST_DIGITS}})\\${SUFFIX}$`);
     const matches = (await this.#folder.names()).map((name) => pattern.exec(name)).filter((match) => match !== null);
     return matches.map(([name, digits]) => ({ name, number: Number(digits) })).sort((a, b) => b.number - a.number);
   }

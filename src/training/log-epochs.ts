@@ -17,23 +17,25 @@ export interface LogOptions {
 
 /** Writes a line for each epoch. A file begins anew with the training; when the training goes on from a checkpoint, the file goes on after the
  *  line of that epoch. Keras' CSVLogger.
- *  @throws OptionError for a path where there is no file system. What the file system throws ends the training. */
+ *  @throws OptionError for a path where there is no file system, and, as the training begins, for a folder that is not there. What the file system
+ *  throws ends the training. */
 export const logEpochs = (target: LogTarget, options: LogOptions = {}): Callback => {
-  const { format } = checkKinds<LogOptions>("logEpochs", options, {
-    format: optional(oneOf("jsonl", "csv"), `${target}`.endsWith(".csv") ? "csv" : "jsonl"),
-  });
   const file = typeof target === "function" ? null : new LogFile(target);
+  const { format } = checkKinds<LogOptions>("logEpochs", options, {
+    format: optional(oneOf("jsonl", "csv"), `${file?.path}`.endsWith(".csv") ? "csv" : "jsonl"),
+  });
   const write = (line: string) => (file ? file.append(`${line}\n`) : (target as Exclude<LogTarget, string | URL>)(line));
   let isWriter = true;
   let columns: readonly string[] | null = null; // of a CSV file that has been begun
 
   return {
     name: "logEpochs",
-    onTrainBegin(training) {
+    async onTrainBegin(training) {
       assertFit("logEpochs", training);
       isWriter = training.rank === 0;
       columns = null;
       file?.begin(0);
+      if (isWriter) await file?.assertFolder();
     },
     async onEpochEnd(result) {
       if (!isWriter) return;
@@ -68,7 +70,7 @@ const rowOf = (result: EpochResult, columns: readonly string[]): string => {
 
 /** A file that goes on after so many bytes. */
 class LogFile {
-  readonly #path: string | URL;
+  readonly path: string | URL;
   /** Written so far. */
   bytes = 0;
   #begun = false;
@@ -76,7 +78,15 @@ class LogFile {
   constructor(path: string | URL) {
     if (!((typeof path === "string" && path !== "") || path instanceof URL))
       throw new OptionError("logEpochs takes a path, or a function that takes a line", show(path), "Pass one of them.");
-    this.#path = path;
+    this.path = path;
+  }
+
+  /** @throws OptionError: after an epoch of hours it would come late. */
+  async assertFolder(): Promise<void> {
+    const { stat } = await nodeFiles();
+    const folder = this.path instanceof URL ? new URL(".", this.path) : this.path.replace(/[^/\\]*$/, ".");
+    if (!(await stat(folder).catch(() => null))?.isDirectory())
+      throw new OptionError("logEpochs writes into a folder that is there", show(`${this.path}`), "Make its folder first.");
   }
 
   /** Nothing is touched before the first line. */
@@ -88,15 +98,15 @@ class LogFile {
   async open(): Promise<void> {
     if (this.#begun) return;
     const { stat, truncate, writeFile } = await nodeFiles();
-    await writeFile(this.#path, "", { flag: "a" }); // so that there is one
-    this.bytes = Math.min(this.bytes, (await stat(this.#path)).size);
-    await truncate(this.#path, this.bytes);
+    await writeFile(this.path, "", { flag: "a" }); // so that there is one
+    this.bytes = Math.min(this.bytes, (await stat(this.path)).size);
+    await truncate(this.path, this.bytes);
     this.#begun = true;
   }
 
   async append(text: string): Promise<void> {
     const { appendFile } = await nodeFiles();
-    await appendFile(this.#path, text);
+    await appendFile(this.path, text);
     this.bytes += new TextEncoder().encode(text).length;
   }
 }

@@ -41,9 +41,11 @@ const arrayReader = <Batch>(batches: readonly Batch[]): Reader<Batch> => {
 const iteratorReader = <Batch>(source: Source<Batch>): Reader<Batch> => {
   const isAsync = Symbol.asyncIterator in source;
   const iterator = isAsync ? source[Symbol.asyncIterator]() : source[Symbol.iterator]();
+  if (typeof iterator?.next !== "function") throw noIterator(iterator);
   return {
     async next() {
       const result = await iterator.next();
+      if (!isObject(result)) throw noIterator(result);
       return result.done || isAsync ? result : { done: false, value: await result.value }; // as for await does
     },
     async close() {
@@ -51,3 +53,10 @@ const iteratorReader = <Batch>(source: Source<Batch>): Reader<Batch> => {
     },
   };
 };
+
+const noIterator = (received: unknown) =>
+  new OptionError(
+    "Batches come from an iterator, whose next() gives { done, value }",
+    show(received),
+    "Write it as a generator: function* () { yield batch; }.",
+  );

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, renameSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { CheckpointManager, saveCheckpoint } from "adamax/checkpoint";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
@@ -88,6 +88,16 @@ describe("CheckpointManager", () => {
     const [a, b] = ["a", "b"].map((prefix) => new CheckpointManager(path, { keep: 1, prefix }));
     for (const manager of [a!, b!, a!, b!]) await manager.save({ optimizer });
     expect(readdirSync(path).sort()).toEqual(["a-000002.safetensors", "b-000002.safetensors", "checkpoint-1.txt"]);
+  });
+
+  test("where no number is left, nothing is saved under a name that would not be found again", async () => {
+    const path = folder();
+    const { optimizer } = trained({}, 1);
+    const manager = new CheckpointManager(path);
+    const last = "checkpoint-999999999999999.safetensors";
+    renameSync(join(path, await manager.save({ optimizer })), join(path, last));
+    await expect(manager.save({ optimizer })).rejects.toThrow(`has no number left. Received: ${last}. Rename`);
+    expect(readdirSync(path)).toEqual([last]);
   });
 
   test("options are checked; the best needs its metric", async () => {

@@ -2,7 +2,7 @@
 
 import { beforeAll, describe, expect, test } from "vitest";
 import { CheckpointManager } from "../../src/checkpoint/index.js";
-import { Adamax as CoreAdamax, Optimizer as CoreOptimizer, fit, schedules, Variable } from "../../src/index.js";
+import { Adamax as CoreAdamax, Optimizer as CoreOptimizer, fit, OptionError, schedules, Variable } from "../../src/index.js";
 import { Adamax, pythonModel, resume, tfOptimizer } from "../../src/tfjs/index.js";
 import { tf, usual } from "./backends.js";
 
@@ -113,6 +113,11 @@ test.each<[unknown, unknown, RegExp]>([
   await expect(resume(model as never, manager as never)).rejects.toThrow(message);
 });
 
+test.each([[null], [undefined], [{}], [{ names: [null] }], [5]])("groups: [%j] of a configuration are refused", (group) => {
+  expect(() => Adamax.fromConfig({ groups: [group] } as never)).toThrow(OptionError);
+  expect(() => Adamax.fromConfig({ exclude_from_weight_decay: [group] } as never)).toThrow(OptionError);
+});
+
 test.each([5, null, "", {}])("pythonModel(%j) is refused when it is written, not when it is loaded", (source) => {
   expect(() => pythonModel(source as never)).toThrow(/source of pythonModel must be .* a function load/);
 });
@@ -196,6 +201,12 @@ describe("gradients that cannot be used are refused in words", () => {
     const gradient = tf.ones([2]);
     gradient.dispose();
     expect(() => optimizer().applyGradients({ [variable.name]: gradient })).toThrow(/was disposed of/);
+  });
+
+  test.each([5, "x", { wieght: 1 }, { weight: -1 }])("options that are none, %j", (options) => {
+    const variable = w();
+    const step = () => optimizer().applyGradients({ [variable.name]: tf.ones([2]) }, options);
+    expect(step).toThrow(OptionError);
   });
 
   test("after tf.disposeVariables", () => {

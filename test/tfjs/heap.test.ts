@@ -141,3 +141,22 @@ test("with a backend or threads of one's own, or jitCompile: false, the step run
     expect(outside.values).toEqual(inHeap.values);
   }
 });
+
+test("a step after tf.removeBackend is refused in words, and the next backend starts anew", async () => {
+  const factory = tf.findBackendFactory("wasm");
+  tf.variable(tf.tensor1d([1, 2]), true, "w");
+  const gradient = () => ({ w: tf.tensor1d([1, 1]) });
+  const [near, foreign] = [new Adamax(options), new Adamax({ ...options, backend: "wasm" })];
+  for (const adamax of [near, foreign]) adamax.applyGradients(gradient());
+  tf.removeBackend("wasm");
+  await tf.setBackend("cpu");
+  for (const adamax of [near, foreign, new Adamax()])
+    expect(() => adamax.applyGradients(gradient())).toThrow(/has no data any more.*whose backend was removed/);
+  near.dispose();
+  delete tf.engine().registeredVariables.w; // disposing of it would free what is gone
+  tf.registerBackend("wasm", factory);
+  await use("wasm");
+  const again = tf.variable(tf.tensor1d([1, 2]), true, "again");
+  new Adamax({ learningRate: 0.5 }).applyGradients({ again: tf.tensor1d([1, 1]) });
+  expect(again.dataSync()[1]).toBeCloseTo(1.5);
+});

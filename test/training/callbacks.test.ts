@@ -1,7 +1,8 @@
 /** Callbacks that are ready to use, and what a callback may be. */
 
-import { readFileSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import {
   Adamax,
   type Callback,
@@ -200,8 +201,16 @@ test("a log is a CSV file where its name says so, and begins anew with the train
 });
 
 test("a log that cannot be written ends the training, and says so", async () => {
+  const [path, lost] = [folder(), folder()];
   const { run } = setting([1]);
-  await expect(run([logEpochs(join(folder(), "missing", "run.csv"))])).rejects.toThrow("ENOENT");
-  expect(() => logEpochs("")).toThrow(OptionError);
+  const vanishing = { onBatchEnd: () => rmSync(lost, { recursive: true }) };
+  await expect(run([logEpochs(join(lost, "run.csv")), vanishing])).rejects.toThrow("ENOENT");
+  const missing = join(path, "missing", "run.csv");
+  const early = { onBatchEnd: () => expect.unreachable("a batch was trained") };
+  for (const target of [missing, pathToFileURL(missing)])
+    await expect(setting([1]).run([logEpochs(target), early])).rejects.toThrow(
+      /into a folder that is there.*Make its folder first/,
+    );
+  for (const odd of ["", null, Symbol("x")]) expect(() => logEpochs(odd as string)).toThrow(OptionError);
   expect(() => logEpochs("x.csv", { format: "xml" as never })).toThrow(/"jsonl" or "csv"/);
 });

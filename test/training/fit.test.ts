@@ -413,6 +413,13 @@ const refused: [what: string, options: object, message: RegExp][] = [
     { validation: { data: [1].values(), loss: () => 0 }, epochs: 2 },
     /validation\.data of fit/,
   ],
+  ["an iterable without an iterator", { data: { [Symbol.iterator]: () => 5 } }, /Batches come from an iterator.*Received: 5/],
+  [
+    "an iterator that gives batches themselves",
+    { data: { [Symbol.iterator]: () => ({ next: () => 7 }) } },
+    /Received: 7\. Write/,
+  ],
+  ["an asynchronous one", { data: { [Symbol.asyncIterator]: () => ({ next: async () => null }) } }, /iterator.*Received: null/],
   ["empty data", { data: [] }, /data must give at least one batch .* none in epoch 1/],
   [
     "data that is empty the second time",

@@ -38,7 +38,7 @@ export const fromTensorFlow = (config: Config): Config => {
   if (Array.isArray(plain.groups))
     plain.groups = plain.groups.map((group: Config) => ({
       ...group,
-      names: (group.names as (Pattern | NamedPattern)[]).map(fromNamed),
+      ...(Array.isArray(group?.names) ? { names: group.names.map(fromNamed) } : {}), // else refused with the options
     }));
   return plain;
 };
@@ -47,6 +47,6 @@ const toNamed = (pattern: Pattern): NamedPattern =>
   typeof pattern === "string" ? { name: pattern } : { name: pattern.source, flags: pattern.flags };
 
 const fromNamed = (pattern: Pattern | NamedPattern): Pattern => {
-  if (typeof pattern === "string" || !("name" in pattern)) return pattern;
+  if (!isObject(pattern) || !("name" in pattern)) return pattern; // what is none is refused with the options
   return pattern.flags ? { source: pattern.name, flags: pattern.flags } : pattern.name;
 };

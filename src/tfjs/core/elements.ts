@@ -6,7 +6,7 @@ import { isWasm, type WasmKernels } from "./private-members.js";
 
 const holderOf = (tensor: tf.Tensor): tf.KernelBackend => {
   const info = tf.engine().state.tensorInfo.get(tensor.dataId);
-  if (info) return info.backend;
+  if (info && !(isWasm(info.backend) && info.backend.wasm === null)) return info.backend;
   throw new BackendError(
     "A tensor has no data any more. Received: one that was disposed of, or whose backend was removed. Make variables and optimizer anew; a checkpoint resumes them.",
   );

@@ -23,7 +23,7 @@ export class HeapBackend extends CpuBackend {
   /** In the memory of the backend that TensorFlow.js runs now, or null when our step cannot run there. */
   static current(): HeapBackend | null {
     const backend = tf.findBackend(tf.getBackend());
-    if (!backend || !isWasm(backend) || lacking("emscripten", backend.wasm).length > 0) return null;
+    if (!backend || !isWasm(backend) || !backend.wasm || lacking("emscripten", backend.wasm).length > 0) return null;
     const { wasm } = backend;
     const memory = wasm.asm?.memory ?? wasm.wasmMemory;
     return memory && WasmBackend.refusal() === null ? new HeapBackend(new HeapEngine(wasm, memory)) : null;

@@ -99,12 +99,13 @@ export class TensorOptimizer extends tf.Optimizer {
   /** One step. Gradients come by name, for variables that TensorFlow.js knows; variables that are new here begin with fresh state.
    *  `weight`: on a mesh where parts of a batch are not equal, the number of examples that these gradients are the mean of; `fit` knows it.
    *  @throws ShapeError for a gradient that does not fit or an unknown name; OptionError when all gradients are null. */
-  applyGradients(gradients: NamedGradients, { weight = this.examples ?? undefined }: StepOptions = {}): void {
+  applyGradients(gradients: NamedGradients, options?: StepOptions): void {
     const named = namedGradients(gradients);
     const variables = named.map(({ name }) => this.#variableFor(registered(name)));
     this.#train(variables);
     if (this.window > 1) this.#forgetAccumulated(this.#trained.filter(({ tensor }) => !tensor.trainable));
-    this.#core.applyGradients(this.#pairs(named, variables), weight === undefined ? undefined : { weight });
+    const weight = options?.weight ?? this.examples;
+    this.#core.applyGradients(this.#pairs(named, variables), weight === null ? options : { ...options, weight });
     for (const variable of this.#trained) if (variable.settle()) variable.constrainTensor();
   }
 

@@ -80,7 +80,8 @@ export interface HeapModule {
 
 /** TensorFlow.js' wasm backend, without depending on its package. */
 export interface WasmKernels extends tf.KernelBackend {
-  readonly wasm: HeapModule;
+  /** null once the backend was removed. */
+  readonly wasm: HeapModule | null;
   /** A view of the tensor in the backend's own memory. Growing that memory detaches it. */
   typedArrayFromHeap(tensor: tf.TensorInfo): tf.TypedArray;
   /** A tensor whose elements are not set. */
