@@ -24,7 +24,10 @@ export class LoadedState {
   /** Takes the place of what was there. Variables that are `trained` already take theirs at once.
    *  @throws CheckpointError for state that does not fit them. */
   replace(saved: SavedWeights, trained: readonly TensorVariable[]): void {
-    if (saved.isSpent) return this.#beginAnew(saved.calls);
+    if (saved.isSpent) {
+      this.#beginAnew(saved.calls);
+      return;
+    }
     const names = trained.length > 0 ? saved.match(trained, this.#arrays()) : null;
     this.saved = saved;
     if (names) this.give(trained, names, trained.length);
