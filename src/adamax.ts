@@ -35,7 +35,7 @@ export interface AdamaxOptions extends OptimizerOptions {
 /** The optimizer that `tf.keras.optimizers.Adamax` documents.
  *  @throws OptionError for an unknown option, a value out of range, or options that exclude each other. */
 export class Adamax extends Optimizer<"beta1" | "beta2" | "epsilon"> {
-  static override readonly rule = adamax;
+  static override readonly rule = Object.freeze(adamax); // as defineRule leaves those that it has checked
 
   constructor(options: AdamaxOptions = {}, ...more: never[]) {
     super(options, ...more);

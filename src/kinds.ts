@@ -15,6 +15,8 @@ export type Checked<Options> = { readonly [Name in keyof Options]-?: Exclude<Opt
 /** For an option, what others call it: words in lower case without underscores. */
 export type Aliases = Readonly<Record<string, string>>;
 export const isObject = (value: unknown): value is object => typeof value === "object" && value !== null;
+/** An object whose properties count: no list, and no Map, whose contents would be passed over. */
+export const isPlain = (value: unknown): value is object => isObject(value) && !(Symbol.iterator in value);
 
 /** `options` with every default filled in; arrays are copied. `owner` is whose they are, for the errors.
  *  @throws OptionError for an option that is unknown, missing, or not of its kind. */
@@ -26,7 +28,7 @@ export const checkKinds = <Options extends object>(
 ): Checked<Options> => {
   const names = Object.keys(kinds) as (keyof Options & string)[];
   const choice = `It takes ${names.join(", ")}.`;
-  if (!isObject(options)) throw new OptionError(`${owner} takes one object of options`, show(options), choice);
+  if (!isPlain(options)) throw new OptionError(`${owner} takes one object of options`, show(options), choice);
   for (const [name, value] of Object.entries(options)) {
     if (Object.hasOwn(kinds, name)) continue;
     const near = names.find((one) => aliases[one]?.split(" ").includes(plainName(name))) ?? nearest(name, names);
@@ -101,7 +103,7 @@ export const either = <A, B>(a: Kind<A>, b: Kind<B>): Kind<A | B> => ({
 });
 /** What another one checks, or nobody. */
 export const anything: Kind<unknown> = { wanted: "anything", holds: () => true, byDefault: null };
-export const object: Kind<object> = { wanted: "an object", holds: isObject };
+export const object: Kind<object> = { wanted: "an object", holds: isPlain };
 /** Numbers in a typed array or a plain one. */
 export const numbers: Kind<ArrayLike<number | bigint>> = {
   wanted: "an array of numbers",

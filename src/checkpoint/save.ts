@@ -2,7 +2,7 @@
 
 import type { OnProgress } from "../backend.js";
 import { OptionError, show } from "../errors.js";
-import { callable, checkKinds, isObject, optional } from "../kinds.js";
+import { callable, checkKinds, isPlain, optional } from "../kinds.js";
 import { Optimizer } from "../optimizer/optimizer.js";
 import { encodeTensors } from "./format/tensors.js";
 import { ranksOf, writeOnFirst } from "./on-ranks.js";
@@ -35,7 +35,6 @@ export const checkpointBlob = async (options: SaveOptions): Promise<Blob> => {
 };
 
 /** Not a list, nor a Map: what is in them would not be saved. */
-const isPlain = (value: unknown): boolean => isObject(value) && !(Symbol.iterator in value);
 
 /** @throws OptionError for options that are unknown, missing or not of their kind. */
 export const checkSaveOptions = (options: SaveOptions): SaveOptions => {

@@ -3,7 +3,7 @@
 import type { numpy as np } from "@jax-js/jax";
 import { Adamax, type AdamaxOptions as CoreOptions } from "../adamax.js";
 import { OptionError, show } from "../errors.js";
-import type { UpdateRule } from "../rule/update-rule.js";
+import { definedRule, type UpdateRule } from "../rule/update-rule.js";
 import type { TransformationOptions } from "./options.js";
 import { type OptimizerClass, Transformation } from "./transformation.js";
 import { arraysLike, dtypesOf, leavesOf, type Tree, treeOf } from "./tree.js";
@@ -16,7 +16,7 @@ export type { Tree } from "./tree.js";
  *  @throws OptionError for a class without a rule. */
 export const transformation = <Core extends OptimizerClass>(core: Core, ...others: never[]) => {
   const rule: UpdateRule | undefined = Object(core).rule;
-  if (!rule)
+  if (!rule || !definedRule.holds(rule))
     throw new OptionError(
       "transformation takes a class of optimizers that has a rule",
       show(core),

@@ -2,7 +2,7 @@
 
 import type { JsTree, numpy as np } from "@jax-js/jax";
 import { nearest, OptionError, show } from "../errors.js";
-import { check, integerFrom, isObject, type Kind, optional } from "../kinds.js";
+import { check, integerFrom, isPlain, type Kind, optional } from "../kinds.js";
 import { checkOptions, type Group, isOption, type Settings } from "../optimizer/options.js";
 import type { UpdateRule } from "../rule/update-rule.js";
 import { LearningRateSchedule } from "../schedules/schedule.js";
@@ -45,7 +45,7 @@ const mask: Kind<Mask> = {
  *  @throws OptionError with the line that it becomes. */
 const assertOptions = (owner: string, options: unknown): void => {
   const isRate = ["number", "function"].includes(typeof options) || options instanceof LearningRateSchedule || isArray(options);
-  if (isObject(options) && !(Symbol.iterator in options) && !isRate) return;
+  if (isPlain(options) && !isRate) return;
   throw new OptionError(
     `${owner} takes one object of options`,
     describe(options),

@@ -95,6 +95,7 @@ export const optionsFromConfig = (
   customObjects?: Parameters<typeof deserialize>[1],
 ): Record<string, unknown> => {
   // What that machine could compile is not what this one can: only our own spelling is taken over.
+  check("fromConfig", "overrides", overrides, object);
   const { jit_compile: _, ...config } = unwrap(rule, check("fromConfig", "config", json, object as Kind<Config>));
   const { isLegacyOptimizer, ...options } = optionsFrom(config);
   check("fromConfig", "is_legacy_optimizer", isLegacyOptimizer, NOT_LEGACY);
@@ -102,7 +103,7 @@ export const optionsFromConfig = (
   options.groups = eachOf(options.groups, groupFrom);
   options.excludeFromWeightDecay = eachOf(options.excludeFromWeightDecay, patternFrom);
   const given = withoutDecay(withoutNeutral(currentNames(options)));
-  Object.assign(given, overrides);
+  Object.assign(given, currentNames(overrides as Config));
   given.learningRate = learningRateFrom(given.learningRate, customObjects);
   return given;
 };
@@ -180,14 +181,14 @@ const currentNames = (options: Record<string, unknown>): Record<string, unknown>
   return lr === undefined || "learningRate" in others ? options : { ...others, learningRate: lr };
 };
 
-/** Keras: 0 in a clip option or in the frequency means that it is not in use. tf_keras accepts several clip options, and uses the first that is
+/** Keras: 0 in a clip option, in the frequency or in the accumulation means that it is not in use. tf_keras accepts several clip options, and uses the first that is
  *  above 0. (A legacy optimizer uses all: that is refused with the options.) */
 const withoutNeutral = (options: Record<string, unknown>): Record<string, unknown> => {
   const isOff = (name: string) => typeof options[name] === "number" && options[name] <= 0;
   const clips = CLIPS.filter((name) => (options[name] as number) > 0);
   const [used, ...dropped] = "decay" in options ? [] : clips;
   if (dropped.length > 0) console.warn(`adamax: of ${clips.join(", ")}, ${used} is used, as in tf_keras.`);
-  for (const name of [...CLIPS, "emaOverwriteFrequency"])
+  for (const name of [...CLIPS, "emaOverwriteFrequency", "gradientAccumulationSteps"])
     if (isOff(name) || (dropped as string[]).includes(name)) options[name] = null;
   return options;
 };

@@ -40,7 +40,7 @@ export const defineRule = <const Slot extends string = never, Hyper extends stri
       "Rename one.",
     );
   for (const [hyper, kind] of Object.entries(hyperparameters)) checkHyperparameter(name, hyper, kind);
-  return {
+  const defined: UpdateRule<Slot, Hyper> = {
     name,
     slots: slots as readonly Slot[],
     hyperparameters: Object.fromEntries(
@@ -49,6 +49,7 @@ export const defineRule = <const Slot extends string = never, Hyper extends stri
     ...(leastDecay && { leastDecay: (numbers) => check(name, "leastDecay", leastDecay(numbers), upToOne) }),
     update: (inputs, scalars, numbers) => checked(name, inputs, ["w", ...slots], () => rule.update(inputs, scalars, numbers)),
   };
+  return Object.freeze(defined);
 };
 
 const checkHyperparameter = (rule: string, name: string, kind: Hyperparameter): void => {

@@ -22,7 +22,7 @@ import {
 } from "../kinds.js";
 import { ARRAYS, type DType } from "../rule/program.js";
 import type { Move } from "../rule/step-program.js";
-import type { UpdateRule } from "../rule/update-rule.js";
+import { definedRule, type UpdateRule } from "../rule/update-rule.js";
 import type { deserialize } from "../schedules/index.js";
 import { LearningRateSchedule, schedule } from "../schedules/schedule.js";
 import { elementsIn, Variable } from "../variable.js";
@@ -130,7 +130,7 @@ export class Optimizer<Hyper extends string = never> {
 
   /** @throws OptionError for an unknown option, a value out of range, or options that exclude each other. */
   constructor(options: OptimizerOptions & Partial<Record<Hyper, number | Values>> = {}, ...more: never[]) {
-    const rule = check("a subclass of Optimizer", "rule", new.target.rule, object as Kind<UpdateRule>);
+    const rule = check("a subclass of Optimizer", "rule", new.target.rule, definedRule);
     const given: unknown = more.length > 0 ? `${more.length + 1} arguments` : options;
     const { settings, hyper } = checkOptions(rule, given as Readonly<Record<string, unknown>>);
     this.settings = settings;
@@ -373,7 +373,7 @@ export class Optimizer<Hyper extends string = never> {
     if (typeof rate === "number") return rate;
     const value = rate instanceof LearningRateSchedule ? rate.at(calls) : rate();
     if (plainRate.holds(value)) return value;
-    return refuse(this.settings.name, "learningRate", plainRate, `${show(value)} from ${show(rate)} `);
+    return refuse(this.settings.name, "learningRate", plainRate, `${show(value)} from ${show(rate)}`);
   }
 
   /** Builds for every variable named in the first call, also those without a gradient: they may get one later. */

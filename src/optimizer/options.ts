@@ -13,6 +13,7 @@ import {
   flag,
   integerFrom,
   isObject,
+  isPlain,
   type Kind,
   type Kinds,
   nonNegative,
@@ -205,6 +206,8 @@ const ALIASES: Aliases = {
   gradientAccumulationSteps: "accumulationsteps",
   jitCompile: "jit",
   groups: "params mask",
+  variables: "varlist", // of a selection
+  names: "varnames",
 };
 
 /** Whether every optimizer has, had or will have an option of this name, here or in an adapter, so that a rule's number cannot have it. */
@@ -261,7 +264,7 @@ const pick = (checked: Readonly<Record<string, unknown>>, kinds: object): Record
 
 /** Without the names that Keras gave up, and with a number for a typed array of one element. */
 const currentOptions = (owner: string, options: Readonly<Record<string, unknown>>): Record<string, unknown> => {
-  if (!isObject(options)) return options; // checkKinds refuses it
+  if (!isPlain(options)) return options; // checkKinds refuses it
   const { lr, ...given } = Object.fromEntries(Object.entries(options).map(([name, value]) => [name, plainNumber(value)]));
   for (const [name, remedy] of Object.entries(REPLACED)) {
     if (given[name] != null)
@@ -279,7 +282,8 @@ const checkGroup = (owner: string, group: Group): CheckedGroup => {
   return checkKinds<Group>(owner, group, GROUP, ALIASES) as CheckedGroup;
 };
 
-export const checkSelection = (owner: string, selection: Selection): Chosen => checkKinds(owner, selection, SELECTION) as Chosen;
+export const checkSelection = (owner: string, selection: Selection): Chosen =>
+  checkKinds(owner, selection, SELECTION, ALIASES) as Chosen;
 
 /** What of the settings a step is composed of. */
 export const stepSettingsOf = (settings: Settings): StepSettings => ({

@@ -1,7 +1,6 @@
 /** From what a rule has recorded to the program that backends receive. */
 
-import { OptionError, show } from "../errors.js";
-import { Expression, type NormScope, type Operation, type ScalarOperation } from "./expression.js";
+import type { Expression, NormScope, Operation, ScalarOperation } from "./expression.js";
 import type { DType, Node, Pass, Program, Scalar } from "./program.js";
 
 /** The place of `item` in `list`, which it is added to if it is the first of its kind. */
@@ -53,8 +52,6 @@ export const compile = (dtype: DType, outputs: Readonly<Record<string, Expressio
   };
 
   const stores = Object.entries(outputs).flatMap(([name, value]) => {
-    if (!(value instanceof Expression))
-      throw new OptionError(`A rule gives ${name} an expression`, show(value), "Use defineRule.");
     const unchanged = value.recorded.kind === "element" && value.recorded.buffer === name;
     return unchanged ? [] : [{ buffer: placeIn(buffers, name), id: placeOf(value) }];
   });

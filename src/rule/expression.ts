@@ -101,16 +101,19 @@ export const parameter = (name: string): Expression => new Expression({ kind: "p
 /** The elements of one of a variable's arrays: "w", "g" or a slot. */
 export const element = (buffer: string): Expression => new Expression({ kind: "element", buffer });
 
+const extreme = (name: "max" | "min", a: Operand, b: Operand, more: readonly Operand[]): Expression =>
+  more.reduce<Expression>((found, one) => operation(name, found, one), operation(name, a, b));
+
 /** The magnitude; NaN stays NaN. */
 export const abs = (x: Operand): Expression => operation("abs", x);
-/** The larger one; NaN if either is NaN. */
-export const max = (a: Operand, b: Operand): Expression => operation("max", a, b);
-/** The smaller one; NaN if either is NaN. */
-export const min = (a: Operand, b: Operand): Expression => operation("min", a, b);
+/** The largest; NaN if one is NaN. */
+export const max = (a: Operand, b: Operand, ...more: Operand[]): Expression => extreme("max", a, b, more);
+/** The smallest; NaN if one is NaN. */
+export const min = (a: Operand, b: Operand, ...more: Operand[]): Expression => extreme("min", a, b, more);
 /** `a` where x > 0, else `b` (also where x is NaN). */
 export const ifPositive = (x: Operand, a: Operand, b: Operand): Expression => operation("ifPositive", x, a, b);
 /** -1, 0 or 1; NaN stays NaN. */
-export const sign = (x: Expression): Expression => ifPositive(x, 1, ifPositive(x.neg(), -1, x));
+export const sign = (x: Operand): Expression => ifPositive(x, 1, ifPositive(operation("neg", x), -1, x));
 /** Zero where |x| < limit: numbers so small that arithmetic on them is slow and changes nothing. */
 export const flush = (x: Expression, limit: number): Expression => operation("flush", x, limit);
 

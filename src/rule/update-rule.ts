@@ -1,6 +1,6 @@
 /** An update rule as data: what it is called, what it keeps per element, its numbers, and its equations. */
 
-import { nonNegative as atLeastZero, belowOne, type Kind, optional, upToOne } from "../kinds.js";
+import { nonNegative as atLeastZero, belowOne, isObject, type Kind, optional, upToOne } from "../kinds.js";
 import type { Expression } from "./expression.js";
 
 /** A number of the rule: its default and the range that it must lie in. */
@@ -37,6 +37,12 @@ export interface UpdateRule<Slot extends string = string, Hyper extends string =
     hyperparameters: Readonly<Record<Hyper, number>>,
   ): Readonly<Record<Slot | "w", Expression>>;
 }
+
+/** What `defineRule` returned: it freezes what it has checked. */
+export const definedRule: Kind<UpdateRule> = {
+  wanted: "what defineRule returned",
+  holds: (value) => isObject(value) && Object.isFrozen(value),
+};
 
 /** A rule with its hyperparameters filled in: from the arrays of a variable to their new values. */
 export type BoundRule = (inputs: Readonly<Record<string, Expression>>, scalars: Scalars) => Readonly<Record<string, Expression>>;

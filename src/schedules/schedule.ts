@@ -20,6 +20,6 @@ export abstract class LearningRateSchedule {
 }
 
 export const schedule: Kind<LearningRateSchedule> = {
-  wanted: "a schedule",
-  holds: (value) => value instanceof LearningRateSchedule,
+  wanted: "a schedule that has at(step)",
+  holds: (value) => value instanceof LearningRateSchedule && "at" in value,
 };

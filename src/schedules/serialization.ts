@@ -78,8 +78,8 @@ export const deserialize = (
   );
   const known = new Map(Object.entries<ScheduleClass>({ ...ofKeras, ...customObjects }));
   const scheduleClass = known.get(registeredName as string) ?? known.get(className) ?? known.get(className.replace(/^.*>/, "")); // "package>Name"
-  if (!scheduleClass) {
-    const meant = nearest(className, [...known.keys()]);
+  if (!scheduleClass?.fromConfig) {
+    const meant = nearest(className, Object.keys(ofKeras));
     throw new OptionError(
       "No schedule has this name",
       `class_name=${show(className)}`,

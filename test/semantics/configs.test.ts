@@ -78,6 +78,7 @@ describe("neutral values of other Keras versions mean here what they mean there,
     ["clipnorm: 0 beside one that clips", { clipnorm: 0, clipvalue: 0.5 }, { ...off, clipvalue: 0.5 }],
     ["clipnorm: null beside one that clips", { clipnorm: null, global_clipnorm: 2 }, { ...off, globalClipnorm: 2 }],
     ["ema_overwrite_frequency: 0", { use_ema: true, ema_overwrite_frequency: 0 }, { ...off, useEma: true }],
+    ["gradient_accumulation_steps: 0", { gradient_accumulation_steps: 0 }, { ...off, gradientAccumulationSteps: null }],
     ["weight_decay: 0", { weight_decay: 0 }, { ...off, weightDecay: 0 }],
     ["lr, as Keras called it until 2.2", { lr: 0.25, decay: 0 }, { ...off, learningRate: 0.25 }],
   ])("%s", (_, config, settings) => {
@@ -88,7 +89,30 @@ describe("neutral values of other Keras versions mean here what they mean there,
 
   test("as an option, a clip of 0 is refused as ever", () => {
     expect(() => new Adamax({ clipnorm: 0 })).toThrow("above 0");
+    expect(() => new Adamax({ gradientAccumulationSteps: 0 })).toThrow("an integer of 2 or more");
   });
+});
+
+test.each<[unknown, RegExp]>([
+  [0.1, /overrides of fromConfig must be an object\. Received: overrides=0\.1/],
+  [null, /overrides=null/],
+  [new Map([["learningRate", 0.1]]), /overrides=an object \(Map\)/],
+])("overrides in %s, which would be passed over, are refused", (overrides, message) => {
+  expect(() => Adamax.fromConfig({ learning_rate: 0.5 }, overrides as never)).toThrow(message);
+});
+
+test("a rate by its old name takes the place of the configuration's", () => {
+  const old = { lr: 0.25 } as never;
+  expect(Adamax.fromConfig({ learning_rate: 0.5 }, old).settings.learningRate).toBe(0.25);
+  expect(Adamax.fromConfig({ learning_rate: 0.5, decay: 1 }, old).settings.learningRate).toBe(0.25);
+});
+
+test("a custom class that makes no schedules is refused in words", () => {
+  const learning_rate = { class_name: "Warmup", config: {} };
+  for (const Warmup of [5, class {}])
+    expect(() => Adamax.fromConfig({ learning_rate }, {}, { Warmup } as never)).toThrow(
+      /No schedule has this name\. Received: class_name="Warmup"\. Pass its class in customObjects/,
+    );
 });
 
 describe("decay of a legacy optimizer", () => {

@@ -6,10 +6,13 @@ import {
   defineRule,
   Expression,
   globalNorm,
+  max,
+  min,
   norm,
   Optimizer,
   OptionError,
   schedules,
+  sign,
   type UpdateRule,
 } from "adamax";
 import { describe, expect, test } from "vitest";
@@ -190,6 +193,22 @@ describe.each(["wasm", "interpreter"] as const)("when its first step is composed
     expect(thrown(() => run(update))).toBe(own);
   });
 
+  test("of three operands max and min take all", async () => {
+    const update =
+      (of: typeof max) =>
+      ({ w, g, momentum }: Inputs) => ({ w: of(g, w.neg(), 0.75, w.mul(2)), momentum });
+    expect([await run(update(max)), await run(update(min))]).toEqual([[[2]], [[-1]]]);
+    refused(
+      () => run(({ w, momentum }: Inputs) => ({ w: max(w, undefined as never), momentum })),
+      ["A rule computes with expressions and numbers", "undefined", METHODS],
+    );
+  });
+
+  test("the sign of a number is one", async () => {
+    const update = ({ w, g, momentum }: Inputs) => ({ w: w.mul(sign(-3)).add(g.mul(sign(0))), momentum });
+    expect(await run(update)).toEqual([[-1]]);
+  });
+
   test("a right rule makes its step", async () => {
     expect(await run(({ w, g, momentum }: Inputs) => ({ w: w.sub(g), momentum }))).toEqual([[0.5]]);
   });
@@ -212,18 +231,20 @@ test("what a rule can be written in is said whole: every method of an expression
   for (const method of methods) expect(message).toMatch(new RegExp(`\\b${method}\\b.*, the functions `));
 });
 
-test("a rule that was not defined by defineRule, and returns no expressions, is refused in words", () => {
+test("a rule that was not defined by defineRule is refused, for every adapter: nothing of it was checked", () => {
   class Bare extends Optimizer {
-    static override readonly rule = { name: "Bare", slots: [], hyperparameters: {}, update: () => ({ w: undefined }) as never };
+    static override readonly rule = { ...define({}) };
   }
-  const w = variable([1]);
-  expect(() => new Bare().applyGradients([[f32(1), w]])).toThrow(
-    /A rule gives w an expression\. Received: undefined\. Use defineRule/,
-  );
+  for (const rule of [Bare.rule, {}, 5, null, undefined]) {
+    class Mine extends Optimizer {
+      static override readonly rule = rule as never;
+    }
+    expect(() => new Mine()).toThrow(/rule of a subclass of Optimizer must be what defineRule returned\. Received: rule=/);
+  }
 });
 
 test.each([5, null, {}])("serialize(%j) is refused", (schedule) => {
   expect(() => schedules.serialize(schedule as never)).toThrow(
-    /schedule of serialize must be a schedule\. Received: schedule=.*Give such a value/,
+    /schedule of serialize must be a schedule that has at\(step\)\. Received: schedule=.*Give such a value/,
   );
 });

@@ -4,6 +4,9 @@ import { Adamax, CheckpointError, OptionError, ShapeError, schedules, Variable }
 import { describe, expect, test } from "vitest";
 import { DTYPES, f32, nearTest, read, save, step, thrown, variable, warnings } from "./helpers.js";
 
+// biome-ignore lint/suspicious/noExplicitAny: what JavaScript may pass
+type Any = any;
+
 describe("a number that float32 cannot hold", () => {
   test.each([
     [{ clipnorm: 1e39 }, "clipnorm of Adamax must be a finite number above 0", "clipnorm=1e+39, in float32 Infinity"],
@@ -29,7 +32,7 @@ describe("a number that float32 cannot hold", () => {
     using optimizer = new Adamax({ learningRate: () => rate as number });
     const w = variable([1]);
     expect(() => optimizer.applyGradients([[f32(1), w]])).toThrow(
-      /learningRate of Adamax must be a finite number of 0 or more that float32 holds/,
+      /learningRate of Adamax must be a finite number of 0 or more that float32 holds\. Received: .* from a function \(learningRate\)\. Give such/,
     );
     expect(await read(w)).toEqual([1]);
   });
@@ -93,6 +96,39 @@ test.each<[unknown, RegExp]>([
   [{ layout: 5 }, /layout of Variable must be an object/],
 ])("a variable with %j is refused", (options, message) => {
   expect(() => new Variable(f32(1), options as object)).toThrow(message);
+});
+
+test.each<[string, () => unknown, string]>([
+  ["Adamax", () => new Adamax([["learningRate", 0.1]] as never), '[["learningRate", 0.1]]'],
+  ["Adamax", () => new Adamax(new Map([["learningRate", 0.1]]) as never), "an object (Map)"],
+  ["Variable", () => new Variable(f32(1), [3] as never), "[3]"],
+  ["CosineDecay", () => new schedules.CosineDecay([0.1, 10] as never), "[0.1, 10]"],
+  ["excludeFromWeightDecay", () => (new Adamax().excludeFromWeightDecay as Any)([], ["bias"]), "[]"],
+])("%s: options in a list or a Map, whose contents would be passed over, are refused", (owner, act, arrived) => {
+  const error = thrown(act);
+  expect(error).toBeInstanceOf(OptionError);
+  expect(error.message).toContain(`${owner} takes one object of options. Received: ${arrived}`);
+});
+
+test.each([
+  [{ var_list: [] }, "var_list=[]. Did you mean variables?"],
+  [{ varNames: ["bias"] }, 'varNames=["bias"]. Did you mean names?'],
+])("excludeFromWeightDecay by Keras' names: %j", (selection, hint) => {
+  expect(() => new Adamax().excludeFromWeightDecay(selection as never)).toThrow(hint);
+});
+
+test("a schedule that says no rate is refused at the door", () => {
+  // @ts-expect-error: what JavaScript may write
+  class Warmup extends schedules.LearningRateSchedule {
+    call = () => 0.1;
+    getConfig = () => ({});
+  }
+  const wrong = /learningRate of Adamax must be .* or a schedule that has at\(step\) or a function\. Received: .*Warmup/;
+  const warmup = new Warmup();
+  expect(() => new Adamax({ learningRate: warmup })).toThrow(wrong);
+  expect(() => {
+    new Adamax().learningRate = warmup;
+  }).toThrow(wrong);
 });
 
 test("iterations are refused where the calls that they stand for are no safe integer", () => {
@@ -217,9 +253,6 @@ describe("averages", () => {
     expect(() => optimizer.finalizeVariableValues([variable([1], "c")])).toThrow(/built for 2 other variables/);
   });
 });
-
-// biome-ignore lint/suspicious/noExplicitAny: what JavaScript may pass
-type Any = any;
 
 test.each<[string, (optimizer: Any) => unknown, RegExp]>([
   ["addVariable()", (optimizer) => optimizer.addVariable(), /addVariable takes one object of options/],

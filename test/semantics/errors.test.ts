@@ -61,7 +61,7 @@ describe("options", () => {
     range("emaOverwriteFrequency", "an integer", "3", '"3"'),
     range(
       "learningRate",
-      "a finite number of 0 or more that float32 holds or a schedule or a function",
+      "a finite number of 0 or more that float32 holds or a schedule that has at(step) or a function",
       f32(1, 2),
       "Float32Array of length 2",
     ),
@@ -173,7 +173,7 @@ describe("options", () => {
   test.each<[unknown, Parts]>([
     [{ name: ["bias"] }, ["excludeFromWeightDecay has no such option", "name=", "Did you mean names?"]],
     [{ names: "bias" }, ["names of excludeFromWeightDecay must be an array", 'names="bias"', "Give such a value"]],
-    [["bias"], ["excludeFromWeightDecay has no such option", '0="bias"', "It takes variables, names"]],
+    [["bias"], ["excludeFromWeightDecay takes one object of options", '["bias"]', "It takes variables, names"]],
   ])("excludeFromWeightDecay(%j) excludes nothing in silence: it is an error", (selection, parts) => {
     expectError(() => new Adamax().excludeFromWeightDecay(selection as object), OptionError, parts);
   });
@@ -241,7 +241,7 @@ describe("options", () => {
 
   test("the base class has no rule to run", () => {
     expectError(() => new Optimizer(), OptionError, [
-      "rule of a subclass of Optimizer must be an object",
+      "rule of a subclass of Optimizer must be what defineRule returned",
       "rule=undefined",
       "Give such a value",
     ]);

@@ -2,6 +2,7 @@
 
 import { check, type Kind } from "../../kinds.js";
 import { Optimizer } from "../../optimizer/optimizer.js";
+import { definedRule } from "../../rule/update-rule.js";
 import type { OptimizerClass, TensorOptimizer } from "./optimizer.js";
 import type { TensorOptions } from "./options.js";
 
@@ -24,5 +25,6 @@ export const adapter =
 
 const optimizerClass: Kind<OptimizerClass> = {
   wanted: "a class that extends Optimizer of adamax, with a rule",
-  holds: (value) => typeof value === "function" && value.prototype instanceof Optimizer && "rule" in value && Boolean(value.rule),
+  holds: (value) =>
+    typeof value === "function" && value.prototype instanceof Optimizer && "rule" in value && definedRule.holds(value.rule),
 };

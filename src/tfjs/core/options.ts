@@ -2,7 +2,7 @@
 
 import * as tf from "@tensorflow/tfjs-core";
 import { OptionError, show } from "../../errors.js";
-import { isObject } from "../../kinds.js";
+import { isObject, isPlain } from "../../kinds.js";
 import type { Group } from "../../optimizer/options.js";
 import { LearningRateSchedule } from "../../schedules/schedule.js";
 import type { Variable } from "../../variable.js";
@@ -84,7 +84,7 @@ const POSITIONS = ["learningRate", "beta1", "beta2", "epsilon", "decay"];
 export const assertOneObject = (owner: string, given: readonly unknown[]): void => {
   const [options, ...others] = given;
   const isRate = isTensor(options) || ["number", "function"].includes(typeof options) || options instanceof LearningRateSchedule;
-  const isOptions = options === undefined || (isObject(options) && !(Symbol.iterator in options) && !isRate);
+  const isOptions = options === undefined || (isPlain(options) && !isRate);
   if (isOptions && others.length === 0) return;
   const line = given.map((value, i) => `${POSITIONS[i] ?? "?"}: ${typeof value === "number" ? value : "..."}`).join(", ");
   throw new OptionError(
