@@ -83,6 +83,8 @@ export class CheckpointManager {
         "checkpoint",
       ),
     });
+    if (options.mode && this.#settings.best === null)
+      throw new OptionError("mode says which is the best, and no best is kept", `mode=${options.mode}`, "Name a metric: best.");
   }
 
   /** @internal Who takes a manager for a callback calls this first.

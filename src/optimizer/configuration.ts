@@ -103,7 +103,7 @@ export const optionsFromConfig = (
   options.groups = eachOf(options.groups, groupFrom);
   options.excludeFromWeightDecay = eachOf(options.excludeFromWeightDecay, patternFrom);
   const given = withoutDecay(withoutNeutral(currentNames(options)));
-  Object.assign(given, currentNames(overrides as Config));
+  Object.assign(given, overrides);
   given.learningRate = learningRateFrom(given.learningRate, customObjects);
   return given;
 };

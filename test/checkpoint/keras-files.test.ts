@@ -1,6 +1,7 @@
 /** Files that real Keras wrote (fixtures/keras-files.py), read, trained on and written. HDF5 is read in a worker of the built package. */
 
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { strFromU8, strToU8, unzipSync, zipSync } from "fflate";
 import { describe, expect, test } from "vitest";
 import { kerasWeights, readKeras, writeKeras } from "../../dist/checkpoint/index.js";
 import { readHdf5 } from "../../dist/checkpoint/keras/hdf5.js";
@@ -167,6 +168,27 @@ test("state of a legacy optimizer, which lists one slot of every variable and th
   expect(await listed(await writeKeras(model, "h5"))).toEqual(before);
 });
 const slotsOf = (variable: string): string[] => [`momentum/${variable}`, `norm/${variable}`];
+
+test("tuples of Python, as a SavedModel marks them, are lists", async () => {
+  const files = unzipSync(new Uint8Array(readFileSync(`${FOLDER}/keras-plain.keras`)));
+  const json = JSON.parse(strFromU8(files["config.json"]!));
+  const tuple = (...items: number[]) => ({ class_name: "__tuple__", items });
+  const config = { boundaries: tuple(5, 9), values: tuple(0.5, 0.25, 0.125), name: null };
+  json.compile_config.optimizer.config.learning_rate = { class_name: "PiecewiseConstantDecay", config };
+  const edited = zipSync({ ...files, "config.json": strToU8(JSON.stringify(json)) }, { level: 0 });
+  const { optimizer } = (await readKeras(edited)).restore(); // after 7 steps
+  expect(optimizer.learningRate).toBe(0.25);
+});
+
+test("restore refuses what it would pass over, and an optimizer that has variables", async () => {
+  const model = await read("keras-plain.keras");
+  for (const given of [[], new Map([["learningRate", 0.1]]), 5])
+    expect(() => model.restore(given as never)).toThrow("restore takes an optimizer, or options. Received: ");
+  const { optimizer } = model.restore();
+  expect(() => model.restore(optimizer)).toThrow(
+    /without variables, since it makes them\. Received: one that trains 7\. Make a new/,
+  );
+});
 
 test("a learning rate that is given wins over the one in the state", async () => {
   const { optimizer } = (await read("keras-plain.keras")).restore({ learningRate: 0.5 });

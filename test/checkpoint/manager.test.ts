@@ -102,6 +102,7 @@ describe("CheckpointManager", () => {
 
   test("options are checked; the best needs its metric", async () => {
     expect(() => new CheckpointManager("x", { keep: 0 })).toThrow("keep of CheckpointManager");
+    expect(() => new CheckpointManager("x", { mode: "max" })).toThrow("no best is kept. Received: mode=max. Name a metric: best");
     expect(() => new CheckpointManager("x", { prefix: "../x" })).toThrow("prefix of CheckpointManager");
     const { optimizer } = trained({}, 1);
     expect((await rejection(new CheckpointManager(folder(), { best: "loss" }).save({ optimizer }))).message).toContain(

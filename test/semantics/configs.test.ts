@@ -101,10 +101,10 @@ test.each<[unknown, RegExp]>([
   expect(() => Adamax.fromConfig({ learning_rate: 0.5 }, overrides as never)).toThrow(message);
 });
 
-test("a rate by its old name takes the place of the configuration's", () => {
-  const old = { lr: 0.25 } as never;
-  expect(Adamax.fromConfig({ learning_rate: 0.5 }, old).settings.learningRate).toBe(0.25);
-  expect(Adamax.fromConfig({ learning_rate: 0.5, decay: 1 }, old).settings.learningRate).toBe(0.25);
+test("a rate by its old name is not taken beside the configuration's: what to give is said", () => {
+  expect(() => Adamax.fromConfig({ learning_rate: 0.5 }, { lr: 0.25 } as never)).toThrow(
+    "lr is the old name of learningRate. Received: both. Give learningRate alone.",
+  );
 });
 
 test("a custom class that makes no schedules is refused in words", () => {

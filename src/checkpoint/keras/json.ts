@@ -76,3 +76,12 @@ const placeOf = (text: string, at: number, key: string): number | undefined => {
   }
   return undefined;
 };
+
+/** Python's tuples are lists here. A SavedModel marks them: `PiecewiseConstantDecay((100,), (0.1, 0.01))` has two. */
+export const withoutTuples = (value: JsonValue): JsonValue => {
+  if (typeof value !== "object" || value === null) return value;
+  if (Array.isArray(value)) return value.map(withoutTuples);
+  const { class_name: className, items } = value as { readonly [key: string]: JsonValue };
+  if (className === "__tuple__" && Array.isArray(items)) return items.map(withoutTuples);
+  return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, withoutTuples(one)]));
+};

@@ -2,14 +2,16 @@
 
 import { Adamax, type AdamaxOptions } from "../../adamax.js";
 import { CheckpointError, OptionError, show } from "../../errors.js";
-import { checkKinds, isObject, type Kind, type Kinds, listOf, optional } from "../../kinds.js";
+import { checkKinds, isPlain, type Kind, type Kinds, listOf, optional } from "../../kinds.js";
 import type { Config, Dialect } from "../../optimizer/configuration.js";
 import { internalsOf, Optimizer } from "../../optimizer/optimizer.js";
 import { exactRate, namedEntries, type SavedState } from "../../optimizer/state.js";
 import { Variable } from "../../variable.js";
+import type { JsonValue } from "../format/json.js";
 import { refuseTwice } from "../format/names.js";
 import { groupsByName, variablesMeant, withoutSelections } from "../selections.js";
 import { isFloating, type Numbers, type StoredArray } from "./arrays.js";
+import { withoutTuples } from "./json.js";
 import { isNeverTrained, type KerasVariable, type Layer } from "./layers.js";
 import { type Kept, type NamedState, nameState } from "./state.js";
 
@@ -113,8 +115,14 @@ export class KerasModel {
    *  without variables that takes the file's state: needed for a .weights.h5 file, which has no configuration.
    *  @throws CheckpointError for state that does not fit, and for what cannot be carried over; OptionError for options given here. */
   restore(given: Optimizer<never> | AdamaxOptions = {}): Restored {
-    if (!isObject(given))
+    if (!isPlain(given))
       throw new OptionError("restore takes an optimizer, or options", show(given), "Leave it out to use the file's own.");
+    if (given instanceof Optimizer && given.trainableVariables.length > 0)
+      throw new OptionError(
+        "restore takes an optimizer without variables, since it makes them",
+        `one that trains ${given.trainableVariables.length}`,
+        "Make a new one.",
+      );
     const saved = this.#contents.optimizer;
     const { rule } = given instanceof Optimizer ? (given.constructor as typeof Optimizer) : Adamax;
     if (saved?.className && saved.className.toLowerCase() !== rule.name.toLowerCase())
@@ -222,7 +230,7 @@ export class KerasModel {
 /** @throws CheckpointError where the file's own configuration has no counterpart here; OptionError where an override is wrong. */
 const fromConfig = (config: Config, overrides: AdamaxOptions): Adamax => {
   try {
-    return Adamax.fromConfig(config, overrides);
+    return Adamax.fromConfig(withoutTuples(config as JsonValue) as Config, overrides);
   } catch (error) {
     new Adamax(overrides).dispose();
     throw error instanceof OptionError ? new CheckpointError(error.message) : error;
