@@ -70,7 +70,7 @@ export class CheckpointManager {
   };
   #hasWarned = false;
 
-  /** `folder` is a path (Node; made when the first checkpoint is saved) or a folder of OPFS.
+  /** `folder` is a path (Node; made when a training begins or the first checkpoint is saved) or a folder of OPFS.
    *  @throws OptionError for an option that is unknown or out of range. */
   constructor(folder: string | URL | BrowserFolder, options: ManagerOptions = {}) {
     this.#folder = folderOf(folder);
@@ -97,17 +97,29 @@ export class CheckpointManager {
     );
   }
 
+  /** Makes the folder, for checkpoints with these metrics: so a training learns before it begins what would keep it from saving.
+   *  @throws CheckpointError for a folder that cannot be made or written to; OptionError when the metric of `best` is missing. */
+  async prepare(metrics: readonly string[]): Promise<void> {
+    this.#assertBest(metrics);
+    await this.#folder.prepare();
+  }
+
+  #assertBest(metrics: readonly string[]): void {
+    const { best } = this.#settings;
+    if (best !== null && !metrics.includes(best))
+      throw new OptionError(
+        `A manager that keeps the best by ${best} needs it with each checkpoint`,
+        `metrics: ${metrics.join(", ") || "none"}`,
+        `Pass metrics: { ${best} }.`,
+      );
+  }
+
   /** Saves a new checkpoint and then deletes those that need not be kept; what cannot be deleted stays, with one warning. Returns its name.
    *  @throws CheckpointError when it cannot be written; nothing is deleted then. OptionError when the metric of `best` is missing. */
   async save(options: SaveOptions): Promise<string> {
-    const { best, prefix } = this.#settings;
+    const { prefix } = this.#settings;
     checkSaveOptions(options);
-    if (best !== null && typeof options.metrics?.[best] !== "number")
-      throw new OptionError(
-        `A manager that keeps the best by ${best} needs it with each checkpoint`,
-        `metrics: ${Object.keys(options.metrics ?? {}).join(", ") || "none"}`,
-        `Pass metrics: { ${best} }.`,
-      );
+    this.#assertBest(Object.keys(options.metrics ?? {}));
     const ranks = ranksOf(options.optimizer);
     const list = async () => this.#next(await this.#files());
     // On a mesh the first rank says it: it alone writes, and may be done before another one looks.

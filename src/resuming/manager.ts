@@ -22,6 +22,8 @@ export interface FoundCheckpoint {
 
 /** Keeps checkpoints: the CheckpointManager of adamax/checkpoint does. */
 export interface ManagerOf<Optimizer> {
+  /** Told before a training, on each rank, which metrics its checkpoints will have. @throws what `save` would, where that can be seen already. */
+  prepare?(metrics: readonly string[]): Promise<void>;
   save(content: CheckpointContent<Optimizer> & { user: unknown; metrics: Readonly<Record<string, number>> }): Promise<string>;
   /** null when there is none at all. */
   loadNewest(content: CheckpointContent<Optimizer>): Promise<FoundCheckpoint | null>;

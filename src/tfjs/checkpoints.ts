@@ -13,6 +13,7 @@ import {
   savingKinds,
   type TrainingPlace,
 } from "../resuming/manager.js";
+import { together } from "../resuming/together.js";
 import type { Variable } from "../variable.js";
 import { ListCallback, type Params } from "./callback-lists.js";
 import { automaticKind } from "./core/names.js";
@@ -84,6 +85,11 @@ class Checkpoints extends ListCallback {
     this.#options = options;
     this.#keeper = {
       optimizerOf,
+      async prepare(model, metrics) {
+        const { ranks } = optimizerOf(model);
+        const look = () => manager.prepare?.(metrics);
+        await (ranks ? together(ranks, "the folder of checkpoints", look) : look());
+      },
       async load(model) {
         const owner = optimizerOf(model);
         const { iterations } = owner;

@@ -18,6 +18,8 @@ export interface Snapshot {
 
 /** Loads and saves a model and its optimizer. */
 export interface Keeper {
+  /** @throws what saving with these metrics would, where that can be seen already. */
+  prepare(model: LayersModel, metrics: readonly string[]): Promise<void>;
   load(model: LayersModel): Promise<FoundCheckpoint | null>;
   save(model: LayersModel, snapshot: Snapshot): Promise<void>;
   optimizerOf(model: LayersModel): TensorOptimizer;
@@ -87,7 +89,11 @@ export class ResumableFit {
   async onTrainBegin(logs?: Logs): Promise<void> {
     await this.#all.onTrainBegin(logs);
     const found = this.#options.resume ? await this.#keeper.load(this.#model) : null;
-    if (!found) return;
+    if (found) this.#aimAt(found);
+    if (!this.#isFinished) await this.#keeper.prepare(this.#model, this.#names);
+  }
+
+  #aimAt(found: FoundCheckpoint): void {
     const place = placeOf(found);
     const { initialEpoch } = this.#params as { initialEpoch: number | null };
     if ((initialEpoch ?? 0) > place.epoch)
@@ -165,6 +171,11 @@ export class ResumableFit {
     await this.#all.onTrainEnd(logs);
   }
 
+  /** What is measured of an epoch. */
+  get #names(): readonly string[] {
+    return this.#params.metrics as readonly string[];
+  }
+
   get #total(): number {
     return this.#params.epochs as number;
   }
@@ -217,8 +228,7 @@ export class ResumableFit {
 
   /** Within an epoch nothing is the best: a mean over some of its batches compares with no other. */
   async #saveWithin(): Promise<void> {
-    const names = this.#params.metrics as readonly string[];
-    await this.#save(this.#epoch, this.#batch, Object.fromEntries(names.map((name) => [name, NaN])));
+    await this.#save(this.#epoch, this.#batch, Object.fromEntries(this.#names.map((name) => [name, NaN])));
   }
 
   async #save(epoch: number, batch: number, metrics: Readonly<Record<string, number>>): Promise<void> {
@@ -237,7 +247,7 @@ export class ResumableFit {
 
   /** The logger also sums up the numbers and sizes of batches, which nobody reads. */
   async #totals(): Promise<Record<string, number>> {
-    const names = this.#params.metrics as readonly string[];
+    const names = this.#names;
     return numbersOf(Object.fromEntries(Object.entries(this.#logger.totals as Logs).filter(([name]) => names.includes(name))));
   }
 

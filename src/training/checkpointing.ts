@@ -74,6 +74,11 @@ export class Checkpointing<V> {
     this.#own = this.#callbacks.flatMap((callback) => callback.ownVariables?.(this.#variables) ?? []);
   }
 
+  /** Called before there is something to save. @throws what saving with these metrics would, where that can be seen already. */
+  async prepare(metrics: readonly string[]): Promise<void> {
+    await this.settings.manager.prepare?.(metrics);
+  }
+
   /** Loads the newest checkpoint that is whole into variables, optimizer and the arrays of callbacks. null where there is none.
    *  @throws CheckpointError for one that does not fit, or that no `fit` saved. */
   async load(): Promise<Resumed | null> {

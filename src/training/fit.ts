@@ -108,6 +108,8 @@ const train = async <Batch, V, ValidationBatch, Result>(
   const overBatches = batchLoop(stopped, clock, waiting, pace);
 
   const names = ["loss", ...Object.keys(metrics)];
+  /** With those of its validation, what is measured of an epoch. */
+  const ofEpoch = [...names, ...(validation ? names.map(validationName) : [])];
   /** The numbers, in the order of their names. */
   const measure = async (batch: Batch | ValidationBatch, result: { readonly loss: number }): Promise<number[]> => {
     const measured = [result.loss];
@@ -181,9 +183,12 @@ const train = async <Batch, V, ValidationBatch, Result>(
   const saveAfter = async ({ epoch: _, batches, learningRate, seconds, ...measured }: EpochResult) =>
     checkpointing?.save(position, measured as Record<string, number>);
   /** Within an epoch nothing is the best: a mean over some of its batches compares with no other. */
-  const saveWithin = async (seconds: number) => {
-    const all = [...names, ...(validation ? names.map(validationName) : [])];
-    await checkpointing?.save({ ...position, seconds }, Object.fromEntries(all.map((name) => [name, NaN])));
+  const saveWithin = async (seconds: number) =>
+    checkpointing?.save({ ...position, seconds }, Object.fromEntries(ofEpoch.map((name) => [name, NaN])));
+  /** Before there is something to save. */
+  const prepareSaving = async (): Promise<number[]> => {
+    await checkpointing?.prepare(ofEpoch);
+    return [];
   };
   /** Returns whether an epoch was begun. */
   const goOn = async (): Promise<boolean> => {
@@ -207,6 +212,7 @@ const train = async <Batch, V, ValidationBatch, Result>(
     await tell((callback) => callback.onTrainBegin?.(training));
     checkpointing?.begin();
     let begun = await goOn();
+    if (checkpointing && position.epoch < epochs) await pace.meet("the folder of checkpoints", 0, prepareSaving);
     const updatesBefore = optimizer.iterations;
     while (position.epoch < epochs && (begun || !stopped())) {
       const epoch = position.epoch + 1;

@@ -2,6 +2,7 @@
 
 import { OptionError, show } from "../errors.js";
 import { checkKinds, oneOf, optional } from "../kinds.js";
+import { nodeModule, remedyOf } from "../node-files.js";
 import { assertFit } from "./monitor.js";
 import type { Callback, EpochResult } from "./training.js";
 
@@ -17,8 +18,7 @@ export interface LogOptions {
 
 /** Writes a line for each epoch. A file begins anew with the training; when the training goes on from a checkpoint, the file goes on after the
  *  line of that epoch. Keras' CSVLogger.
- *  @throws OptionError for a path where there is no file system, and, as the training begins, for a folder that is not there. What the file system
- *  throws ends the training. */
+ *  @throws OptionError for a path where there is no file system. A file that cannot be written is refused before the first epoch. */
 export const logEpochs = (target: LogTarget, options: LogOptions = {}): Callback => {
   const file = typeof target === "function" ? null : new LogFile(target);
   const { format } = checkKinds<LogOptions>("logEpochs", options, {
@@ -35,7 +35,7 @@ export const logEpochs = (target: LogTarget, options: LogOptions = {}): Callback
       isWriter = training.rank === 0;
       columns = null;
       file?.begin(0);
-      if (isWriter) await file?.assertFolder();
+      if (isWriter) await file?.append("");
     },
     async onEpochEnd(result) {
       if (!isWriter) return;
@@ -76,20 +76,16 @@ class LogFile {
   #begun = false;
 
   constructor(path: string | URL) {
-    if (!((typeof path === "string" && path !== "") || path instanceof URL))
-      throw new OptionError("logEpochs takes a path, or a function that takes a line", show(path), "Pass one of them.");
+    if (!((typeof path === "string" && path !== "") || (path instanceof URL && path.protocol === "file:")))
+      throw new OptionError(
+        "logEpochs takes a path, also as a URL of a file, or a function that takes a line",
+        path instanceof URL ? show(path.href) : show(path),
+        "Pass one of them.",
+      );
     this.path = path;
   }
 
-  /** @throws OptionError: after an epoch of hours it would come late. */
-  async assertFolder(): Promise<void> {
-    const { stat } = await nodeFiles();
-    const folder = this.path instanceof URL ? new URL(".", this.path) : this.path.replace(/[^/\\]*$/, ".");
-    if (!(await stat(folder).catch(() => null))?.isDirectory())
-      throw new OptionError("logEpochs writes into a folder that is there", show(`${this.path}`), "Make its folder first.");
-  }
-
-  /** Nothing is touched before the first line. */
+  /** What is there stays until the first line. */
   begin(bytes: number): void {
     this.bytes = bytes;
     this.#begun = false;
@@ -97,25 +93,29 @@ class LogFile {
 
   async open(): Promise<void> {
     if (this.#begun) return;
-    const { stat, truncate, writeFile } = await nodeFiles();
-    await writeFile(this.path, "", { flag: "a" }); // so that there is one
+    const { stat, truncate } = nodeFiles();
+    await this.append(""); // so that there is one
     this.bytes = Math.min(this.bytes, (await stat(this.path)).size);
-    await truncate(this.path, this.bytes);
+    await truncate(this.path, this.bytes).catch((error) => this.#refuse(error));
     this.#begun = true;
   }
 
+  /** @throws OptionError where that cannot be written. */
   async append(text: string): Promise<void> {
-    const { appendFile } = await nodeFiles();
-    await appendFile(this.path, text);
+    await nodeFiles()
+      .appendFile(this.path, text)
+      .catch((error) => this.#refuse(error));
     this.bytes += new TextEncoder().encode(text).length;
+  }
+
+  #refuse(error: NodeJS.ErrnoException): never {
+    const refusal = new OptionError(`logEpochs cannot write ${this.path}`, error.message, remedyOf(error));
+    throw Object.assign(refusal, { cause: error });
   }
 }
 
-const nodeFiles = () => builtin<typeof import("node:fs/promises")>("fs/promises");
-
-/** One of Node's own modules, not imported, so that bundlers for browsers find nothing to resolve. */
-const builtin = async <Module>(name: string): Promise<Module> => {
-  const module = (globalThis as { process?: NodeJS.Process }).process?.getBuiltinModule?.(`node:${name}`);
-  if (module) return module as Module;
+const nodeFiles = () => {
+  const files = nodeModule<typeof import("node:fs/promises")>("fs/promises");
+  if (files) return files;
   throw new OptionError("logEpochs writes to a path in Node", "a path in a browser", "Pass a function that takes a line.");
 };

@@ -1,6 +1,6 @@
 /** Run the program again, and it goes on: with TensorFlow.js. */
 
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { earlyStopping, OptionError } from "adamax";
@@ -235,6 +235,31 @@ describe("what cannot go on says so", () => {
     await expect(setting(first.path).fit({ epochs: 5, initialEpoch: 3 })).rejects.toThrow(
       /initialEpoch=3, and checkpoint-000002/,
     );
+  });
+
+  test.each([
+    [
+      "a folder that cannot be made",
+      (path: string) => new CheckpointManager(join(path, "file", "in it")),
+      /cannot be made\. Received: E/,
+    ],
+    [
+      "a metric that is not measured",
+      (path: string) => new CheckpointManager(path, { best: "val_loss" }),
+      /metrics: loss, metric\. Pass/,
+    ],
+  ])("%s, before training begins", async (_, managerIn, message) => {
+    const { model, xs, ys, path } = setting();
+    writeFileSync(join(path, "file"), "");
+    const callbacks = checkpoints(managerIn(path), { resume: false });
+    await expect(model.fit(xs, ys, { verbose: 0, callbacks })).rejects.toThrow(message);
+    expect(model.optimizer.iterations).toBe(0);
+    await model.fit(xs, ys, {
+      verbose: 0,
+      validationSplit: 0.5,
+      callbacks: checkpoints(new CheckpointManager(join(path, "new"), { best: "val_loss" })),
+    });
+    expect(await new CheckpointManager(join(path, "new")).list()).toHaveLength(1);
   });
 
   test("something that is no manager, another option, a callback of the core", async () => {

@@ -1,6 +1,6 @@
 /** Callbacks that are ready to use, and what a callback may be. */
 
-import { readFileSync, rmSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import {
@@ -200,17 +200,48 @@ test("a log is a CSV file where its name says so, and begins anew with the train
   }
 });
 
-test("a log that cannot be written ends the training, and says so", async () => {
-  const [path, lost] = [folder(), folder()];
+test.each([
+  ["in a folder that is missing", ["missing", "run.csv"], /ENOENT.*\. Make the folder first\.$/],
+  ["in a file", ["file", "run.csv"], /ENOTDIR.*\. A file is where a folder should be: choose another path\.$/],
+  ["where a folder is", [], /EISDIR.*\. It is a folder: name a file in it\.$/],
+])("a log %s is refused before training begins", async (_, parts, message) => {
+  const root = folder();
+  writeFileSync(join(root, "file"), "");
+  const path = join(root, ...parts);
+  for (const target of [path, pathToFileURL(path)]) {
+    const { run, optimizer } = setting([1]);
+    const refused = run([logEpochs(target)]);
+    await expect(refused).rejects.toThrow(OptionError);
+    await expect(refused).rejects.toThrow(`logEpochs cannot write ${target}. Received: E`);
+    await expect(refused).rejects.toThrow(message);
+    expect(optimizer.iterations).toBe(0);
+  }
+});
+
+test("a log that is lost on the way ends the training, and says so", async () => {
+  const path = join(folder(), "logs");
+  mkdirSync(path);
+  const { run, optimizer } = setting([1, 2]);
+  const lose = { onEpochEnd: () => rmSync(path, { recursive: true }) };
+  await expect(run([lose, logEpochs(join(path, "run.csv"))])).rejects.toThrow(/logEpochs cannot write .*run\.csv.*ENOENT/);
+  expect(optimizer.iterations).toBe(1);
+});
+
+test("until its first line, a log of an earlier training stays", async () => {
+  const path = join(folder(), "run.csv");
+  writeFileSync(path, "of another day\n");
   const { run } = setting([1]);
-  const vanishing = { onBatchEnd: () => rmSync(lost, { recursive: true }) };
-  await expect(run([logEpochs(join(lost, "run.csv")), vanishing])).rejects.toThrow("ENOENT");
-  const missing = join(path, "missing", "run.csv");
-  const early = { onBatchEnd: () => expect.unreachable("a batch was trained") };
-  for (const target of [missing, pathToFileURL(missing)])
-    await expect(setting([1]).run([logEpochs(target), early])).rejects.toThrow(
-      /into a folder that is there.*Make its folder first/,
-    );
+  const fail = {
+    onEpochBegin: () => {
+      throw new Error("no training today");
+    },
+  };
+  await expect(run([logEpochs(path), fail])).rejects.toThrow("no training today");
+  expect(readFileSync(path, "utf8")).toBe("of another day\n");
+});
+
+test("a log takes a path, a URL of a file or a function, in two formats", () => {
   for (const odd of ["", null, Symbol("x")]) expect(() => logEpochs(odd as string)).toThrow(OptionError);
+  expect(() => logEpochs(new URL("https://example.org/run.csv"))).toThrow(/Received: "https:\/\/example\.org\/run\.csv"/);
   expect(() => logEpochs("x.csv", { format: "xml" as never })).toThrow(/"jsonl" or "csv"/);
 });

@@ -1,6 +1,6 @@
 /** Run the program again, and it goes on. */
 
-import { readFileSync, rmSync, truncateSync } from "node:fs";
+import { readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import {
   Adamax,
@@ -111,6 +111,40 @@ describe("when it is saved", () => {
     const { optimizer } = trained({ learningRate: 0.1 }, 0, { w: { shape: [1] } });
     const place = (await manager().loadNewest({ optimizer }))!.user as unknown as TrainingPlace;
     expect(place).toMatchObject({ epoch: 1, batch: 0, own: { seed: 7 } });
+  });
+
+  test.each([
+    [
+      "a folder that cannot be made",
+      (path: string) => new CheckpointManager(join(path, "file", "checkpoints")),
+      /cannot be made\. Received: E/,
+    ],
+    [
+      "a metric that is not measured",
+      (path: string) => new CheckpointManager(path, { best: "valLoss" }),
+      /metrics: loss\. Pass metrics/,
+    ],
+  ])("%s is found before training begins", async (_, managerIn, message) => {
+    const path = folder();
+    writeFileSync(join(path, "file"), "");
+    const { run } = program();
+    let steps = 0;
+    const loss = () => {
+      steps++;
+      throw new Error("it trains");
+    };
+    await expect(run({ loss }, { manager: managerIn(path), resume: false })).rejects.toThrow(message);
+    expect(steps).toBe(0);
+  });
+
+  test("a training with nothing left to do asks nothing of the folder", async () => {
+    const { run } = program();
+    await run();
+    const prepare = vi.spyOn(CheckpointManager.prototype, "prepare");
+    expect((await run()).steps).toBe(0);
+    expect(prepare).not.toHaveBeenCalled();
+    await run({ epochs: 3 });
+    expect(prepare).toHaveBeenCalledWith(["loss"]);
   });
 
   test("a manager alone saves what the optimizer was built for", async () => {

@@ -3,7 +3,8 @@
  *  group as far as this user may give them, and links, which are followed. */
 
 import { CheckpointError } from "../../errors.js";
-import { nodeFiles, nodePaths, nodeSystem, TOO_MANY_OPEN } from "./node.js";
+import { remedyOf } from "../../node-files.js";
+import { nodeFiles, nodePaths, nodeSystem } from "./node.js";
 
 /** What is under way, in this order. */
 export type WritePhase = "opening" | "writing" | "syncing" | "renaming" | "syncing the folder" | "cleaning up";
@@ -181,25 +182,12 @@ const isAlive = (pid: number, path: string): boolean => {
 };
 
 const failure = (path: string, phase: WritePhase, error: unknown): unknown => {
-  const { code, message } = error as NodeJS.ErrnoException;
-  if (error instanceof CheckpointError || code === undefined) return error;
+  const refused = error as NodeJS.ErrnoException;
+  if (error instanceof CheckpointError || refused.code === undefined) return error;
   const old =
     phase === "syncing the folder"
       ? "The new checkpoint is in place, but may not survive a power failure"
       : "An older checkpoint there is as it was";
-  const explained = new CheckpointError(
-    `Saving ${path} failed while ${phase}`,
-    message,
-    `${REMEDIES[code] ?? "Look at the folder and the disk."} ${old}.`,
-  );
+  const explained = new CheckpointError(`Saving ${path} failed while ${phase}`, refused.message, `${remedyOf(refused)} ${old}.`);
   return Object.assign(explained, { cause: error });
-};
-const REMEDIES: Readonly<Record<string, string>> = {
-  ...TOO_MANY_OPEN,
-  ENOSPC: "Make room on the disk.",
-  EDQUOT: "Make room within your quota.",
-  EROFS: "Choose a folder that can be written.",
-  EACCES: "Choose a folder that you may write to.",
-  EPERM: "Choose a folder that you may write to.",
-  ENOENT: "Make the folder first.",
 };

@@ -17,6 +17,8 @@ export interface Folder {
   names(): Promise<string[]>;
   /** @throws UnreadError when there is no such file, or it cannot be had. */
   source(name: string): Promise<CheckpointSource>;
+  /** Makes the folder if it is not there. @throws CheckpointError where files could not be put into it. */
+  prepare(): Promise<void>;
   /** Makes the folder if it is not there. */
   target(name: string): Promise<CheckpointTarget>;
   remove(name: string): Promise<void>;
@@ -38,12 +40,18 @@ const nodeFolder = (folder: string): Folder => {
       { cause: error },
     );
   };
+  const make = async () => (await nodeFiles()).mkdir(folder, { recursive: true }).catch(failed("made"));
   return {
     names: async () =>
       (await nodeFiles()).readdir(folder).catch((error) => (error.code === "ENOENT" ? [] : failed("read")(error))),
     source: pathTo,
+    async prepare() {
+      await make();
+      const { access, constants } = await nodeFiles();
+      await access(folder, constants.W_OK).catch(failed("written to"));
+    },
     async target(name) {
-      await (await nodeFiles()).mkdir(folder, { recursive: true }).catch(failed("made"));
+      await make();
       return pathTo(name);
     },
     remove: async (name) =>
@@ -64,6 +72,7 @@ const browserFolder = (folder: BrowserFolder): Folder => ({
     folder.getFileHandle(name).catch((error) => {
       throw new UnreadError(name, error);
     }),
+  prepare: async () => {},
   target: (name) => folder.getFileHandle(name, { create: true }),
   remove: (name) => folder.removeEntry(name),
   /** OPFS makes an empty file before anything is written. */

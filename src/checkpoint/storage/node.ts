@@ -1,27 +1,21 @@
-/** Node's own modules. They are not imported, so that bundlers for browsers find nothing to resolve. */
+/** Node's file system, for paths of checkpoints. */
 
 import { OptionError, show } from "../../errors.js";
+import { nodeModule } from "../../node-files.js";
 
 const builtin = async <Module>(name: string): Promise<Module> => {
-  const module = (globalThis as { process?: NodeJS.Process }).process?.getBuiltinModule?.(`node:${name}`);
-  if (!module)
-    throw new OptionError(
-      "A path can be used only where there is a file system, in Node",
-      "a path in a browser",
-      "Pass a file of OPFS, a Blob or a stream.",
-    );
-  return module as Module;
+  const module = nodeModule<Module>(name);
+  if (module) return module;
+  throw new OptionError(
+    "A path can be used only where there is a file system, in Node",
+    "a path in a browser",
+    "Pass a file of OPFS, a Blob or a stream.",
+  );
 };
 
 export const nodeFiles = () => builtin<typeof import("node:fs/promises")>("fs/promises");
 export const nodePaths = () => builtin<typeof import("node:path")>("path");
 export const nodeSystem = () => builtin<typeof import("node:os")>("os");
-
-/** What to do when a file cannot be opened because so many are open, by the system's code. */
-export const TOO_MANY_OPEN: Readonly<Record<string, string>> = {
-  EMFILE: "Close files, or let this process have more of them open (ulimit -n).",
-  ENFILE: "Close files: the whole machine has too many of them open.",
-};
 
 export const pathOf = (path: string | URL): string => {
   if (typeof path === "string") {

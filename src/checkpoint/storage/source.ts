@@ -1,8 +1,9 @@
 /** Where checkpoints are read from: files, blobs and bytes, one piece at a time. */
 
 import { CheckpointError, OptionError, show } from "../../errors.js";
+import { TOO_MANY_OPEN } from "../../node-files.js";
 import type { Bytes } from "./bytes.js";
-import { nodeFiles, pathOf, TOO_MANY_OPEN } from "./node.js";
+import { nodeFiles, pathOf } from "./node.js";
 
 /** Bytes that can be read in any order, as often as wanted. */
 export interface Source {
