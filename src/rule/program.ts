@@ -9,6 +9,9 @@ export const ARRAYS = { float32: Float32Array, float64: Float64Array } as const;
 export const isValues = (value: unknown): value is Float32Array | Float64Array =>
   value instanceof Float32Array || value instanceof Float64Array;
 
+/** What errors call an array of a variable: "w", or one of the state, where slots have a prefix. */
+export const wordsFor = (array: string): string => (array === "w" ? "the value" : array.replace("slot:", ""));
+
 /** What a pass computes for each element; inputs are places of earlier nodes in the same pass. */
 export type Node =
   | { readonly kind: "load"; readonly buffer: number }

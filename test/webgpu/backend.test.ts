@@ -208,7 +208,7 @@ describe("buffers of the caller's", () => {
   test("a gradient that is the value, or lies in it, is refused", async () => {
     const { optimizer, w } = trained();
     expect(thrown(() => optimizer.applyGradients([[w.buffer, w]])).message).toMatch(
-      /must not lie where the step writes.*in w of variable "w"/,
+      /must not lie where the step writes.*in the value of variable "w"/,
     );
     expect(optimizer.applyGradients([[GRADIENTS[1]!, w]])).toBe(2);
   });

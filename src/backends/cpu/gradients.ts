@@ -3,7 +3,7 @@
 import type { Described, Gradient, Values } from "../../backend.js";
 import { refuseResized, ShapeError, show } from "../../errors.js";
 import { IndexedSlices } from "../../indexed-slices.js";
-import { ARRAYS } from "../../rule/program.js";
+import { ARRAYS, wordsFor } from "../../rule/program.js";
 import type { CpuRow, Segment } from "./memory.js";
 
 /** @throws ShapeError unless `gradient` has the variable's dtype and length, or names rows of it. */
@@ -71,7 +71,7 @@ export class Overlaps {
       this.#values.length = 0; // no call was made
       throw new ShapeError(
         `The ${what} of ${rows[place]!.request.variable} must not lie where the step writes`,
-        `${show(elements)} in ${name} of ${rows[k]!.request.variable}`,
+        `${show(elements)} in ${wordsFor(name)} of ${rows[k]!.request.variable}`,
         "Pass a copy.",
       );
     }

@@ -3,6 +3,7 @@
 import type { Described, DeviceGradient, Gradient } from "../../backend.js";
 import { ShapeError, show } from "../../errors.js";
 import { IndexedSlices } from "../../indexed-slices.js";
+import { wordsFor } from "../../rule/program.js";
 import { checkGradient as checkArray } from "../cpu/gradients.js";
 import type { Device } from "./device.js";
 import { addArray, type Part, type Place } from "./memory.js";
@@ -222,7 +223,7 @@ const refuseOverlap = ({ request }: DeviceRow, { buffer, offset = 0, dtype }: In
     if (name === undefined) continue;
     throw new ShapeError(
       `The gradient of ${request.variable} must not lie where the step writes`,
-      `{ buffer, offset: ${offset} } in ${name} of ${other.request.variable}`,
+      `{ buffer, offset: ${offset} } in ${wordsFor(name)} of ${other.request.variable}`,
       "Pass a copy.",
     );
   }
