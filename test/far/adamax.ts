@@ -16,7 +16,7 @@ const backendOf = (kind: Kind): FarBackend => {
 };
 
 const withFar = <Options extends core.OptimizerOptions>(options: Options): Options => {
-  if (typeof options !== "object" || options === null) return options; // refused behind the door
+  if (typeof options !== "object" || options === null || Symbol.iterator in options) return options; // refused behind the door
   const { jitCompile, backend = null } = options;
   const kind = backend ?? (jitCompile === false ? "interpreter" : "wasm");
   const isNamed = kind === "interpreter" || (kind === "wasm" && jitCompile !== false);

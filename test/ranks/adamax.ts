@@ -41,7 +41,7 @@ const note = (optimizer: core.Optimizer): void => {
 
 type Options = ConstructorParameters<typeof core.Adamax>[0];
 const onRanks = (options: unknown): Options =>
-  typeof options === "object" && options !== null && !Array.isArray(options)
+  typeof options === "object" && options !== null && !(Symbol.iterator in options)
     ? { mesh, ...("backend" in options ? {} : { threads }), ...options }
     : options === undefined
       ? { mesh, threads }

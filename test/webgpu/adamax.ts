@@ -11,7 +11,7 @@ export * from "../../src/index.js";
 const backend = await WebGpuBackend.create({ gpu });
 
 const onDevice = <Options extends core.OptimizerOptions>(options: Options): Options => {
-  if (typeof options !== "object" || options === null) return options; // refused behind the door
+  if (typeof options !== "object" || options === null || Symbol.iterator in options) return options; // refused behind the door
   const isOurs = options.backend === "wasm" || (options.backend ?? null) === null;
   return isOurs && options.jitCompile !== false ? { ...options, backend } : options;
 };
