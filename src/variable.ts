@@ -140,7 +140,7 @@ export class Variable<V extends Values = Values> implements Described {
   /** Sets the elements, in the order of calls: the next step begins with them. On every backend. Averages of an optimizer stay as they are.
    *  @throws ShapeError for values of another length; what says why the optimizer cannot have them changed now. */
   async write(values: ArrayLike<number>): Promise<void> {
-    if (values.length !== this.length) throw new ShapeError(`${this} takes ${this.length} numbers`, show(values), "Write all.");
+    if (values?.length !== this.length) throw new ShapeError(`${this} takes ${this.length} numbers`, show(values), "Write all.");
     this.#adoption?.changes();
     const Wanted = ARRAYS[this.dtype];
     await this.writeFrom(0, values instanceof Wanted ? values : Wanted.from(values));

@@ -228,8 +228,10 @@ const fitting = (state: OptimizerState, entry: StateEntry, values: SavedState[st
   const name = kerasName(state, entry);
   const Wanted = ARRAYS[dtype];
   assertLength(name, values, length);
-  if (values instanceof BigInt64Array) return refuse(name, `${dtype} numbers`, show(values));
-  return values instanceof Wanted ? values : Wanted.from(values as readonly number[]);
+  if (values instanceof Wanted) return values;
+  const isLost = (value: number, i: number) => !Number.isFinite(value) && Number.isFinite(values[i]);
+  const rounded = values instanceof BigInt64Array ? null : Wanted.from(values as readonly number[]);
+  return rounded?.some(isLost) === false ? rounded : refuse(name, `${dtype} numbers`, show(values));
 };
 
 export const setCounters = (state: OptimizerState, { calls, learningRate, accumulating }: Counters): void => {

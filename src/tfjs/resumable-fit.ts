@@ -60,6 +60,8 @@ export class ResumableFit {
   #ahead: Place | null = null;
   /** There is nothing left to train. */
   #isFinished = false;
+  /** This ends an epoch that is gone through; else, it is the user who stops. */
+  #isCut = false;
   #epoch = 0;
   /** Batches trained of this epoch. */
   #batch = 0;
@@ -138,7 +140,8 @@ export class ResumableFit {
     } else if (this.#isFinished || this.#epoch < ahead.epoch) {
       // Tensors are the same ones in every epoch. A dataset may go on where it was, so it has to be drawn from until then.
       const last = ahead.batches[ahead.epochs.indexOf(this.#epoch)];
-      if (this.#isFinished || this.#hasTensors || batch + 1 === last) this.#model.stopTraining = true;
+      this.#isCut = !this.#model.stopTraining && (this.#isFinished || this.#hasTensors || batch + 1 === last);
+      if (this.#isCut) this.#model.stopTraining = true;
     } else if (batch + 1 === ahead.batch) await this.#goOn(ahead);
   }
 
@@ -146,8 +149,10 @@ export class ResumableFit {
     if (this.#ahead) {
       tf.dispose(logs as tf.TensorContainer);
       if (this.#isFinished) return;
-      if (epoch === this.#ahead.epoch) throw tooFew(this.#ahead);
-      this.#model.stopTraining = false;
+      const isStopped = this.#model.stopTraining && !this.#isCut;
+      if (epoch === this.#ahead.epoch && !isStopped) throw tooFew(this.#ahead);
+      this.#model.stopTraining = isStopped;
+      this.#isCut = false;
       return;
     }
     const isWhole = !this.#model.stopTraining || this.#batch === this.#batchesOfTensors;
@@ -167,7 +172,7 @@ export class ResumableFit {
   }
 
   async onTrainEnd(logs?: Logs): Promise<void> {
-    if (this.#ahead) await this.#goOn(this.#ahead);
+    if (this.#ahead) await this.#goOn({ ...this.#ahead, batch: 0 }); // the epoch that it is in does not go on
     await this.#all.onTrainEnd(logs);
   }
 

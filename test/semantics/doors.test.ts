@@ -1,6 +1,6 @@
 /** What would change weights or state without a word is refused, or said. */
 
-import { Adamax, CheckpointError, OptionError, ShapeError, schedules, Variable } from "adamax";
+import { Adamax, CheckpointError, OptionError, type SavedState, ShapeError, schedules, Variable } from "adamax";
 import { describe, expect, test } from "vitest";
 import { DTYPES, f32, nearTest, read, save, step, thrown, variable, warnings } from "./helpers.js";
 
@@ -197,6 +197,34 @@ describe("a list without names, of one variable of one element", () => {
     average.loadOwnVariables(await save(average, "keras"));
     expect(average.learningRate).toBe(0.01);
   });
+});
+
+test("state of numbers that float32 cannot hold is refused by name; infinities are what they are", () => {
+  using optimizer = new Adamax();
+  optimizer.build([variable([1, 2])]);
+  const load = (momentum: SavedState[string]) => optimizer.loadOwnVariables({ 0: [1], 1: momentum, 2: [1, 1] }, "tf_keras");
+  for (const momentum of [[1, 1e39], Float64Array.of(-1e300, 0)])
+    expect(() => load(momentum)).toThrow(
+      /^Adamax\/momentum\/\S+ must be float32 numbers\. Received: (\[1, 1e\+39\]|Float64Array of length 2)\./,
+    );
+  expect(optimizer.iterations).toBe(0);
+  load([Infinity, 0.1]);
+  expect(optimizer.iterations).toBe(1);
+  if (!DTYPES.includes("float64")) return;
+  using exact = new Adamax();
+  exact.build([new Variable(new Float64Array(2))]);
+  exact.loadOwnVariables({ 0: [1], 1: [1e300, 0], 2: [1, 1] }, "tf_keras");
+});
+
+test.each([null, undefined, 5])("write(%s) is refused in words", async (values) => {
+  await expect(new Variable(new Float32Array(1), { name: "w" }).write(values as never)).rejects.toThrow(
+    `takes 1 numbers. Received: ${values}. Write all.`,
+  );
+});
+
+test("no overrides of a configuration may be null", () => {
+  const config = new Adamax({ beta1: 0.5 }).getConfig();
+  expect(Adamax.fromConfig(config, null as never).hyperparameters.beta1).toBe(0.5);
 });
 
 describe("iterations and schedules", () => {

@@ -161,6 +161,38 @@ test("a training that was stopped within an epoch goes on there; one that early 
   expect(history.history).toEqual((straight.model as unknown as { model: tf.LayersModel }).model.history.history as object);
 });
 
+test.each([
+  "as the epoch begins that would go on",
+  "while one before it is gone through",
+  "in the last batch that is gone through",
+])("stopped before it is where it was, %s: nothing is trained, and the next run goes on", async (when) => {
+  const straight = setting();
+  await straight.fit({ epochs: 3 });
+  const first = setting();
+  await killed(first.fit({ epochs: 3 }, { everyBatches: 1 }, [failing(7)])); // in epoch 2; two of its batches are saved
+  const second = setting(first.path);
+  let drawn = 0;
+  const dataset = tf.data.generator(function* () {
+    for (let batch = 0; batch < 4; batch++) {
+      drawn++;
+      if (drawn === { "while one before it is gone through": 2, "in the last batch that is gone through": 6 }[when])
+        second.model.stopTraining = true;
+      yield { xs: second.xs.slice([8 * batch, 0], [8, -1]), ys: second.ys.slice([8 * batch, 0], [8, -1]) };
+    }
+  });
+  const stopping = new (class extends tf.Callback {
+    override async onEpochBegin() {
+      if (when.startsWith("as")) second.model.stopTraining = true;
+    }
+  })();
+  const manager = checkpoints(second.manager, { everyBatches: 1 });
+  await second.model.fitDataset(dataset, { epochs: 3, verbose: 0, callbacks: [stopping, manager] });
+  expect(second.model.optimizer.iterations).toBe(6);
+  const third = setting(first.path);
+  await third.fit({ epochs: 3 });
+  expect(weightsOf(third.model)).toEqual(weightsOf(straight.model));
+});
+
 test("a model that was stopped goes on in the same process, too", async () => {
   const { fit, model } = setting();
   const stopping = new (class extends tf.Callback {
