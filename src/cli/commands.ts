@@ -71,11 +71,11 @@ const COMMANDS_BY_NAME = {
   diff: {
     about: "which variables and settings differ, and by how many ulps; exits with 1 if any does",
     takes: "<a> <b>",
-    options: { ulps: { value: "n", about: "differences up to so many ulps count as none" } },
+    options: { ulps: { value: "n", about: "differences up to so many ulps count as none" }, optimizer },
     more: examples("diff before.keras after.keras", "diff ours.weights.h5 theirs.weights.h5 --ulps 4"),
     run: ([a, b], options) => {
-      const { ulps } = as<{ ulps?: string }>(options);
-      return diff(a!, b!, ulps === undefined ? {} : { ulps: count("ulps", ulps) }, print);
+      const { ulps, ...chosen } = as<{ ulps?: string; optimizer?: string }>(options);
+      return diff(a!, b!, ulps === undefined ? chosen : { ...chosen, ulps: count("ulps", ulps) }, print);
     },
   },
   bench: {

@@ -1,13 +1,34 @@
 /** `adamax diff`: which variables and settings differ, and by how many ulps. */
 
 import { Adamax } from "../adamax.js";
+import { refuseChoice } from "../checkpoint/keras/keras.js";
+import { OptionError } from "../errors.js";
 import type { Config } from "../optimizer/configuration.js";
 import { type Contents, readContents } from "./contents.js";
 import { distance } from "./statistics.js";
 import type { Print } from "./terminal.js";
 
-export const diff = async (a: string, b: string, { ulps: allowed = 0 }: { ulps?: number }, print: Print): Promise<number> => {
-  const [one, other] = await Promise.all([readContents(a), readContents(b)]);
+interface DiffOptions {
+  readonly ulps?: number;
+  readonly optimizer?: string;
+}
+
+export const diff = async (
+  a: string,
+  b: string,
+  { ulps: allowed = 0, optimizer }: DiffOptions,
+  print: Print,
+): Promise<number> => {
+  // What was converted of a checkpoint with several optimizers holds the chosen one alone.
+  const read = (path: string): Promise<Contents> =>
+    optimizer === undefined
+      ? readContents(path)
+      : readContents(path, { optimizer }).catch((error) => {
+          if (error instanceof OptionError) return readContents(path);
+          throw error;
+        });
+  const [one, other] = await Promise.all([read(a), read(b)]);
+  if (![one, other].some(({ format }) => format === "tensorflow" || format === "saved-model")) refuseChoice(a, optimizer);
   const lines = [...settingLines(one, other), ...arrayLines(one, other, allowed)];
   for (const line of lines) print(line);
   return lines.length > 0 ? 1 : 0;

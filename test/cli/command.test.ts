@@ -178,6 +178,10 @@ describe("models of several files", () => {
     const options = ["--options", '{"learning_rate": 0.01}'];
     expect(await adamax("convert", path, to, "--optimizer", "generator_optimizer", ...options)).toMatchObject({ code: 0 });
     expect(JSON.parse((await adamax("inspect", to, "--json")).printed)).toMatchObject({ steps: 7 });
+    expect(await adamax("diff", to, path, "--optimizer", "generator_optimizer")).toMatchObject({ code: 0, printed: "" });
+    expect((await adamax("diff", path, to, "--optimizer", "discriminator_optimizer")).printed).toMatch(/^steps: 8 and 7$/m);
+    const none = await adamax("diff", to, to, "--optimizer", "generator_optimizer");
+    expect(none).toMatchObject({ code: 1, complained: expect.stringContaining("does not hold several optimizers") });
   });
 });
 
