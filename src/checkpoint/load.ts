@@ -74,47 +74,60 @@ export async function loadCheckpoint<T extends AnyOptimizer>(
   given: CheckpointSource,
   options: LoadOptions<T>,
 ): Promise<Loaded<T>> {
-  const checked = checkLoadOptions(options);
-  const ranks = ranksOf(checked.optimizer, (checked as AsNewOptimizer<T>).options);
-  const read = async () => {
-    const source = await openSource(given);
-    try {
-      return await checkWhole(source, checked.onProgress);
-    } catch (error) {
-      await source.close();
-      throw error;
-    }
-  };
-  const checkpoint = await (ranks ? together(ranks, "a checkpoint to load", read) : read());
+  const ranks = ranksOf(options as AsNewOptimizer<T>);
+  let source: Source | null = null;
   try {
+    const { checked, checkpoint } = await together(ranks, LOADING, async () => {
+      const checked = checkLoadOptions(options);
+      source = await openSource(given);
+      return { checked, checkpoint: await checkWhole(source, checked.onProgress) };
+    });
     await assertSameCheckpoint(ranks, checkpoint);
-    return await loadWhole(checkpoint, checked);
+    return await loadWhole(ranks, checkpoint, checked);
   } finally {
-    await checkpoint.source.close();
+    await (source as Source | null)?.close();
   }
 }
 
+/** What ranks do. */
+export const LOADING = "a checkpoint to load";
+
 /** @throws CheckpointError, on every rank, where another file lies on one of them. */
 export const assertSameCheckpoint = (ranks: Ranks | null, { source, header }: WholeCheckpoint): Promise<void> =>
-  assertSame(ranks, [source.size, crc32(header.bytes)], "checkpoint");
+  assertSame(
+    ranks,
+    [source.size, crc32(header.bytes)],
+    "load the same checkpoint",
+    "Load from a folder that all machines share, or copy the file to each of them.",
+  );
 
 /** Compares, then loads. */
 export const loadWhole = async <T extends AnyOptimizer>(
+  ranks: Ranks | null,
   checkpoint: WholeCheckpoint,
   options: LoadOptions<T>,
 ): Promise<Loaded<T>> => {
   if (!isClass<T>(options.optimizer)) {
     const { settings } = options as IntoOptimizer<T>;
-    return fill(checkpoint, options.optimizer, { ...options, strict: settings === "same", keepsRate: settings === "mine" });
+    return fill(ranks, checkpoint, options.optimizer, {
+      ...options,
+      strict: settings === "same",
+      keepsRate: settings === "mine",
+    });
   }
   const { options: overrides = {}, variables } = options as AsNewOptimizer<T>;
-  const given = [...(variables ?? makeVariables(checkpoint, options as AsNewOptimizer<T>))];
-  const optimizer = makeOptimizer(checkpoint, options as AsNewOptimizer<T>, given);
+  let optimizer: T | null = null;
   try {
+    const made = await together(ranks, LOADING, () => {
+      const given = [...(variables ?? makeVariables(checkpoint, options as AsNewOptimizer<T>))];
+      optimizer = makeOptimizer(checkpoint, options as AsNewOptimizer<T>, given);
+      return { optimizer, given };
+    });
     const strict = !Object.keys(overrides).some((name) => !RUNS_ONLY.has(name));
-    return await fill(checkpoint, optimizer, { ...options, variables: given, strict, keepsRate: "learningRate" in overrides });
+    const keepsRate = "learningRate" in overrides;
+    return await fill(ranks, checkpoint, made.optimizer, { ...options, variables: made.given, strict, keepsRate });
   } catch (error) {
-    optimizer.dispose();
+    (optimizer as T | null)?.dispose();
     throw error;
   }
 };
@@ -183,11 +196,13 @@ interface Filling extends CommonOptions {
   readonly keepsRate: boolean;
 }
 
-const fill = async <T extends AnyOptimizer>(
+/** What is to be loaded into what.
+ *  @throws CheckpointError that lists what differs. */
+const compare = (
   { source, header, description }: WholeCheckpoint,
-  optimizer: T,
-  { variables = [], names, onlyHere = [], onlyInFile = [], onProgress, strict, keepsRate }: Filling,
-): Promise<Loaded<T>> => {
+  optimizer: AnyOptimizer,
+  { variables = [], names, onlyHere = [], onlyInFile = [], strict, keepsRate }: Filling,
+) => {
   const { state, life } = internalsOf(optimizer);
   life.assert("load");
   const isBuilt = state.trained.length > 0;
@@ -210,18 +225,32 @@ const fill = async <T extends AnyOptimizer>(
   ]);
 
   const begun = isBuilt ? [] : model.filter(({ trained }) => trained).map(({ given }) => given);
+  return { model, begun, loaded: new Set(wanted.map(({ name }) => name)) };
+};
+
+const fill = async <T extends AnyOptimizer>(
+  ranks: Ranks | null,
+  checkpoint: WholeCheckpoint,
+  optimizer: T,
+  filling: Filling,
+): Promise<Loaded<T>> => {
+  const { source, header, description } = checkpoint;
+  const { onProgress, keepsRate } = filling;
+  const { state, life } = internalsOf(optimizer);
+  const { model, begun, loaded } = await together(ranks, LOADING, () => compare(checkpoint, optimizer, filling));
   if (begun.length > 0) optimizer.build(begun);
   const built = builtModel(state, model);
   const targets = new Map(tensorsOf(state, built).map((tensor) => [tensor.name, tensor]));
-  const loaded = new Set(wanted.map(({ name }) => name));
   await holdFor(life, async (assertHeld) => {
     const take = async ({ name }: TensorPlace, at: number, bytes: Uint8Array) => {
       assertHeld();
       if (loaded.has(name)) await write(targets.get(name)!, at, bytes);
     };
-    await readTensors(source, header, take, onProgress).catch((error) => {
-      throw brokeOff(source, error);
-    });
+    const read = () =>
+      readTensors(source, header, take, onProgress).catch((error) => {
+        throw brokeOff(source, error);
+      });
+    await together(ranks, LOADING, read);
     await beginAnew([...targets.values()], loaded);
     assertHeld();
     setCounters(state, countersOf(description, optimizer, built, keepsRate));

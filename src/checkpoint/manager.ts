@@ -5,7 +5,7 @@ import { CheckpointError, OptionError } from "../errors.js";
 import { checkKinds, integerFrom, type Kind, oneOf, optional, text } from "../kinds.js";
 import { together } from "../resuming/together.js";
 import { readHeader } from "./format/safetensors.js";
-import { assertSameCheckpoint, checkWhole, type Loaded, loadWhole } from "./load.js";
+import { assertSameCheckpoint, checkWhole, LOADING, type Loaded, loadWhole } from "./load.js";
 import { type AsNewOptimizer, checkLoadOptions, type IntoOptimizer, type LoadOptions } from "./load-options.js";
 import { assertSame, ranksOf } from "./on-ranks.js";
 import { checkSaveOptions, type SaveOptions, saveCheckpoint } from "./save.js";
@@ -117,15 +117,17 @@ export class CheckpointManager {
   /** Saves a new checkpoint and then deletes those that need not be kept; what cannot be deleted stays, with one warning. Returns its name.
    *  @throws CheckpointError when it cannot be written; nothing is deleted then. OptionError when the metric of `best` is missing. */
   async save(options: SaveOptions): Promise<string> {
-    const { prefix } = this.#settings;
-    checkSaveOptions(options);
-    this.#assertBest(Object.keys(options.metrics ?? {}));
-    const ranks = ranksOf(options.optimizer);
-    const list = async () => this.#next(await this.#files());
+    const ranks = ranksOf(options);
+    const next = async () => {
+      checkSaveOptions(options);
+      this.#assertBest(Object.keys(options.metrics ?? {}));
+      return this.#next(await this.#files());
+    };
     // On a mesh the first rank says it: it alone writes, and may be done before another one looks.
-    const number = ranks ? (await ranks.meet("a folder of checkpoints", 1, async () => [await list()]))[0]![0]! : await list();
-    const name = `${prefix}-${`${number}`.padStart(6, "0")}${SUFFIX}`;
-    await saveCheckpoint(await this.#folder.target(name), options).catch(async (error) => {
+    const number = ranks ? (await ranks.meet("a folder of checkpoints", 1, async () => [await next()]))[0]![0]! : await next();
+    const name = `${this.#settings.prefix}-${`${number}`.padStart(6, "0")}${SUFFIX}`;
+    const target = await together(ranks, "a folder of checkpoints", () => this.#folder.target(name));
+    await saveCheckpoint(target, options).catch(async (error) => {
       if (!ranks?.rank) await this.#folder.abandon(name).catch(() => {});
       throw error;
     });
@@ -181,10 +183,7 @@ export class CheckpointManager {
   loadNewest<T extends AnyOptimizer>(options: IntoOptimizer<T>): Promise<LoadedFromFolder<T> | null>;
   loadNewest<T extends AnyOptimizer>(options: AsNewOptimizer<T>): Promise<LoadedFromFolder<T> | null>;
   async loadNewest<T extends AnyOptimizer>(options: LoadOptions<T>): Promise<LoadedFromFolder<T> | null> {
-    return this.#loadFirst(
-      (await this.#files()).map(({ name }) => name),
-      options,
-    );
+    return this.#loadFirst(async () => (await this.#files()).map(({ name }) => name), options);
   }
 
   /** Loads the best checkpoint that is whole, by the metric that the manager was made with. null when the folder has none.
@@ -192,34 +191,39 @@ export class CheckpointManager {
   loadBest<T extends AnyOptimizer>(options: IntoOptimizer<T>): Promise<LoadedFromFolder<T> | null>;
   loadBest<T extends AnyOptimizer>(options: AsNewOptimizer<T>): Promise<LoadedFromFolder<T> | null>;
   async loadBest<T extends AnyOptimizer>(options: LoadOptions<T>): Promise<LoadedFromFolder<T> | null> {
-    if (this.#settings.best === null)
-      throw new OptionError(
-        "This manager has no metric to choose by",
-        "best=null",
-        'Make it with best: "valLoss", or another metric.',
-      );
-    return this.#loadFirst(
-      this.#byMetric(await this.list()).map(({ name }) => name),
-      options,
-    );
+    return this.#loadFirst(async () => {
+      if (this.#settings.best === null)
+        throw new OptionError(
+          "This manager has no metric to choose by",
+          "best=null",
+          'Make it with best: "valLoss", or another metric.',
+        );
+      return this.#byMetric(await this.list()).map(({ name }) => name);
+    }, options);
   }
 
   async #loadFirst<T extends AnyOptimizer>(
-    names: readonly string[],
+    names: () => Promise<readonly string[]>,
     options: LoadOptions<T>,
   ): Promise<LoadedFromFolder<T> | null> {
-    const checked = checkLoadOptions(options);
-    const ranks = ranksOf(checked.optimizer, (checked as AsNewOptimizer<T>).options);
-    const find = () => this.#findWhole(names, checked.onProgress);
-    const { whole, name, skipped } = await (ranks ? together(ranks, "a checkpoint to load", find) : find());
+    const ranks = ranksOf(options as AsNewOptimizer<T>);
+    let open: Source | undefined;
+    let skipped: LoadedFromFolder<T>["skipped"] = [];
     try {
-      await assertSame(ranks, [whole ? 1 : 0], "checkpoint (the folder must be one)");
+      const { checked, whole, name } = await together(ranks, LOADING, async () => {
+        const checked = checkLoadOptions(options);
+        const found = await this.#findWhole(await names(), checked.onProgress);
+        open = found.whole?.source;
+        skipped = found.skipped;
+        return { checked, ...found };
+      });
+      await assertSame(ranks, [whole ? 1 : 0], "find a checkpoint, or none", "Give all one folder, which all machines share.");
       if (whole) {
         await assertSameCheckpoint(ranks, whole);
-        return { ...(await loadWhole(whole, checked)), name, skipped };
+        return { ...(await loadWhole(ranks, whole, checked)), name, skipped };
       }
     } finally {
-      await whole?.source.close();
+      await open?.close();
     }
     if (skipped.length === 0) return null;
     throw new CheckpointError(

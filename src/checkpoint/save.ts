@@ -4,8 +4,10 @@ import type { OnProgress } from "../backend.js";
 import { OptionError, show } from "../errors.js";
 import { callable, checkKinds, isPlain, optional } from "../kinds.js";
 import { Optimizer } from "../optimizer/optimizer.js";
+import { together } from "../resuming/together.js";
+import { crc32 } from "./format/crc32.js";
 import { encodeTensors } from "./format/tensors.js";
-import { ranksOf, writeOnFirst } from "./on-ranks.js";
+import { assertSame, ranksOf, writeOnFirst } from "./on-ranks.js";
 import { type Content, describe, nameMap } from "./state.js";
 import type { Bytes } from "./storage/bytes.js";
 import { type CheckpointTarget, writeTo } from "./storage/target.js";
@@ -21,10 +23,23 @@ export interface SaveOptions extends Content {
  *  writes.
  *  @throws CheckpointError when it cannot be written, OptionError for `user` that JSON cannot hold. */
 export const saveCheckpoint = async (target: CheckpointTarget, options: SaveOptions): Promise<void> => {
-  const ranks = ranksOf(checkSaveOptions(options).optimizer);
+  const ranks = ranksOf(options);
   if (!ranks) return writeTo(target, checkpointPieces(options).pieces);
-  const { signal, ...others } = options; // a rank that hears of it must tell the others first
-  await writeOnFirst(ranks, checkpointPieces(others).pieces, signal, (pieces) => writeTo(target, pieces));
+  const described = await together(ranks, "a checkpoint", () => {
+    const { onProgress, signal, ...content } = checkSaveOptions(options);
+    const { tensors, metadata, assertUnchanged } = describe(content);
+    const { total, pieces } = encodeTensors(tensors, metadata);
+    const between = (bytes: number) => {
+      if (bytes > 0) onProgress?.({ bytes, total });
+      signal?.throwIfAborted();
+      assertUnchanged();
+    };
+    return { tensors, pieces, between };
+  });
+  const shapes = described.tensors.map(({ name, dtype, shape }) => [name, dtype, shape]);
+  const sum = crc32(new TextEncoder().encode(JSON.stringify(shapes)));
+  await assertSame(ranks, [sum], "save the same list of variables", "Name the same variables, of the same shapes, on each.");
+  await writeOnFirst(ranks, described.pieces, described.between, (pieces) => writeTo(target, pieces));
 };
 
 /** The bytes of a checkpoint as a Blob, for a download: the browser may keep it on disk. */

@@ -9,6 +9,7 @@ class Alone implements Communicator {
   prepare(): void {}
   barrier(): void {}
   broadcast(): void {}
+  gather(): void {}
   allgather(): void {}
   alltoall(): () => void {
     return () => {};

@@ -30,6 +30,8 @@ export interface Communicator {
   barrier(label: string): void;
   /** `array` of rank `root`, to that of every other. */
   broadcast(array: Words, root: number, label: string): void;
+  /** Numbers and texts of each rank, to all: as allgather, and never taken for one. */
+  gather(parts: Parts, label: string): void;
   /** Every rank's own part, to the same place of every other's array. */
   allgather(parts: Parts, label: string): void;
   /** Part s of this rank, to every other rank s, where it becomes part r of what is received, if r is this rank; its own part stays where it is. It only
@@ -54,19 +56,4 @@ export const inOrder = (counts: Int32Array): Pick<Parts, "counts" | "places"> =>
   const places = new Int32Array(counts.length);
   for (let r = 1; r < counts.length; r++) places[r] = places[r - 1]! + counts[r - 1]!;
   return { counts, places };
-};
-
-/** One text from each rank, in the order of ranks. */
-export const gatherTexts = (group: Communicator, text: string, label: string): string[] => {
-  const bytes = new TextEncoder().encode(text);
-  const lengths = new Int32Array(group.size);
-  lengths[group.rank] = bytes.length;
-  group.allgather({ array: lengths, ...inOrder(new Int32Array(group.size).fill(1)) }, label);
-  const { counts, places } = inOrder(lengths.map((length) => Math.ceil(length / 4)));
-  const array = new Int32Array(places.at(-1)! + counts.at(-1)!);
-  const received = new Uint8Array(array.buffer);
-  received.set(bytes, places[group.rank]! * 4);
-  group.allgather({ array, counts, places }, label);
-  const decoder = new TextDecoder();
-  return Array.from(lengths, (length, r) => decoder.decode(received.subarray(places[r]! * 4, places[r]! * 4 + length)));
 };

@@ -4,7 +4,8 @@ import type { Described, Values } from "../backend.js";
 import type { Exchange, Placement, Reduced, SharedArray, Team } from "../backends/ranks/exchange.js";
 import { OptionError } from "../errors.js";
 import { ARRAYS, type DType } from "../rule/program.js";
-import { type Communicator, gatherTexts, inOrder } from "./communicator.js";
+import { type Communicator, inOrder } from "./communicator.js";
+import { gatherNumbers, gatherParts, gatherTexts } from "./gathering.js";
 import { Reduction } from "./reduction.js";
 import type { Shape } from "./shares.js";
 import { UNSHARDED } from "./unsharded.js";
@@ -101,28 +102,15 @@ export class MeshExchange implements Exchange {
     this.#all.prepare(memory);
   }
 
-  gather(own: Float64Array, lengths: readonly number[], label: string): Float64Array[] {
-    return gatherNumbers(this.#all, own, lengths, label);
+  gather(own: Float64Array, lengths: readonly number[], label: string, isWithin = false): Float64Array[] {
+    const gather = isWithin ? gatherParts : gatherNumbers;
+    return gather(this.#all, own, lengths, label);
   }
 
   gatherTexts(own: string, label: string): string[] {
     return gatherTexts(this.#all, own, label);
   }
 }
-
-/** The numbers of every rank of a group. */
-export const gatherNumbers = (
-  group: Communicator,
-  own: Float64Array,
-  lengths: readonly number[],
-  label: string,
-): Float64Array[] => {
-  const { counts, places } = inOrder(Int32Array.from(lengths, (length) => 2 * length));
-  const array = new Float64Array((places.at(-1)! + counts.at(-1)!) / 2);
-  array.set(own, places[group.rank]! / 2);
-  group.allgather({ array, counts, places }, label);
-  return lengths.map((length, rank) => array.subarray(places[rank]! / 2, places[rank]! / 2 + length));
-};
 
 /** How arrays travel, for the arrays of one step and the next. */
 interface Plan {

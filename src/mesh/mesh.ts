@@ -7,8 +7,9 @@ import { BackendError, OptionError, show } from "../errors.js";
 import { arrayOf, type Checked, checkKinds, flag, isObject, type Kind, oneOf, optional, positive, text } from "../kinds.js";
 import { LearningRateSchedule } from "../schedules/schedule.js";
 import { alone } from "./alone.js";
-import { type Communicator, gatherTexts, type World } from "./communicator.js";
-import { gatherNumbers, MeshExchange } from "./exchange.js";
+import type { Communicator, World } from "./communicator.js";
+import { MeshExchange } from "./exchange.js";
+import { gatherNumbers, gatherTexts } from "./gathering.js";
 import { launcherOf } from "./launcher.js";
 import { meet } from "./meeting.js";
 import { UNSHARDED } from "./unsharded.js";
@@ -84,7 +85,8 @@ export class Mesh implements Ranks {
     return groups.reduce((sum, group) => sum + group.bytesSent, 0);
   }
 
-  /** The numbers of every rank, in the order of ranks: as many of each. Every rank must call it. `label` says in errors what for. */
+  /** The numbers of every rank, in the order of ranks: as many of each. Every rank must call it. `label` says what for, the same on each.
+   *  @throws BackendError, on every rank, where one is in another call. */
   gather(own: readonly number[], label: string): number[][] {
     const lengths = new Array<number>(this.size).fill(own.length);
     return gatherNumbers(this.group(this.dimNames), Float64Array.from(own), lengths, label).map((numbers) => [...numbers]);

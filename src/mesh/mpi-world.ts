@@ -5,6 +5,7 @@ import { isMainThread } from "node:worker_threads";
 import { BackendError } from "../errors.js";
 import type { Communicator, World } from "./communicator.js";
 import { EndOfProcess } from "./ending.js";
+import { gatherNumbers } from "./gathering.js";
 import type { Launcher } from "./launcher.js";
 import { type Job, MpiCommunicator } from "./mpi.js";
 import { ABIS, handleFrom, loadMpi, type Mpi, numberFrom } from "./mpi-abi.js";
@@ -68,7 +69,7 @@ class MpiWorld implements World, Job {
     const host = handleFrom(mpi, (out) => mpi.Comm_split_type(worldHandle, abi.sameHost, this.#rank, noInfoHandle, out));
     this.ranksOnHost = numberFrom((out) => mpi.Comm_size(host, out));
     this.#process.onEnd(
-      () => this.#end(),
+      () => this.#endOrAbort(),
       (status, why) => this.#hasEnded || this.abort(status, why),
     );
   }
@@ -96,9 +97,18 @@ class MpiWorld implements World, Job {
 
   #end(): void {
     if (this.#hasEnded) return;
-    this.all.barrier("the end of the program"); // MPI_Finalize waits, too, but however long
+    // MPI_Finalize waits, too, but however long, and for whatever the others do.
+    gatherNumbers(this.all, new Float64Array(0), new Array<number>(this.all.size).fill(0), "the end of the program");
     this.#hasEnded = true;
     this.mpi.Finalize();
+  }
+
+  #endOrAbort(): void {
+    try {
+      this.#end();
+    } catch (error) {
+      this.abort(1, `${error}`);
+    }
   }
 
   abort(status: number, message: string): never {

@@ -24,7 +24,7 @@ export interface Job {
   abort(status: number, message: string): never;
 }
 
-type Operation = "barrier" | "broadcast" | "allgather" | "alltoall";
+type Operation = "barrier" | "broadcast" | "gather" | "allgather" | "alltoall";
 
 /** What an alltoall reads and writes until it is over. A rank's part for itself is left out: MPI takes three times as long to copy it as it needs. */
 class Exchanging {
@@ -72,7 +72,13 @@ export class MpiCommunicator implements Communicator {
   constructor(job: Job, handle: Handle, name: string, worldRank: number) {
     const duplicate = () => handleFrom(job.mpi, (out) => job.mpi.Comm_dup(handle, out));
     this.#job = job;
-    this.#handles = { barrier: duplicate(), broadcast: duplicate(), allgather: duplicate(), alltoall: duplicate() };
+    this.#handles = {
+      barrier: duplicate(),
+      broadcast: duplicate(),
+      gather: duplicate(),
+      allgather: duplicate(),
+      alltoall: duplicate(),
+    };
     this.#name = name;
     this.rank = numberFrom((out) => job.mpi.Comm_rank(handle, out));
     this.size = numberFrom((out) => job.mpi.Comm_size(handle, out));
@@ -101,13 +107,21 @@ export class MpiCommunicator implements Communicator {
     this.#wait("broadcast", label);
   }
 
+  gather(parts: Parts, label: string): void {
+    this.#allgather("gather", parts, label);
+  }
+
   allgather(parts: Parts, label: string): void {
+    this.#allgather("allgather", parts, label);
+  }
+
+  #allgather(operation: "gather" | "allgather", parts: Parts, label: string): void {
     const { array, counts, places } = parts;
     const mpi = this.#enter(parts);
     this.#wordsSent += counts[this.rank]! * (this.size - 1);
     const { abi, wordType } = mpi;
-    mpi.Iallgatherv(abi.inPlace, 0, wordType, array, counts, places, wordType, this.#handles.allgather, this.#request);
-    this.#wait("allgather", label);
+    mpi.Iallgatherv(abi.inPlace, 0, wordType, array, counts, places, wordType, this.#handles[operation], this.#request);
+    this.#wait(operation, label);
   }
 
   alltoall(send: Parts, receive: Parts, label: string): () => void {

@@ -6,8 +6,10 @@ import { Optimizer } from "../optimizer/optimizer.js";
 import { fromJson, toJson } from "../resuming/json.js";
 import { type FoundCheckpoint, placeIn, warnOf } from "../resuming/manager.js";
 import { type CallbackState, restoreStates, type Stateful, statesOf } from "../resuming/states.js";
+import { together } from "../resuming/together.js";
 import { Variable } from "../variable.js";
 import type { CheckpointSettings } from "./options.js";
+import { ranksOf } from "./pace.js";
 import type { Sums } from "./sums.js";
 import type { Callback, EpochResult, Training } from "./training.js";
 
@@ -111,18 +113,21 @@ export class Checkpointing<V> {
   async save({ epoch, sums, seconds }: Position, metrics: Readonly<Record<string, number>>): Promise<void> {
     const key = this.#key(epoch, sums);
     if (key === this.#saved) return;
-    const record: TrainingRecord = {
-      history: columnsOf(this.#training.history.epochs.filter((result) => result.epoch <= epoch)),
-      sums,
-      seconds,
-      seen: this.#placesOfSeen(),
-      callbacks: statesOf(this.#stateful, this.#training),
-    };
     const { manager, user } = this.settings;
+    const told = (): object => {
+      const record: TrainingRecord = {
+        history: columnsOf(this.#training.history.epochs.filter((result) => result.epoch <= epoch)),
+        sums,
+        seconds,
+        seen: this.#placesOfSeen(),
+        callbacks: statesOf(this.#stateful, this.#training),
+      };
+      return { epoch, batch: sums.count, own: user(), by: OWNER, training: toJson(record) };
+    };
     await manager.save({
       optimizer: this.#optimizer,
       variables: [...this.#variables, ...this.#own],
-      user: { epoch, batch: sums.count, own: user(), by: OWNER, training: toJson(record) },
+      user: await together(ranksOf(this.#optimizer), "callbacks", told), // they are the caller's code
       metrics,
     });
     this.#saved = key;

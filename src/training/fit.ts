@@ -4,10 +4,11 @@ import type { Gradient } from "../backend.js";
 import { OptionError } from "../errors.js";
 import { checkLoss } from "../optimizer/gradients.js";
 import { Optimizer } from "../optimizer/optimizer.js";
+import { together } from "../resuming/together.js";
 import { batchLoop } from "./batch-loop.js";
 import { Checkpointing, type Position } from "./checkpointing.js";
 import { checkFitOptions, checkMetric, checkValidationLoss, type FitOptions, type FitSettings, type Metric } from "./options.js";
-import { meanOverRanks, Pace, type StopReason } from "./pace.js";
+import { meanOverRanks, Pace, ranksOf, type StopReason } from "./pace.js";
 import { ambientTerminal, progressReport, type Terminal } from "./progress.js";
 import { add, meansOf, noSums, type Sums, validationName } from "./sums.js";
 import type { Callback, EpochResult, History, Training } from "./training.js";
@@ -36,19 +37,23 @@ export const fit = async <Batch, V, ValidationBatch = Batch, Result = unknown>(
   options: FitOptions<Batch, V, ValidationBatch, Result>,
   surroundings: Surroundings = { clock: () => performance.now(), terminal: ambientTerminal() },
 ): Promise<History> => {
-  const settings = checkFitOptions(options);
-  const { optimizer } = settings;
-  if (inTraining.has(optimizer))
-    throw new OptionError(
-      "An optimizer is trained by one fit at a time",
-      "one that another fit is training now",
-      "Await that one first, or give each an optimizer of its own.",
-    );
-  inTraining.add(optimizer);
+  let begun: object | null = null;
   try {
+    const settings = await together(ranksOf(options?.optimizer), "fit", () => {
+      const settings = checkFitOptions(options);
+      if (inTraining.has(settings.optimizer))
+        throw new OptionError(
+          "An optimizer is trained by one fit at a time",
+          "one that another fit is training now",
+          "Await that one first, or give each an optimizer of its own.",
+        );
+      begun = settings.optimizer;
+      inTraining.add(begun);
+      return settings;
+    });
     return await train(settings, surroundings);
   } finally {
-    inTraining.delete(optimizer);
+    if (begun) inTraining.delete(begun);
   }
 };
 
@@ -89,7 +94,9 @@ const train = async <Batch, V, ValidationBatch, Result>(
   };
   const { rank } = pace;
   const training: Training<V> & { variables: Set<V> } = { optimizer, variables, epochs, history, rank, stop };
-  const checkpointing = settings.checkpoints && new Checkpointing(settings.checkpoints, training, callbacks);
+  const ranks = ranksOf(optimizer);
+  const { checkpoints } = settings;
+  const checkpointing = await together(ranks, "fit", () => checkpoints && new Checkpointing(checkpoints, training, callbacks));
   const position: Position = { epoch: initialEpoch, sums: noSums(), seconds: 0 };
   let steps = 0;
 
@@ -98,7 +105,8 @@ const train = async <Batch, V, ValidationBatch, Result>(
       for (const callback of callbacks) await call(callback);
       return [];
     };
-    if (settings.callbacks.length > 0) await pace.meet("callbacks", 0, all);
+    // They may be on one rank alone, which writes logs.
+    if (!pace.isAlone || settings.callbacks.length > 0) await pace.meet("callbacks", 0, all);
     else await all();
   };
   const stopped = () => {
@@ -203,14 +211,15 @@ const train = async <Batch, V, ValidationBatch, Result>(
       await tell((callback) => callback.onEpochBegin?.(epoch + 1, training));
       await checkpointing.load(); // again: a rate that was set just now had been set before the checkpoint as well
     }
-    checkpointing.restore(found);
+    await together(ranks, "callbacks", () => checkpointing.restore(found));
     progress.goesOn({ name, epoch, batch: sums.count }, epochs);
     return isWithin;
   };
 
   try {
+    if (!pace.isAlone) await pace.assertSame(factsOf(settings));
     await tell((callback) => callback.onTrainBegin?.(training));
-    checkpointing?.begin();
+    await together(ranks, "callbacks", () => checkpointing?.begin());
     let begun = await goOn();
     if (checkpointing && position.epoch < epochs) await pace.meet("the folder of checkpoints", 0, prepareSaving);
     const updatesBefore = optimizer.iterations;
@@ -250,6 +259,33 @@ const train = async <Batch, V, ValidationBatch, Result>(
     waiting.end();
   }
 };
+
+type Facts = Pick<
+  FitSettings<unknown, unknown, unknown, unknown>,
+  "epochs" | "initialEpoch" | "validationSteps" | "checkpoints"
+> & {
+  readonly metrics: object;
+  readonly validation?: object;
+};
+/** What of its options ranks must have alike. */
+const factsOf = ({
+  epochs,
+  initialEpoch,
+  metrics,
+  validation,
+  validationSteps = Infinity,
+  checkpoints,
+}: Facts): Readonly<Record<string, number>> => ({
+  epochs,
+  initialEpoch,
+  metrics: Object.keys(metrics).length,
+  "validation (1: there is one)": validation ? 1 : 0,
+  validationSteps,
+  "checkpoints (1: there are some)": checkpoints ? 1 : 0,
+  "resume of checkpoints": checkpoints?.resume ? 1 : 0,
+  "everyEpochs of checkpoints": checkpoints?.everyEpochs ?? Infinity,
+  "everyBatches of checkpoints": checkpoints?.everyBatches ?? Infinity,
+});
 
 const noBatchAtAll = () =>
   new OptionError(

@@ -2,10 +2,17 @@
  *  of what was thrown. On one machine nobody is met. */
 
 import type { Ranks } from "../backend.js";
+import { OptionError } from "../errors.js";
 import { Optimizer } from "../optimizer/optimizer.js";
 
 export type StopReason = "callback" | "signal";
 const REASONS: readonly (StopReason | null)[] = [null, "callback", "signal"];
+
+/** The ranks that an optimizer trains with; null: it is one machine's. */
+export const ranksOf = (optimizer: unknown): Ranks | null => {
+  const ranks = optimizer instanceof Optimizer ? optimizer.settings.mesh : null;
+  return ranks && ranks.size > 1 ? ranks : null;
+};
 
 export class Pace {
   readonly rank: number;
@@ -21,9 +28,8 @@ export class Pace {
     stop: (reason: StopReason) => void,
     wasStop: (error: unknown) => boolean,
   ) {
-    const ranks = optimizer instanceof Optimizer ? optimizer.settings.mesh : null;
-    this.#ranks = ranks && ranks.size > 1 ? ranks : null;
-    this.rank = ranks?.rank ?? 0;
+    this.#ranks = ranksOf(optimizer);
+    this.rank = this.#ranks?.rank ?? 0;
     this.#wish = wish;
     this.#stop = stop;
     this.#wasStop = wasStop;
@@ -31,6 +37,20 @@ export class Pace {
 
   get isAlone(): boolean {
     return this.#ranks === null;
+  }
+
+  /** What all ranks must have alike, by name, as numbers.
+   *  @throws OptionError, on every rank, for the first that differs. */
+  async assertSame(numbers: Readonly<Record<string, number>>): Promise<void> {
+    const told = await this.meet("what fit is to do", Object.keys(numbers).length, async () => Object.values(numbers));
+    for (const [i, name] of Object.keys(numbers).entries())
+      for (const [rank, other] of told.entries())
+        if (other[i] !== told[0]![i])
+          throw new OptionError(
+            "Every rank must call fit alike",
+            `${name}: ${told[0]![i]} on rank 0, ${other[i]} on rank ${rank}`,
+            "Give each the same options; only the data are its own, and what it does in callbacks.",
+          );
   }
 
   /** Does a rank's own work, which comes to `count` numbers, and gives back those of every rank. When it throws on one rank, it throws on all; when a stop

@@ -53,7 +53,7 @@ describe.concurrent.each<MpiName>(["openmpi", "mpich"])("%s:", (mpi) => {
     const outcome = await run("its end", mpi);
     expectBroken(outcome);
     expect(outcome.complained).toMatch(
-      /has waited .* Received: rank 1 waits in barrier \(the end of the program\)\. |barrier \(the end of the program\) has waited .* Received: rank 0 waits in allgather/,
+      /has waited .* Received: rank 1 waits in gather \(the end of the program\)\. |gather \(the end of the program\) has waited .* Received: rank 0 waits in allgather/,
     );
   });
 

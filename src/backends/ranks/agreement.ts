@@ -7,11 +7,14 @@ import type { Refusals } from "./refusals.js";
 /** What must be the same on every rank, by name. */
 export type Facts = Readonly<Record<string, unknown>>;
 
-/** A whole number that stands for a text (FNV-1a). */
+/** A sum with one whole number more (FNV-1a). */
+export const mixed = (sum: number, next: number): number => Math.imul(sum ^ next, 0x01000193) >>> 0;
+
+/** A whole number that stands for a text. */
 export const checksum = (text: string): number => {
   let sum = 0x811c9dc5;
-  for (let i = 0; i < text.length; i++) sum = Math.imul(sum ^ text.charCodeAt(i), 0x01000193);
-  return sum >>> 0;
+  for (let i = 0; i < text.length; i++) sum = mixed(sum, text.charCodeAt(i));
+  return sum;
 };
 
 const SHOWN = 120;
@@ -29,12 +32,12 @@ export const agree = (exchange: Exchange, refusals: Refusals, count: number, wha
   const sums = refusals.compare(own, `these ${what}`, what);
   const [[first, length]] = sums as [Float64Array, ...Float64Array[]] & [[number, number]];
   if (sums.every(([sum, size]) => sum === first && size === length)) return;
-  refuseDifference(exchange, what, text);
+  refuseDifference(exchange, what, "a build of variables", text);
 };
 
-/** Names what differs: called by all ranks, with their facts. */
-export const refuseDifference = (exchange: Exchange, what: string, facts: string): never => {
-  const [mine, ...others] = exchange.gatherTexts(facts, what).map((text) => JSON.parse(text) as Facts) as [Facts, ...Facts[]];
+/** Names what differs: called by all ranks, with their facts. `call`: which one this rank is in. */
+export const refuseDifference = (exchange: Exchange, what: string, call: string, facts: string): never => {
+  const [mine, ...others] = exchange.gatherTexts(facts, call).map((text) => JSON.parse(text) as Facts) as [Facts, ...Facts[]];
   for (const [i, other] of others.entries())
     for (const name of new Set([...Object.keys(mine), ...Object.keys(other)]))
       if (JSON.stringify(mine[name]) !== JSON.stringify(other[name])) {

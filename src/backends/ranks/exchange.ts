@@ -57,8 +57,10 @@ export interface Exchange {
   placementOf(variable: Described): Placement;
   /** Told of memory from which arrays will travel, before it is written. No rank is asked. */
   prepare?(memory: ArrayBufferLike): void;
-  /** The numbers of every rank, in the order of ranks; `own` are this rank's, and `lengths` says how many each has. */
-  gather(own: Float64Array, lengths: readonly number[], label: string): Float64Array[];
+  /** The numbers of every rank, in the order of ranks; `own` are this rank's, and `lengths` says how many each has. `label` says what for: up to its first colon
+   *  the same on every rank, or they are in different calls, which is best an error on all. `isWithin`: they have
+   *  just been found to be in one. */
+  gather(own: Float64Array, lengths: readonly number[], label: string, isWithin?: boolean): Float64Array[];
   /** A text of every rank. */
   gatherTexts(own: string, label: string): string[];
 }

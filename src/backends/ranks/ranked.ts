@@ -86,12 +86,30 @@ export class RankedBackend implements NearBackend {
   }
 
   place(requests: readonly RowRequest[], programs: readonly Program[], firstIndex: number, told?: OnProgress): NearRow[] {
+    const placed: NearRow[] = [];
+    try {
+      return this.#place(requests, programs, firstIndex, placed, told);
+    } catch (error) {
+      for (const row of placed) row.free();
+      this.refuse(error);
+      throw error;
+    }
+  }
+
+  /** Leaves in `placed` what the inner backend has placed. */
+  #place(
+    requests: readonly RowRequest[],
+    programs: readonly Program[],
+    firstIndex: number,
+    placed: NearRow[],
+    told: OnProgress | undefined,
+  ): NearRow[] {
     const { rank } = this.#exchange;
     for (const { variable, foreign } of requests) if (variable.layout) assertCanBeCut(variable, foreign !== null);
     const facts = { ...this.#options, ...factsOf(requests) };
     this.#refusals.alike(() => agree(this.#exchange, this.#refusals, this.#compared, "variables and options", facts));
     const placements = requests.map(({ variable }) => this.#exchange.placementOf(variable));
-    for (const { team } of placements) this.#windows.add(team);
+    for (const placement of placements) this.#windows.add(placement);
     const shards = this.#sharesState(requests);
     this.#shards ||= shards;
     const byRank = this.#rangesByRank(requests, placements, shards);
@@ -99,12 +117,16 @@ export class RankedBackend implements NearBackend {
       (request, i): RowRequest => ({ ...request, variable: this.#partOf(request.variable), range: byRank[rank]![i]! }),
     );
     const inner = this.#inner.place(own, programs, firstIndex, null);
+    placed.push(...inner);
     // Gradients are added up before they travel: each rank needs room for all of its own.
     const adds = shards && requests.some(({ state }) => state.includes("accumulator"));
     const adding = adds ? this.#inner.place(addersOf(own, inner), programs, firstIndex, null) : inner;
-    const rows = [...new Set([...inner, ...adding])];
-    for (const memory of new Set(rows.map((row) => row.view("g").buffer))) this.#exchange.prepare?.(memory);
-    touch(rows, told);
+    if (adds) placed.push(...adding);
+    for (const memory of new Set(placed.map((row) => row.view("g").buffer))) this.#exchange.prepare?.(memory);
+    touch(placed, told);
+    // Memory that is not there, and what `told` throws, come to one rank alone.
+    const what = "room for variables";
+    this.#refusals.alike(() => this.#refusals.compare(new Float64Array(this.#compared), "these variables", what));
     return inner.map((row, i) => {
       const ranges = byRank.map((ofRank) => ofRank[i]!);
       return new RankedRow(requests[i]!, row, adding[i]!, ranges, shards, placements[i]!, this.#exchange, this.#windows);

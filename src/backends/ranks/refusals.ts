@@ -5,6 +5,8 @@ import type { Exchange } from "./exchange.js";
 
 /** In the place of a checksum, which is a whole number of 32 bits. */
 const REFUSED = 2 ** 40;
+/** In the labels of what is compared. */
+const CALL = "a call of the optimizer";
 /** Letters of an error that travel. */
 const LETTERS = 600;
 
@@ -17,7 +19,7 @@ export class Refusals {
     this.#exchange = exchange;
   }
 
-  /** The numbers of every rank; the first is a checksum. There are always as many where a rank may refuse.
+  /** The numbers of every rank; the first is a checksum. There are always as many where a rank may refuse. `what` is refused, `label` says what is compared.
    *  @throws BackendError, on every rank, where one refuses. */
   compare(own: Float64Array, what: string, label: string): Float64Array[] {
     const all = this.#gather(own, label);
@@ -48,12 +50,16 @@ export class Refusals {
     const text = `${error}`.slice(0, LETTERS);
     const own = new Float64Array(count);
     own[0] = REFUSED;
-    this.#gather(own, `refused here: ${text}`);
-    this.#exchange.gatherTexts(text, "why a rank refuses");
+    try {
+      this.#gather(own, `refused: ${text}`);
+      this.#exchange.gatherTexts(text, "why a rank refuses");
+    } catch {
+      // The others are in another call, and know it. Here `error` says more.
+    }
   }
 
   #gather(own: Float64Array, label: string): Float64Array[] {
-    return this.#exchange.gather(own, new Array<number>(this.#exchange.size).fill(own.length), label);
+    return this.#exchange.gather(own, new Array<number>(this.#exchange.size).fill(own.length), `${CALL}: ${label}`);
   }
 
   #remember(error: unknown): void {

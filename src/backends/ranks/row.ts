@@ -2,6 +2,7 @@
 
 import type { Gradient, NearRow, Range, RowRequest, Values } from "../../backend.js";
 import { ARRAYS } from "../../rule/program.js";
+import { checksum } from "./agreement.js";
 import type { Exchange, Placement } from "./exchange.js";
 import { type Run, runsWithin } from "./shares.js";
 import type { Windows } from "./windows.js";
@@ -18,6 +19,8 @@ export class RankedRow implements NearRow {
   readonly sources: readonly Source[];
   /** The ranges of the team's members, where they differ. */
   readonly ofTeam: readonly Range[] | null;
+  /** A whole number that stands for the variable, the same on every rank. */
+  readonly sign: number;
   readonly #exchange: Exchange;
   readonly #windows: Windows;
 
@@ -41,10 +44,11 @@ export class RankedRow implements NearRow {
     this.sources = placement.teams.flatMap((team) =>
       (isShared ? team : team.slice(0, 1)).map((rank) => ({ rank, range: ranges[rank]! })),
     );
-    const { foreign } = request;
+    const { foreign, variable } = request;
+    this.sign = checksum(`${inner.index} ${variable.name} ${variable.shape}`);
     if (!foreign) return;
     const first = foreign.value.slice();
-    placement.replicas.broadcast(first, `the first value of ${request.variable.name}`);
+    placement.replicas.broadcast(first, `the first value of ${variable.name}`);
     if (placement.replicas.place === 0) return;
     if (foreign.take) foreign.take(first);
     else foreign.target().set(first);

@@ -3,15 +3,24 @@
 import type { Described, Gradient, NearStep, RowClass, StepParameters, Values } from "../../backend.js";
 import { IndexedSlices } from "../../indexed-slices.js";
 import { BLOCK, type Program } from "../../rule/program.js";
-import { checksum, refuseDifference } from "./agreement.js";
+import { checksum, mixed, refuseDifference } from "./agreement.js";
 import type { Exchange, Reduced, SharedArray, Team } from "./exchange.js";
 import type { Refusals } from "./refusals.js";
 import type { RankedRow } from "./row.js";
 import { lengthOf } from "./shares.js";
 import type { Windows } from "./windows.js";
 
-/** What a step does with gradients: adds them to what has been accumulated, uses what has, uses them, or nothing. */
+/** What a step does with gradients: adds them to what has been accumulated, uses what has, uses them, or nothing: it moves values and averages. */
 type Kind = "adds" | "usesAccumulated" | "usesGradients" | "moves";
+
+const MOVE = "a change of averages";
+const CALLS: Readonly<Record<Kind, string>> = {
+  adds: "a step that accumulates",
+  usesAccumulated: "a step",
+  usesGradients: "a step",
+  moves: `${MOVE} (swapAverages, resetAverages, finalizeVariableValues)`,
+};
+const NO_PARAMETERS: StepParameters = { learningRate: 0, step: 0 };
 
 /** Numbers that ranks compare before each step, and those of the windows. */
 export const COMPARED = 4;
@@ -55,7 +64,7 @@ export class RankedStep implements NearStep {
   #begin(rows: readonly RankedRow[], count: number, parameters: StepParameters): void {
     this.#rows = rows.slice(0, count);
     this.#step = parameters.step;
-    const told = this.#kind === "moves" ? [] : this.#compare(parameters);
+    const told = this.#compare(this.#kind === "moves" ? NO_PARAMETERS : parameters);
     const factors = () => this.#windows.factors(told.map(([weight]) => weight!));
     if (this.#kind === "usesGradients") this.#reduceGradients(factors());
     if (this.#kind === "usesAccumulated")
@@ -67,10 +76,10 @@ export class RankedStep implements NearStep {
 
   /** Of every rank, its weight and what it has accumulated. It is the same step on all, of the same variables, or nothing is changed. */
   #compare({ learningRate, step, weight = 1 }: StepParameters): Float64Array[] {
-    let sum = this.#checksum;
-    for (const { index } of this.#rows) sum = Math.imul(sum ^ index, 0x01000193);
+    const sum = this.#rows.reduce((sum, { sign }) => mixed(sum, sign), this.#checksum);
     const own = Float64Array.of(sum, learningRate, step, weight, ...this.#windows.own);
-    const all = this.#refusals.compare(own, `step ${step}`, `what step ${step} is`);
+    const moves = this.#kind === "moves";
+    const all = this.#refusals.compare(own, moves ? MOVE : `step ${step}`, moves ? MOVE : `what step ${step} is`);
     const [first] = all;
     if (
       all.some((other) => [0, 1, 2].some((i) => other[i] !== first![i] && !(Number.isNaN(other[i]) && Number.isNaN(first![i]))))
@@ -78,10 +87,12 @@ export class RankedStep implements NearStep {
       refuseDifference(
         this.#exchange,
         "steps",
+        "a step of the optimizer",
         JSON.stringify({
+          call: CALLS[this.#kind],
           update: step,
           "learning rate": learningRate,
-          "variables with a gradient": this.#rows.map(({ request }) => request.variable.name),
+          [moves ? "variables" : "variables with a gradient"]: this.#rows.map(({ request }) => request.variable.name),
           "settings of variables": this.#checksum,
         }),
       );
@@ -175,7 +186,7 @@ export class RankedStep implements NearStep {
         if (source.rank === rank) told.push(own[i]!);
       }
     });
-    const byRank = this.#exchange.gather(joined(told), lengths, `norms of step ${this.#step}`);
+    const byRank = this.#exchange.gather(joined(told), lengths, `norms of step ${this.#step}`, true);
     const taken = byRank.map(() => 0);
     return this.#rows.map(({ sources, isPart }, i) => {
       if (!isPart) return own[i]!;

@@ -9,7 +9,7 @@ import { parseJson } from "../format/json.js";
 import { type KerasSource, type OpenedFile, openFile } from "./files.js";
 import { type Hdf5Options, isHdf5, readHdf5 } from "./hdf5.js";
 import { isLegacy, readLegacy } from "./legacy.js";
-import { type KerasFormat, KerasModel } from "./model.js";
+import { assertWholeHere, type KerasFormat, KerasModel } from "./model.js";
 import { newWeights } from "./new-weights.js";
 import { isShardList, readShards } from "./shards.js";
 import { readArchive, readWeights } from "./store.js";
@@ -92,9 +92,11 @@ export const kerasWeights = (
   options: KerasOptions = {},
 ): KerasModel => {
   const { variables, optimizer } = checkKinds("kerasWeights", given, GIVEN);
-  const arrays = [...variables].map(({ name, shape, dtype, value }) => ({ name, shape, dtype, value: value.slice() }));
+  const list = [...variables];
+  list.forEach(assertWholeHere);
+  const arrays = list.map(({ name, shape, dtype, value }) => ({ name, shape, dtype, value: value.slice() }));
   const model = new KerasModel(newWeights(arrays, dialect, options));
-  return optimizer ? model.with({ optimizer }) : model;
+  return optimizer ? model.with({ variables: list, optimizer }) : model; // a list may have wholes of what ranks hold parts of
 };
 
 const isList = (value: unknown): boolean => isObject(value) && Symbol.iterator in (value as object);

@@ -177,7 +177,12 @@ export class KerasModel {
    *  @throws CheckpointError for variables that the model does not have, and for what Keras' files cannot hold. */
   with(given: { variables?: Iterable<{ name: string; value: Numbers }>; optimizer?: Optimizer<never> }): KerasModel {
     const { variables, optimizer } = checkKinds("with", given, CHANGES);
-    const lists = [[...variables], optimizer?.trainableVariables ?? []];
+    const named = [...variables];
+    const names = new Set(named.map(({ name }) => name));
+    // Of those that ranks hold parts of, the whole may be given.
+    const trainable = (optimizer?.trainableVariables ?? []).filter((one) => isWhole(one) || !names.has(one.name));
+    trainable.forEach(assertWholeHere);
+    const lists = [named, trainable];
     for (const list of lists) refuseTwice(list.map(({ name }) => name));
     const values = new Map(lists.flat().map(({ name, value }) => [name, value]));
     const known = new Map(this.variables.map((one) => [one.name, one]));
@@ -235,6 +240,18 @@ const fromConfig = (config: Config, overrides: AdamaxOptions): Adamax => {
     new Adamax(overrides).dispose();
     throw error instanceof OptionError ? new CheckpointError(error.message) : error;
   }
+};
+
+const isWhole = (variable: Variable): boolean => variable.value.length === variable.length;
+
+/** @throws CheckpointError for a variable of which ranks hold parts. */
+export const assertWholeHere = (variable: Variable): void => {
+  if (!isWhole(variable))
+    throw new CheckpointError(
+      "A file of Keras holds whole variables",
+      `${variable}, of which this rank has ${variable.value.length} elements`,
+      "Give a whole one in its place, made on every rank: new Variable(await variable.read(), { name, shape }).",
+    );
 };
 
 const EXCLUDE_YOURSELF =

@@ -1,7 +1,8 @@
 /** Every collective once, over memory of each kind. Each rank reports what it has then. */
 
 import { createMesh } from "adamax/mesh";
-import { gatherTexts, inOrder } from "../../../src/mesh/communicator.js";
+import { inOrder } from "../../../src/mesh/communicator.js";
+import { gatherTexts } from "../../../src/mesh/gathering.js";
 import { report } from "../report.js";
 
 const mesh = await createMesh([["batch", -1]], { timeout: 30_000 });

@@ -1,8 +1,9 @@
 /** A mesh of two dimensions, or one that cannot be: `meshes SCENARIO`. */
 
 import { isMainThread, Worker } from "node:worker_threads";
-import { createMesh, type MeshDimension } from "adamax/mesh";
-import { gatherTexts } from "../../../src/mesh/communicator.js";
+import { Adamax, Variable } from "adamax";
+import { createMesh, type Mesh, type MeshDimension } from "adamax/mesh";
+import { gatherTexts } from "../../../src/mesh/gathering.js";
 import { report } from "../report.js";
 
 const [scenario = "groups"] = process.argv.slice(2);
@@ -20,11 +21,31 @@ const dimensions: Record<string, MeshDimension[]> = {
   different: [[isSecond ? "data" : "batch", -1]],
 };
 
+/** What is said where those at the first place of "model" have no examples; whether the value stayed. */
+const withoutExamples = (mesh: Mesh): [message: string, isUnchanged: boolean] => {
+  const variable = new Variable(Float32Array.of(1, 2), { name: "w" });
+  let message = "no error";
+  try {
+    new Adamax({ mesh }).applyGradients([[Float32Array.of(1, 1), variable]], { weight: mesh.coord("model") });
+  } catch (error) {
+    message = `${error}`;
+  }
+  return [message, variable.value[0] === 1];
+};
+
 if (scenario === "in a worker" && isMainThread) new Worker(new URL(import.meta.url), { argv: [scenario] });
 else {
   const mesh = await createMesh(dimensions[scenario] ?? [["batch", -1]], { timeout: 30_000 });
   const members = (names: string[]) => gatherTexts(mesh.group(names), `${mesh.rank}`, "ranks").map(Number);
   const { shape, size, rank } = mesh;
-  const groups = scenario === "groups" ? [members(["batch"]), members(["model"]), members(["model", "batch"])] : [];
-  report(rank, { shape, size, coords: mesh.coords(), groups, again: scenario === "groups" ? members(["batch"]) : [] });
+  const isOfTwo = scenario === "groups";
+  const groups = isOfTwo ? [members(["batch"]), members(["model"]), members(["model", "batch"])] : [];
+  report(rank, {
+    shape,
+    size,
+    coords: mesh.coords(),
+    groups,
+    again: isOfTwo ? members(["batch"]) : [],
+    without: isOfTwo ? withoutExamples(mesh) : null,
+  });
 }

@@ -1,0 +1,81 @@
+/** What one rank alone does or refuses does not let the others wait, whatever it does next: they are told. */
+
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { Programs } from "./job.js";
+
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
+
+/** By scenario, what the rank is told that does it. */
+const REFUSED: readonly (readonly [scenario: string, message: RegExp])[] = [
+  ["progress of build throws", /^RangeError: mine$/],
+  ["save with an unknown option", /^OptionError: saveCheckpoint has no such option/],
+  ["save what is no JSON", /^OptionError: .*JSON/],
+  ["progress of save throws", /^RangeError: mine$/],
+  ["load with an unknown option", /^OptionError: loadCheckpoint has no such option/],
+  ["load what does not fit", /does not fit, and nothing was loaded:\n- onlyInFile: nothing is called "c"/],
+  ["load into a new one what does not fit", /does not fit, and nothing was loaded:/],
+  ["load that breaks off", /broke off.*mine/],
+  ["manager without its metric", /^OptionError: A manager that keeps the best by loss/],
+  ["manager whose folder is a file", /^CheckpointError: The folder .* cannot be read/],
+  ["manager that knows no best", /^OptionError: This manager has no metric/],
+  ["fit with an unknown option", /^OptionError: fit has no such option/],
+  ["fit whose checkpoint's user throws", /^RangeError: mine$/],
+];
+/** By scenario, what both are told. */
+const DIFFERENT: readonly (readonly [scenario: string, message: RegExp])[] = [
+  ["another list to save", /^CheckpointError: Every rank must save the same list of variables\. Received: another one on rank 1/],
+  ["fit of more epochs", /^OptionError: Every rank must call fit alike\. Received: epochs: 2 on rank 0, 3 on rank 1\./],
+  ["fit with validation", /Received: validation \(1: there is one\): 0 on rank 0, 1 on rank 1\./],
+  ["fit with checkpoints", /Received: checkpoints \(1: there are some\): 0 on rank 0, 1 on rank 1\./],
+  [
+    "state read",
+    /^BackendError: Every rank must make the same calls\. Received: .*step 2 is on rank 0, average of a on rank 1\./,
+  ],
+  ["a cut variable read", /^BackendError: .*Received: .*step 2 is on rank 0, w of cut on rank 1\./],
+  [
+    "no gradients given",
+    /^OptionError: Every rank must have the same steps\. Received: call: "a step" on rank 0, "a change of averages/,
+  ],
+  [
+    "optimizers in another order",
+    /^OptionError: Every rank must have the same steps\. Received: .*"last".* on rank 0, .*"b".* on rank 1\./,
+  ],
+  ["fit with callbacks", /^no error$/],
+];
+
+let programs: Programs;
+let reports: Readonly<Record<string, readonly [message: string, goesOn: boolean]>>[];
+beforeAll(async () => {
+  programs = await Programs.build();
+  const folder = mkdtempSync(join(tmpdir(), "adamax-mesh-alone-"));
+  const outcome = await programs.run("alone", 2, { args: [folder] });
+  rmSync(folder, { recursive: true });
+  expect(outcome).toMatchObject({ code: 0, complained: "", orphans: [] });
+  reports = outcome.reports as typeof reports;
+});
+afterAll(() => programs.remove());
+
+test.each(REFUSED)("%s: it is told there, elsewhere which rank and what, and all go on", (scenario, message) => {
+  const [[other, otherGoesOn], [own, goesOn]] = reports.map((report) => report[scenario]) as [
+    readonly [string, boolean],
+    readonly [string, boolean],
+  ];
+  expect(own).toMatch(message);
+  expect(other).toMatch(/^(BackendError|CheckpointError): .*Rank 1 (refused|failed)/s);
+  expect(other).toContain(own.slice(0, 60));
+  expect([otherGoesOn, goesOn]).toEqual([true, true]);
+});
+
+test.each(DIFFERENT)("%s on one rank alone: both are told the same, and go on", (scenario, message) => {
+  const [other, own] = reports.map((report) => report[scenario]!);
+  expect(own![0]).toMatch(message);
+  expect(own).toEqual(other);
+  expect(own![1]).toBe(true);
+});
+
+test("every scenario is looked at", () => {
+  expect(Object.keys(reports[0]!).sort()).toEqual([...REFUSED, ...DIFFERENT].map(([scenario]) => scenario).sort());
+});
