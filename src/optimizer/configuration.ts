@@ -99,7 +99,7 @@ export const optionsFromConfig = (
   const { jit_compile: _, ...config } = unwrap(rule, check("fromConfig", "config", json, object as Kind<Config>));
   const { isLegacyOptimizer, ...options } = optionsFrom(config);
   check("fromConfig", "is_legacy_optimizer", isLegacyOptimizer, NOT_LEGACY);
-  if (overrides?.groups) delete options.groups;
+  if (overrides.groups) delete options.groups;
   options.groups = eachOf(options.groups, groupFrom);
   options.excludeFromWeightDecay = eachOf(options.excludeFromWeightDecay, patternFrom);
   const given = withoutDecay(withoutNeutral(currentNames(options)));

@@ -229,9 +229,12 @@ const fitting = (state: OptimizerState, entry: StateEntry, values: SavedState[st
   const Wanted = ARRAYS[dtype];
   assertLength(name, values, length);
   if (values instanceof Wanted) return values;
-  const isLost = (value: number, i: number) => !Number.isFinite(value) && Number.isFinite(values[i]);
-  const rounded = values instanceof BigInt64Array ? null : Wanted.from(values as readonly number[]);
-  return rounded?.some(isLost) === false ? rounded : refuse(name, `${dtype} numbers`, show(values));
+  if (
+    values instanceof BigInt64Array ||
+    Wanted.from(values as readonly number[]).some((value, i) => Math.abs(value - (values[i] as number)) === Infinity)
+  )
+    refuse(name, `${dtype} numbers`, show(values));
+  return Wanted.from(values as readonly number[]);
 };
 
 export const setCounters = (state: OptimizerState, { calls, learningRate, accumulating }: Counters): void => {
@@ -294,9 +297,9 @@ const AS_SAVED = "Build with the variables and options of then.";
 
 /** Throws away what has been accumulated for these variables since the last update: they are frozen, and must not move by it. */
 export const forgetAccumulated = (state: OptimizerState, isFrozen: (variable: Variable) => boolean): void => {
-  const frozen = new Set(state.trained.filter(({ accumulated, variable }) => accumulated && isFrozen(variable)));
+  const frozen = state.trained.filter(({ accumulated, variable }) => accumulated && isFrozen(variable));
   for (const trained of frozen) trained.accumulated = false;
-  const variables = new Set([...frozen].map(({ variable }) => variable));
+  const variables = new Set(frozen.map(({ variable }) => variable));
   for (const { role, variable, write } of entriesOf(state))
     if (role === "accumulator" && variables.has(variable)) void write(0, new ARRAYS[variable.dtype](variable.length));
 };

@@ -222,11 +222,6 @@ test.each([null, undefined, 5])("write(%s) is refused in words", async (values) 
   );
 });
 
-test("no overrides of a configuration may be null", () => {
-  const config = new Adamax({ beta1: 0.5 }).getConfig();
-  expect(Adamax.fromConfig(config, null as never).hyperparameters.beta1).toBe(0.5);
-});
-
 describe("iterations and schedules", () => {
   test("iterations can be set, so that a schedule starts at a step; a window of micro-batches stays as it is", () => {
     using optimizer = new Adamax({
