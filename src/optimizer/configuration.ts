@@ -120,8 +120,8 @@ const groupFrom = (config: Config): unknown => {
 const eachOf = (list: unknown, from: (item: never) => unknown): unknown =>
   Array.isArray(list) ? list.map((item) => from(item as never)) : list;
 
-/** More than three groups and repetitions, a group that repeats, or any of them in a long pattern. */
-const COSTLY = /\)[*+?{]|([(*+?{].*){4}|[(*+?{].{256}|.{256}[(*+?{]/s;
+/** More than three groups and repetitions, or two repetitions by `*`, `+` or numbers; a group that repeats; or any of them in a long pattern. */
+const COSTLY = /\)[*+?{]|([(*+?{].*){4}|([*+{].*){3}|[(*+?{].{256}|.{256}[(*+?{]/s;
 
 /** Anybody may have written it, and to search for `^(a+)+$` takes a minute in 31 letters: only what takes little is searched for.
  *  @throws OptionError for a pattern that may take long. */

@@ -272,7 +272,7 @@ const currentOptions = (owner: string, options: Readonly<Record<string, unknown>
     delete given[name];
   }
   if (lr == null) return given;
-  if (given.learningRate != null) throw new OptionError("lr is the old name of learningRate", "both", "Give learningRate alone.");
+  if (given.learningRate != null) throw new OptionError("lr is the old name of learningRate", "both", "Keep learningRate.");
   console.warn("adamax: lr is the old name of learningRate.");
   return { ...given, learningRate: lr };
 };

@@ -101,15 +101,14 @@ export const parameter = (name: string): Expression => new Expression({ kind: "p
 /** The elements of one of a variable's arrays: "w", "g" or a slot. */
 export const element = (buffer: string): Expression => new Expression({ kind: "element", buffer });
 
-const extreme = (name: "max" | "min", a: Operand, b: Operand, more: readonly Operand[]): Expression =>
-  more.reduce<Expression>((found, one) => operation(name, found, one), operation(name, a, b));
-
 /** The magnitude; NaN stays NaN. */
 export const abs = (x: Operand): Expression => operation("abs", x);
 /** The largest; NaN if one is NaN. */
-export const max = (a: Operand, b: Operand, ...more: Operand[]): Expression => extreme("max", a, b, more);
+export const max = (a: Operand, b: Operand, ...more: Operand[]): Expression =>
+  more.reduce<Expression>((x, y) => max(x, y), operation("max", a, b));
 /** The smallest; NaN if one is NaN. */
-export const min = (a: Operand, b: Operand, ...more: Operand[]): Expression => extreme("min", a, b, more);
+export const min = (a: Operand, b: Operand, ...more: Operand[]): Expression =>
+  more.reduce<Expression>((x, y) => min(x, y), operation("min", a, b));
 /** `a` where x > 0, else `b` (also where x is NaN). */
 export const ifPositive = (x: Operand, a: Operand, b: Operand): Expression => operation("ifPositive", x, a, b);
 /** -1, 0 or 1; NaN stays NaN. */

@@ -20,6 +20,6 @@ export abstract class LearningRateSchedule {
 }
 
 export const schedule: Kind<LearningRateSchedule> = {
-  wanted: "a schedule that has at(step)",
+  wanted: "a schedule with at(step)",
   holds: (value) => value instanceof LearningRateSchedule && "at" in value,
 };

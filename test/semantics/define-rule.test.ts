@@ -245,6 +245,6 @@ test("a rule that was not defined by defineRule is refused, for every adapter: n
 
 test.each([5, null, {}])("serialize(%j) is refused", (schedule) => {
   expect(() => schedules.serialize(schedule as never)).toThrow(
-    /schedule of serialize must be a schedule that has at\(step\)\. Received: schedule=.*Give such a value/,
+    /schedule of serialize must be a schedule with at\(step\)\. Received: schedule=.*Give such a value/,
   );
 });

@@ -123,7 +123,7 @@ test("a schedule that says no rate is refused at the door", () => {
     call = () => 0.1;
     getConfig = () => ({});
   }
-  const wrong = /learningRate of Adamax must be .* or a schedule that has at\(step\) or a function\. Received: .*Warmup/;
+  const wrong = /learningRate of Adamax must be .* or a schedule with at\(step\) or a function\. Received: .*Warmup/;
   const warmup = new Warmup();
   expect(() => new Adamax({ learningRate: warmup })).toThrow(wrong);
   expect(() => {

@@ -61,7 +61,7 @@ describe("options", () => {
     range("emaOverwriteFrequency", "an integer", "3", '"3"'),
     range(
       "learningRate",
-      "a finite number of 0 or more that float32 holds or a schedule that has at(step) or a function",
+      "a finite number of 0 or more that float32 holds or a schedule with at(step) or a function",
       f32(1, 2),
       "Float32Array of length 2",
     ),

@@ -423,7 +423,7 @@ describe("learningRate", () => {
     await step(optimizer, [f32(1), variable([0])]);
     expect(optimizer.learningRate).toBe(0.5);
     expect(thrown(() => (optimizer.learningRate = 0.1)).message).toMatch(
-      /learningRate of Adamax must be a schedule that has at\(step\)\. Received: learningRate=0.1\. Give such a value/,
+      /learningRate of Adamax must be a schedule with at\(step\)\. Received: learningRate=0.1\. Give such a value/,
     );
     expect(optimizer.learningRate).toBe(0.5);
   });

@@ -145,8 +145,8 @@ test("patterns of a file that could take minutes are not searched for", async ()
     return train(await load(tf.io.fromMemory(artifacts)), 1);
   };
   await expect(loading("a".repeat(40), "^(a+)+$")).rejects.toThrow(/could take minutes/);
-  await expect(loading("a".repeat(9000), "^a*a*a*b")).rejects.toThrow(/names of more than 256 letters/);
-  await loading("a".repeat(40), "^a*a*a*b|kernel");
+  await expect(loading("a".repeat(9000), "^a*a*b")).rejects.toThrow(/names of more than 256 letters/);
+  await loading("a".repeat(40), "^a*a*b|kernel");
 });
 
 test("a rate that is a function is saved as the number that it is now, with a warning, and can be assigned again", async () => {

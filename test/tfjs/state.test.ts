@@ -342,6 +342,6 @@ describe("iterations and schedules", () => {
     expect(optimizer.learningRate).toBe(0.25);
     expect(() => {
       optimizer.learningRate = 0.1;
-    }).toThrow("learningRate of Adamax must be a schedule that has at(step). Received: learningRate=0.1");
+    }).toThrow("learningRate of Adamax must be a schedule with at(step). Received: learningRate=0.1");
   });
 });
