@@ -6,9 +6,8 @@ export class SparseWindow {
   readonly #rowSize: number;
   #values: ArrayLike<number> = [];
   #indices: Int32Array | readonly number[] = [];
-  /** The places in `indices`, in order of the rows they name; equal rows in the order given. */
-  #order = new Int32Array(0);
-  #sorted = true;
+  /** The places in `indices`, in order of the rows they name, equal rows in the order given; null where they stand in this order. */
+  #order: Int32Array | null = null;
   /** Windows are asked for in ascending order; the search for the first row goes on from here. */
   #next = 0;
 
@@ -18,11 +17,21 @@ export class SparseWindow {
   }
 
   /** Prepares for windows over `slices`. */
-  open(slices: SparseGradient): void {
-    this.#values = slices.values;
-    this.#indices = slices.indices;
-    this.#sort();
+  open({ values, indices }: SparseGradient): void {
+    this.#values = values;
+    this.#indices = indices;
+    this.#order = null;
     this.#next = 0;
+    const count = indices.length;
+    let i = 1;
+    while (i < count && indices[i - 1]! <= indices[i]!) i++;
+    if (i >= count) return;
+    // One number per index, the row in front of the place: a native sort of numbers, and stable.
+    const keys = new Float64Array(count);
+    for (let k = 0; k < count; k++) keys[k] = indices[k]! * count + k;
+    keys.sort();
+    this.#order = new Int32Array(count);
+    for (let k = 0; k < count; k++) this.#order[k] = keys[k]! % count;
   }
 
   /** The slices are the caller's: they are not kept alive. */
@@ -30,22 +39,8 @@ export class SparseWindow {
     this.#values = this.#indices = [];
   }
 
-  #sort(): void {
-    const indices = this.#indices;
-    this.#sorted = true;
-    for (let i = 1; i < indices.length && this.#sorted; i++) this.#sorted = indices[i - 1]! <= indices[i]!;
-    if (this.#sorted) return;
-    // One number per index, the row in front of the place: a native sort of numbers, and stable.
-    const count = indices.length;
-    const keys = new Float64Array(count);
-    for (let i = 0; i < count; i++) keys[i] = indices[i]! * count + i;
-    keys.sort();
-    if (this.#order.length < count) this.#order = new Int32Array(count);
-    for (let i = 0; i < count; i++) this.#order[i] = keys[i]! % count;
-  }
-
   #place(i: number): number {
-    return this.#sorted ? i : this.#order[i]!;
+    return this.#order ? this.#order[i]! : i;
   }
 
   rewind(): void {
