@@ -227,21 +227,18 @@ export class Variable<V extends Values = Values> implements Described {
   }
 
   /** @internal Moves the values into an optimizer's memory. Resolves when they are there, which in memory near by is at once. */
-  adopt(adoption: Adoption): Promise<unknown> {
+  async adopt(adoption: Adoption): Promise<void> {
     const { row } = adoption;
     this.#adoption = adoption;
     if (row.view) {
       if (this.#gradient) row.view("g").set(this.#gradient);
       this.#gradient = undefined;
     }
-    if (!this.adoptable) return Promise.resolve();
+    if (!this.adoptable) return;
     const written = row.adopt ? row.adopt(this.#value) : row.write("w", 0, this.#value);
-    const letGo = () => {
-      this.#value = this.#value.slice(0, 0) as V;
-    };
-    if (!row.view) return written.then(letGo); // memory that is far may not have taken it
-    letGo();
-    return written;
+    if (!row.view) await written; // memory that is far may not have taken it
+    this.#value = this.#value.slice(0, 0) as V;
+    await written;
   }
 
   /** @internal

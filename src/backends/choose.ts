@@ -14,8 +14,7 @@ export const chooseBackend = (
   processes = 1,
 ): Backend => {
   if (asked !== null && typeof asked === "object") return asked;
-  const byName = asked === "interpreter" ? "asked for by name" : null;
-  const refusal = byName ?? (jitCompile ? WasmBackend.refusal() : "jitCompile is false");
+  const refusal = asked === "interpreter" ? "asked for by name" : jitCompile ? WasmBackend.refusal() : "jitCompile is false";
   if (refusal === null) return new WasmBackend({ threads, processes });
   if (asked === "wasm") throw new BackendError("wasm cannot run here", refusal, "Leave it out for the interpreter.");
   return new InterpreterBackend(refusal);

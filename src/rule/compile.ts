@@ -47,7 +47,7 @@ export const compile = (dtype: DType, outputs: Readonly<Record<string, Expressio
     const inputs = operands.map(placeOf);
     const from = inputs.map((input) => vertices[input]!);
     const isNorm = recorded.kind === "norm";
-    const stage = Math.max(0, ...from.map((input) => input.stage)) + (isNorm ? 1 : 0);
+    const stage = Math.max(0, ...from.map((input) => input.stage)) + +isNorm;
     return { ...recorded, inputs, stage, perElement, wide: isNorm || from.some((input) => input.wide) };
   };
 

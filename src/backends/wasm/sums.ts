@@ -9,7 +9,7 @@ import type { Bytes } from "./opcodes.js";
 const F64 = SCALAR.float64;
 const F64X2 = VECTOR.float64;
 /** Places of the pairs of lanes of a sum. */
-const PAIRS = Array.from({ length: LANES / 2 }, (_, pair) => pair);
+const PAIRS = [...Array(LANES / 2).keys()];
 
 const laneAt = (sum: number, pair: number): Bytes => at(sum * LANES * 8 + pair * 16);
 
