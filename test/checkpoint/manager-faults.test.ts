@@ -29,7 +29,7 @@ const withFive = async () => {
 };
 
 /** Node's `call` fails with `code` for paths that end in one of `names`. */
-const failAt = (call: "open" | "unlink", code: string, ...names: string[]): void => {
+const failAt = (call: "open" | "readdir" | "unlink", code: string, ...names: string[]): void => {
   const real = files[call] as (...args: unknown[]) => Promise<unknown>;
   vi.spyOn(files, call).mockImplementation(((...args: unknown[]) =>
     names.some((name) => String(args[0]).endsWith(name))
@@ -56,6 +56,12 @@ describe.each(["EMFILE", "ENFILE", "EACCES", "EIO"])("%s while a checkpoint is o
     for (const ask of [() => manager.list(), () => manager.loadNewest({ optimizer }), () => manager.loadBest({ optimizer })])
       expect((await rejection(ask())).message).toMatch(new RegExp(`cannot be read. Received: ${code}: injected`));
   });
+});
+
+test("a folder that cannot be listed for want of descriptors says what to do about that", async () => {
+  const { manager, path } = await withFive();
+  failAt("readdir", "EMFILE", path);
+  expect((await rejection(manager.list())).message).toMatch(/cannot be read\. Received: EMFILE: injected\. Close files/);
 });
 
 test.skipIf(process.platform === "win32")(

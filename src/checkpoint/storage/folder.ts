@@ -1,6 +1,7 @@
 /** A folder of checkpoints: of a file system, or of a browser's own. */
 
 import { CheckpointError, OptionError, show } from "../../errors.js";
+import { TOO_MANY_OPEN } from "../../node-files.js";
 import { nodeFiles, nodePaths, pathOf } from "./node.js";
 import { type BrowserFile, type CheckpointSource, UnreadError } from "./source.js";
 import type { CheckpointTarget } from "./target.js";
@@ -36,7 +37,11 @@ const nodeFolder = (folder: string): Folder => {
   const pathTo = async (name: string) => (await nodePaths()).join(folder, name);
   const failed = (what: string) => (error: NodeJS.ErrnoException) => {
     throw Object.assign(
-      new CheckpointError(`The folder ${folder} cannot be ${what}`, error.message, "Check its path and its permissions."),
+      new CheckpointError(
+        `The folder ${folder} cannot be ${what}`,
+        error.message,
+        TOO_MANY_OPEN[error.code ?? ""] ?? "Check its path and its permissions.",
+      ),
       { cause: error },
     );
   };
