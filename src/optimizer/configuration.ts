@@ -51,7 +51,7 @@ export const toConfig = (
 
 /** Variables are written as patterns that match exactly their name.
  *  @throws OptionError for a variable whose name is not its own. */
-const patternsOf = ({ variables, names }: Chosen, trained: Known): (string | Config)[] => {
+export const patternsOf = ({ variables, names }: Chosen, trained: Known): (string | Config)[] => {
   const all = [...trained.values()].map(({ variable }) => variable.name);
   // Before anything is built, one without a name of its own may get neighbours like it.
   const taken = all.length > 0 ? all : [UNNAMED, UNNAMED];

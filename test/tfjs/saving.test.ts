@@ -132,6 +132,9 @@ describe("groups and exclusions by variable mean the same variables after loadin
       for (const one of [model, loaded, twice]) await ways[way]!(one);
       expect(numbers(loaded)).toEqual(numbers(model));
       expect(numbers(twice)).toEqual(numbers(model));
+      const later = await load(await saved(loaded)); // trained since, under the names that it has here
+      for (const one of [model, later]) await ways[way]!(one);
+      expect(numbers(later)).toEqual(numbers(model));
     }
   });
 });

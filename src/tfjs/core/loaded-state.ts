@@ -2,7 +2,7 @@
  *  them by their names. */
 
 import { OptionError, show } from "../../errors.js";
-import { nameMeant } from "../../optimizer/configuration.js";
+import { type Config, nameMeant, patternsOf } from "../../optimizer/configuration.js";
 import { internalsOf, type Optimizer } from "../../optimizer/optimizer.js";
 import { entriesOf } from "../../optimizer/state.js";
 import type { Variable } from "../../variable.js";
@@ -74,6 +74,23 @@ export class LoadedState {
       const isOnlyOne = one === variable.name && others.length === 0;
       variable.savedName = savedNames?.[i] ?? (isOnlyOne ? elsewhere.find(isAlike) : undefined) ?? null;
     });
+  }
+
+  /** A configuration in which groups and exclusions of the one that was loaded mean variables by the names under which their state is saved now. */
+  underNamesOfNow(config: Config, variables: readonly TensorVariable[]): Config {
+    if (this.patterns.length === 0) return config;
+    const meant = new Map(variables.map((variable) => [variable.savedName, variable]));
+    const renamed = (patterns: unknown) =>
+      (patterns as readonly unknown[]).flatMap((pattern) => {
+        const variable = meant.get(nameMeant(pattern) ?? null);
+        return variable?.savedName ? patternsOf({ variables: [variable], names: [] }, new Map()) : [pattern];
+      });
+    const { groups, exclude_from_weight_decay: excluded } = config;
+    return {
+      ...config,
+      ...(groups ? { groups: (groups as Config[]).map((group) => ({ ...group, names: renamed(group.names) })) } : {}),
+      ...(excluded ? { exclude_from_weight_decay: renamed(excluded) } : {}),
+    };
   }
 
   /** These variables take their state. `trained`: how many there are in all; where these are all, the number of calls is taken too. */

@@ -335,7 +335,7 @@ export class TensorOptimizer extends tf.Optimizer {
   /** The options in Keras' snake_case, as TensorFlow.js saves them and Python reads them. A learning rate that is a function or a tf.Variable
    *  becomes the number that it is now, as in Keras; for a function, with a warning. */
   getConfig(): tf.serialization.ConfigDict {
-    const config = this.#core.getConfig();
+    const config = this.#loaded.underNamesOfNow(this.#core.getConfig(), [...this.#variables.values()]);
     if (typeof this.#internals.state.learningRate === "function") {
       config.learning_rate = this.learningRate;
       if (!this.#learningRate)
