@@ -211,61 +211,77 @@ export class Optimizer<Hyper extends string = never> {
   /** Takes the variables' values into the backend's memory and makes their state. Happens in the first applyGradients by itself.
    *  @throws OptionError when built already, BackendError when there is no memory or a variable belongs to another optimizer. */
   build(variables: Iterable<Variable | Values>, options: BuildOptions = {}): void {
-    this.#assertNotBuilt("build", "To add variables, call extend.");
+    this.#telling(() => this.#assertNotBuilt("build", "To add variables, call extend."));
     this.extend(variables, options);
   }
 
+  /** What this throws, others hear of who take part. */
+  #telling<Result>(work: () => Result): Result {
+    try {
+      return work();
+    } catch (error) {
+      return this.#refuse(error);
+    }
+  }
+
+  #refuse = (error: unknown): never => {
+    this.backend.refuse?.(error);
+    throw error;
+  };
+
   /** More variables, after build. Their state begins as that of a new optimizer; the step count goes on. */
   extend(variables: Iterable<Variable | Values>, options: BuildOptions = {}): void {
-    const { onProgress } = checkBuildOptions(options);
-    const before = this.#trained.length;
-    const added = new Map<Variable | Values, Variable>();
-    const assertPossible = () => {
-      this.#life.assert("build");
-      if (this.#trained.length > before)
-        throw new OptionError("A build is one call", "another in its onProgress", "Only report there.");
-      for (const variable of added.values()) variable.assertFree();
-    };
-    for (const given of check("build", "variables", variables, listOf("variables"))) {
-      if (this.#byVariable.has(given) || added.has(given)) refuseTwice(given, "Remove one.");
-      added.set(given, variableOf(given, `variable_${before + added.size}`));
-    }
-    assertPossible();
-    const list = [...added.values()];
-    if (list.some(({ dtype }) => dtype === "float32"))
-      checkRounded((this.constructor as typeof Optimizer).rule, this.settings, this.hyperparameters);
-    const classes = this.#classes.list.length;
-    const requests = list.map(
-      (variable): RowRequest => ({
-        variable,
-        range: { begin: 0, end: variable.length },
-        class: this.#classes.placeOf(variable),
-        state: this.#state.arrays.map(({ array }) => array),
-        foreign: variable.adoptable ? null : variable,
-      }),
-    );
-    if (this.#classes.list.length > classes) this.#steps.forget();
-    const nextIndex = (this.#trained.at(-1)?.row.index ?? -1) + 1; // rows are in build order, also where some have been removed
-    const rows = this.backend.place(requests, this.#steps.fullest(), nextIndex, onProgress);
-    try {
-      assertPossible(); // onProgress is the caller's code
-    } catch (error) {
-      for (const row of rows) row.free();
-      throw error;
-    }
-    this.#life.change("build");
-    const { name: owner } = this.settings;
-    const changes = () => this.#life.change("write");
-    const taken = [...added].map(([given, variable], i) => {
-      const row = rows[i]!;
-      const trained = { variable, row, call: 0, accumulated: false, warned: false };
-      this.#trained.push(trained);
-      this.#byVariable.set(given, trained);
-      this.#constrained ||= variable.isConstrained;
-      return variable.adopt({ owner, row, changes });
+    this.#telling(() => {
+      const { onProgress } = checkBuildOptions(options);
+      const before = this.#trained.length;
+      const added = new Map<Variable | Values, Variable>();
+      const assertPossible = () => {
+        this.#life.assert("build");
+        if (this.#trained.length > before)
+          throw new OptionError("A build is one call", "another in its onProgress", "Only report there.");
+        for (const variable of added.values()) variable.assertFree();
+      };
+      for (const given of check("build", "variables", variables, listOf("variables"))) {
+        if (this.#byVariable.has(given) || added.has(given)) refuseTwice(given, "Remove one.");
+        added.set(given, variableOf(given, `variable_${before + added.size}`));
+      }
+      assertPossible();
+      const list = [...added.values()];
+      if (list.some(({ dtype }) => dtype === "float32"))
+        checkRounded((this.constructor as typeof Optimizer).rule, this.settings, this.hyperparameters);
+      const classes = this.#classes.list.length;
+      const requests = list.map(
+        (variable): RowRequest => ({
+          variable,
+          range: { begin: 0, end: variable.length },
+          class: this.#classes.placeOf(variable),
+          state: this.#state.arrays.map(({ array }) => array),
+          foreign: variable.adoptable ? null : variable,
+        }),
+      );
+      if (this.#classes.list.length > classes) this.#steps.forget();
+      const nextIndex = (this.#trained.at(-1)?.row.index ?? -1) + 1; // rows are in build order, also where some have been removed
+      const rows = this.backend.place(requests, this.#steps.fullest(), nextIndex, onProgress);
+      try {
+        assertPossible(); // onProgress is the caller's code
+      } catch (error) {
+        for (const row of rows) row.free();
+        throw error;
+      }
+      this.#life.change("build");
+      const { name: owner } = this.settings;
+      const changes = () => this.#life.change("write");
+      const taken = [...added].map(([given, variable], i) => {
+        const row = rows[i]!;
+        const trained = { variable, row, call: 0, accumulated: false, warned: false };
+        this.#trained.push(trained);
+        this.#byVariable.set(given, trained);
+        this.#constrained ||= variable.isConstrained;
+        return variable.adopt({ owner, row, changes });
+      });
+      if (this.useEma) this.#move("write", "begin", this.#trained.slice(before));
+      this.#await(Promise.all(taken), rows);
     });
-    if (this.useEma) this.#move("write", "begin", this.#trained.slice(before));
-    this.#await(Promise.all(taken), rows);
   }
 
   /** Memory that is far says later whether it did what it was told. Where it did not, what it holds is neither old nor new; but where `added` rows
@@ -332,8 +348,7 @@ export class Optimizer<Hyper extends string = never> {
       else this.#change("step", step, call.rows);
       this.#life.settle();
     } catch (error) {
-      this.backend.refuse?.(error);
-      throw error;
+      this.#refuse(error);
     } finally {
       call.release();
     }
@@ -360,12 +375,13 @@ export class Optimizer<Hyper extends string = never> {
   minimize(loss: () => Promise<LossAndGradients>): Promise<number>;
   minimize(loss: () => LossAndGradients | Promise<LossAndGradients>): number | Promise<number> {
     const apply = (result: LossAndGradients): number => {
-      const { loss, gradients, weight } = checkLoss("minimize", result);
+      const { loss, gradients, weight } = this.#telling(() => checkLoss("minimize", result));
       this.applyGradients(gradients, weight === undefined ? undefined : { weight });
       return loss;
     };
-    const result = check("minimize", "loss", loss, callable as Kind<typeof loss>)();
-    return result instanceof Promise ? result.then(apply) : apply(result);
+    const result = this.#telling(() => check("minimize", "loss", loss, callable as Kind<typeof loss>)());
+    if (!(result instanceof Promise)) return apply(result);
+    return result.then(apply, this.#refuse);
   }
 
   #currentLearningRate(): number {
@@ -390,31 +406,33 @@ export class Optimizer<Hyper extends string = never> {
   /** Exchanges the variables with their moving averages, for validation; call it again to go back. No step can be made in between.
    *  @throws OptionError unless useEma is on. */
   swapAverages(): void {
-    this.#life.assert("swap");
+    const all = this.#chosen("swap");
     check(this.settings.name, "useEma", this.useEma, withAverages);
-    this.#move("swap", "swap", this.#trained, this.#life.isSwapped ? "ready" : "swapped");
+    this.#move("swap", "swap", all, this.#life.isSwapped ? "ready" : "swapped");
   }
 
   /** The averages begin anew, from the values: after values were set in another way than by steps. Without useEma, nothing.
    *  `variables`: only theirs; default all. */
   resetAverages(variables?: Iterable<Variable | Values>): void {
-    this.#life.assert("write");
-    if (!this.useEma) return;
-    this.#move("write", "begin", this.#chosen(variables));
+    const chosen = this.#chosen("write", variables);
+    if (this.useEma) this.#move("write", "begin", chosen);
   }
 
-  #chosen(variables: Iterable<Variable | Values> | undefined): readonly Trained[] {
-    if (variables === undefined) return this.#trained;
-    const given = [...check(this.settings.name, "variables", variables, listOf("variables"))];
-    return given.map((variable) => trainedOf(variable, this.#byVariable));
+  /** What something is to be done with. */
+  #chosen(deed: "swap" | "write" | "finalize", variables?: Iterable<Variable | Values>): readonly Trained[] {
+    return this.#telling(() => {
+      this.#life.assert(deed);
+      if (variables === undefined || !this.useEma) return this.#trained;
+      const given = [...check(this.settings.name, "variables", variables, listOf("variables"))];
+      return given.map((variable) => trainedOf(variable, this.#byVariable));
+    });
   }
 
   /** Writes the moving averages into the variables: the end of a training with useEma. Without useEma, nothing.
    *  `variables`: only into these; default all. */
   finalizeVariableValues(variables?: Iterable<Variable | Values>): void {
-    this.#life.assert("finalize");
+    const chosen = this.#chosen("finalize", variables);
     if (!this.useEma) return;
-    const chosen = this.#chosen(variables);
     if (this.#life.isSwapped) this.swapAverages();
     this.#move("finalize", "finalize", chosen);
     for (const { variable } of chosen) variable.constrain();

@@ -10,7 +10,16 @@ vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
 /** By scenario, what the rank is told that does it. */
 const REFUSED: readonly (readonly [scenario: string, message: RegExp])[] = [
+  ["build of no list", /^OptionError: variables of build must be a list of variables/],
   ["progress of build throws", /^RangeError: mine$/],
+  ["build again", /^OptionError: build must come before build/],
+  ["extend by one twice", /^ShapeError: A variable can be given only once/],
+  ["minimize throws", /^RangeError: mine$/],
+  ["minimize rejects", /^RangeError: mine$/],
+  ["minimize of no number", /^OptionError: .*loss/],
+  ["averages of another variable", /^ShapeError: This optimizer was built for 2 other variables/],
+  ["averages begun for another variable", /^ShapeError: This optimizer was built for 2 other variables/],
+  ["swapped after dispose", /^BackendError: This optimizer was disposed/],
   ["save with an unknown option", /^OptionError: saveCheckpoint has no such option/],
   ["save what is no JSON", /^OptionError: .*JSON/],
   ["progress of save throws", /^RangeError: mine$/],

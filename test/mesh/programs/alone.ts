@@ -39,9 +39,47 @@ const trained = (one: Made, options: object): Promise<History> =>
   fit({ optimizer: one.optimizer, data: [1, 2], loss: () => loss(one), progress: "none", ...options });
 
 const scenarios: Readonly<Record<string, () => unknown>> = {
+  "build of no list": () => {
+    const { optimizer, variables } = made();
+    optimizer.build(isOdd ? (7 as never) : variables);
+  },
   "progress of build throws": () => {
     const { optimizer, variables } = made();
     optimizer.build(variables, { onProgress: () => isOdd && mine() });
+  },
+  "build again": () => {
+    const one = built();
+    const other = made();
+    (isOdd ? one : other).optimizer.build(other.variables);
+  },
+  "extend by one twice": () => {
+    const { optimizer, variables } = built();
+    optimizer.extend(isOdd ? variables : [new Variable(new Float32Array(3))]);
+  },
+  "minimize throws": () => {
+    const one = built();
+    one.optimizer.minimize(() => (isOdd ? mine() : loss(one)));
+  },
+  "minimize rejects": () => {
+    const one = built();
+    return one.optimizer.minimize(async () => (isOdd ? mine() : loss(one)));
+  },
+  "minimize of no number": () => {
+    const one = built();
+    one.optimizer.minimize(() => (isOdd ? ({} as never) : loss(one)));
+  },
+  "averages of another variable": () => {
+    const { optimizer, variables } = built();
+    optimizer.finalizeVariableValues(isOdd ? made().variables : variables);
+  },
+  "averages begun for another variable": () => {
+    const { optimizer, variables } = built();
+    optimizer.resetAverages(isOdd ? made().variables : variables);
+  },
+  "swapped after dispose": () => {
+    const { optimizer } = built();
+    if (isOdd) optimizer.dispose();
+    optimizer.swapAverages();
   },
   "save with an unknown option": () => {
     const { optimizer } = built();
