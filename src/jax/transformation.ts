@@ -3,11 +3,11 @@
 import { defaultDevice, numpy as np, tree } from "@jax-js/jax";
 import { OptionError, ShapeError } from "../errors.js";
 import type { Optimizer } from "../optimizer/optimizer.js";
-import { stepSettingsOf } from "../optimizer/options.js";
+import { checkRounded, stepSettingsOf } from "../optimizer/options.js";
 import { type ClassSettings, RowClasses } from "../optimizer/row-classes.js";
 import { compile } from "../rule/compile.js";
 import { type Expression, element, ifPositive, parameter } from "../rule/expression.js";
-import { ARRAYS, type Program } from "../rule/program.js";
+import { ARRAYS, type DType, type Program } from "../rule/program.js";
 import { type KeptArray, keptArrays, recordStep, type StepSettings, type StepVariant } from "../rule/step-program.js";
 import { bindRule, type UpdateRule } from "../rule/update-rule.js";
 import { Variable } from "../variable.js";
@@ -57,9 +57,9 @@ export class Transformation {
   }
 
   /** The state before the first step.
-   *  @throws ShapeError for parameters that are neither float32 nor float64. */
+   *  @throws ShapeError for parameters that are neither float32 nor float64; OptionError for a number that a parameter's dtype cannot hold. */
   init<Params extends Tree>(params: Params): State {
-    dtypesOf(params);
+    this.#dtypesOf(params);
     const arrays = Object.fromEntries(
       this.#kept.map(({ role, name }) => [
         name,
@@ -160,12 +160,18 @@ export class Transformation {
     return tree.ref(state.arrays.average!) as Params;
   }
 
+  #dtypesOf(params: Tree): DType[] {
+    const dtypes = dtypesOf(params);
+    if (dtypes.includes("float32")) checkRounded(this.#rule, this.#options.settings, this.#options.hyper);
+    return dtypes;
+  }
+
   /** The settings of each parameter. */
   #classesOf(params: Tree): ClassSettings[] {
     const { settings, mask } = this.#options;
     const paths = pathsOf(params);
     // They stand for the parameters where the core looks for names.
-    const variables = dtypesOf(params).map((dtype, i) => new Variable(new ARRAYS[dtype](0), { name: paths[i]! }));
+    const variables = this.#dtypesOf(params).map((dtype, i) => new Variable(new ARRAYS[dtype](0), { name: paths[i]! }));
     const decays = mask === null ? [] : leavesLike(params, typeof mask === "function" ? mask(params) : mask, "The mask");
     const wrong = decays.findIndex((decay) => typeof decay !== "boolean");
     if (wrong >= 0)

@@ -89,6 +89,21 @@ test("patterns of groups that match no path are said once, with the paths that t
   expect(said).toEqual([expect.stringMatching(/no variable matches .*kernle.*\. There are "bias", "kernel"/)]);
 });
 
+test.each<[AdamaxOptions, string]>([
+  [{ beta1: 0.99999999999 }, "beta1=0.99999999999, in float32 1"],
+  [{ globalClipnorm: 1e39 }, "in float32 Infinity"],
+  [{ clipvalue: 1e-50 }, "in float32 0"],
+  [{ groups: [{ names: ["bias"], weightDecay: 1e39 }] }, "weightDecay=1e+39, in float32 Infinity"],
+])("%o, which float32 cannot hold, is refused for a parameter of float32 alone", (options, received) => {
+  const optimizer = adamax(options);
+  const single = () => ({ kernel: np.ones([2]), bias: np.ones([2]) });
+  const state = adamax().init(single());
+  for (const call of [() => optimizer.init(single()), () => optimizer.update(single(), state, single())])
+    expect(thrown(call).message).toContain(received);
+  const double = () => ({ kernel: np.ones([2], { dtype: np.float64 }), bias: np.ones([2], { dtype: np.float64 }) });
+  expect(elements(optimizer.init(double()).count)).toEqual([0]);
+});
+
 test("a rate that float32 cannot hold is refused", () => {
   expect(thrown(() => oneStep({}, { rate: 1e39 })).message).toMatch(/must be a finite number of 0 or more that float32 holds/);
 });
