@@ -4,7 +4,6 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Ranks } from "../../backend.js";
 import { CheckpointError, OptionError } from "../../errors.js";
-import { check, listOf } from "../../kinds.js";
 import { type Config, optionsFromConfig } from "../../optimizer/configuration.js";
 import type { GradientAndVariable } from "../../optimizer/gradients.js";
 import { type Internals, internalsOf, type Optimizer } from "../../optimizer/optimizer.js";
@@ -27,10 +26,10 @@ import {
   plainOptions,
   type TensorOptions,
   type TrainableTensor,
-  tensorOf,
 } from "./options.js";
 import { assertEngine } from "./private-members.js";
-import { TensorVariable } from "./variable.js";
+import { Tensors } from "./tensors.js";
+import type { TensorVariable } from "./variable.js";
 import { type NamedTensor, SavedWeights, toWeights } from "./weights.js";
 
 /** A class of the core's optimizers. */
@@ -48,10 +47,7 @@ export class TensorOptimizer extends tf.Optimizer {
   readonly #internals: Internals;
   /** Where TensorFlow.js runs its wasm backend, the step runs in that memory; where it uses a GPU, in operations there. */
   readonly #near: HeapBackend | DeviceBackend | null;
-  /** By identity: the name of a disposed variable may come back for another one. */
-  readonly #variables = new Map<tf.Variable, TensorVariable>();
-  /** Those of `#variables` that the core trains. */
-  readonly #trained: TensorVariable[] = [];
+  readonly #tensors = new Tensors();
   /** A learning rate that the user steers by assigning to it. */
   #learningRate: tf.Variable | null;
   /** State that was loaded, and has not found its variables yet. */
@@ -86,7 +82,7 @@ export class TensorOptimizer extends tf.Optimizer {
     // One thread unless asked for more: computing gradients takes TensorFlow.js so long that the step is little of it.
     const { backend, jitCompile = true, threads = 1 } = options;
     this.#near = jitCompile && !backend && threads === 1 ? nearest() : null;
-    const plain = plainOptions({ ...options, threads }, (tensor) => this.#variableOf(tensor));
+    const plain = plainOptions({ ...options, threads }, (tensor) => this.#tensors.of(tensor));
     this.#core = new Core((this.#near ? { ...plain, backend: this.#near } : plain) as never);
     this.#internals = internalsOf(this.#core);
     this.#loaded = new LoadedState(this.#core);
@@ -101,12 +97,12 @@ export class TensorOptimizer extends tf.Optimizer {
    *  @throws ShapeError for a gradient that does not fit or an unknown name; OptionError when all gradients are null. */
   applyGradients(gradients: NamedGradients, options?: StepOptions): void {
     const named = namedGradients(gradients);
-    const variables = named.map(({ name }) => this.#variableFor(registered(name)));
+    const variables = named.map(({ name }) => this.#tensors.ofTensor(registered(name)));
     this.#train(variables);
-    if (this.window > 1) this.#forgetAccumulated(this.#trained.filter(({ tensor }) => !tensor.trainable));
+    if (this.window > 1) this.#forgetAccumulated(this.#tensors.trained.filter(({ tensor }) => !tensor.trainable));
     const weight = options?.weight ?? this.examples;
     this.#core.applyGradients(this.#pairs(named, variables), weight === null ? options : { ...options, weight });
-    for (const variable of this.#trained) if (variable.settle()) variable.constrainTensor();
+    for (const variable of this.#tensors.trained) if (variable.settle()) variable.constrainTensor();
   }
 
   #pairs(named: readonly NamedGradient[], variables: readonly TensorVariable[]): Iterable<GradientAndVariable> {
@@ -121,7 +117,7 @@ export class TensorOptimizer extends tf.Optimizer {
   #pairsInMemory(named: readonly NamedGradient[], variables: readonly TensorVariable[]): GradientAndVariable[] {
     const accumulates = this.#core.settings.gradientAccumulationSteps !== null;
     // All of them where some that have no gradient now may have accumulated some.
-    this.#find(accumulates ? this.#trained : variables.filter((_, i) => named[i]!.tensor));
+    this.#find(accumulates ? this.#tensors.trained : variables.filter((_, i) => named[i]!.tensor));
     return named.map(({ tensor }, i) => [gradientFor(variables[i]!, tensor), variables[i]!]);
   }
 
@@ -134,56 +130,33 @@ export class TensorOptimizer extends tf.Optimizer {
   /** Finds the elements of all variables, where they are in memory; those of `written` are about to be written. */
   #find(written: readonly TensorVariable[]): void {
     if (this.#near instanceof DeviceBackend) return;
-    if (this.#lent > 0) for (const variable of this.#trained) variable.settle(); // what a load has written so far
+    if (this.#lent > 0) this.#tensors.settle(); // what a load has written so far
     for (const variable of written) variable.renew();
-    for (const variable of this.#trained) variable.locate();
+    for (const variable of this.#tensors.trained) variable.locate();
   }
 
   /** Makes the state of these variables. Happens by itself when a variable gets its first gradient, and for a model when `fit` begins.
    *  A model's `trainableWeights` bring the constraints of their layers, which are applied after each step.
    *  @throws CheckpointError when state was loaded that does not fit them. */
   build(variables: Iterable<TrainableTensor>): void {
-    this.#train(this.#variablesOf("build", variables));
+    this.#train(this.#tensors.all("build", variables));
   }
 
   #train(variables: readonly TensorVariable[]): void {
     if (variables.every(({ owner }) => owner !== null)) return;
     const fresh = variables.filter(({ owner }) => owner === null);
     this.#prune();
-    const savedNames = this.#loaded.namesFor(fresh, this.#trained);
+    const savedNames = this.#loaded.namesFor(fresh, this.#tensors.trained);
     if (!(this.#near instanceof DeviceBackend)) for (const variable of fresh) variable.locate();
     this.#core.extend(fresh);
-    this.#trained.push(...fresh);
-    if (savedNames) this.#loaded.give(fresh, savedNames, this.#trained.length);
+    this.#tensors.trained.push(...fresh);
+    if (savedNames) this.#loaded.give(fresh, savedNames, this.#tensors.trained.length);
   }
 
-  /** The state of tensors that were disposed of goes: their names may come back for others. */
+  /** The state of tensors that were disposed of goes. */
   #prune(): void {
-    for (const [tensor, variable] of this.#variables) if (variable.isGone) this.#variables.delete(tensor);
-    const gone = new Set<Variable>(this.#trained.filter(({ isGone }) => isGone));
-    if (gone.size === 0) return;
-    this.#internals.remove(this.#internals.state.trained.filter(({ variable }) => gone.has(variable)));
-    const left = this.#trained.filter((variable) => !gone.has(variable));
-    this.#trained.length = 0;
-    for (const variable of left) this.#trained.push(variable);
-  }
-
-  #variableOf(given: TrainableTensor): TensorVariable {
-    const variable = this.#variableFor(tensorOf(given));
-    if ("read" in given) {
-      variable.tensorConstraint = given.constraint ?? null;
-      variable.originalName = given.originalName ?? null;
-    }
-    return variable;
-  }
-
-  #variableFor(tensor: tf.Variable): TensorVariable {
-    let variable = this.#variables.get(tensor);
-    if (!variable) {
-      variable = new TensorVariable(tensor);
-      this.#variables.set(tensor, variable);
-    }
-    return variable;
+    const gone = this.#tensors.prune();
+    if (gone.size > 0) this.#internals.remove(this.#internals.state.trained.filter(({ variable }) => gone.has(variable)));
   }
 
   /** Updates made so far. An integer of 0 or more can be set: as if so many had been made. */
@@ -212,7 +185,7 @@ export class TensorOptimizer extends tf.Optimizer {
 
   /** State that was loaded before the first variable was seen. */
   get #waiting(): SavedWeights | null {
-    return this.#trained.length === 0 ? this.#loaded.saved : null;
+    return this.#tensors.trained.length === 0 ? this.#loaded.saved : null;
   }
 
   /** The rate of the next step. A schedule is evaluated; a function is called. */
@@ -247,7 +220,7 @@ export class TensorOptimizer extends tf.Optimizer {
   /** No weight decay for these variables: named by identity, or by a pattern found in their name.
    *  @throws OptionError once a step has been made. */
   excludeFromWeightDecay(selection: { variables?: readonly TrainableTensor[]; names?: readonly (string | RegExp)[] }): void {
-    const variables = selection?.variables && this.#variablesOf("excludeFromWeightDecay", selection.variables);
+    const variables = selection?.variables && this.#tensors.all("excludeFromWeightDecay", selection.variables);
     this.#core.excludeFromWeightDecay(variables ? { ...selection, variables } : (selection as unknown as Selection));
   }
 
@@ -260,9 +233,9 @@ export class TensorOptimizer extends tf.Optimizer {
    *  `variables`: only into these, as far as they are trained; default all. */
   finalizeVariableValues(variables?: Iterable<TrainableTensor>): void {
     if (!this.useEma) return;
-    const chosen = variables && this.#trainedOf(variables);
+    const chosen = variables && this.#tensors.trainedOf(variables);
     this.#rewrite(() => this.#core.finalizeVariableValues(chosen));
-    for (const variable of chosen ?? this.#trained) variable.constrainTensor();
+    for (const variable of chosen ?? this.#tensors.trained) variable.constrainTensor();
   }
 
   /** The averages begin anew, from the values: after values were set in another way than by steps. `fit` does it by itself for values that were set
@@ -270,25 +243,15 @@ export class TensorOptimizer extends tf.Optimizer {
   resetAverages(variables?: Iterable<TrainableTensor>): void {
     if (!this.useEma) return;
     this.#find([]);
-    this.#core.resetAverages(variables && this.#trainedOf(variables));
-  }
-
-  #trainedOf(variables: Iterable<TrainableTensor>): TensorVariable[] {
-    return this.#variablesOf("optimizer", variables).filter(({ owner }) => owner !== null);
-  }
-
-  #variablesOf(owner: string, variables: Iterable<TrainableTensor>): TensorVariable[] {
-    return [...check(owner, "variables", variables, listOf("tf.Variables or weights of layers"))].map((one) =>
-      this.#variableOf(one),
-    );
+    this.#core.resetAverages(variables && this.#tensors.trainedOf(variables));
   }
 
   /** @internal A model's fit begins. `weights` are to be trained, and bring the constraints of their layers; `frozen` are not. An average of values that
    *  were set since the last step would undo that at the end. */
   beginFit(weights: readonly LayerWeight[], frozen: readonly LayerWeight[]): void {
     this.build(weights);
-    this.#forgetAccumulated(this.#trainedOf(frozen));
-    const assigned = weights.filter((weight) => this.#variableOf(weight).wasAssigned);
+    this.#forgetAccumulated(this.#tensors.trainedOf(frozen));
+    const assigned = weights.filter((weight) => this.#tensors.of(weight).wasAssigned);
     if (!this.useEma || assigned.length === 0) return;
     if (!this.#hasWarned)
       console.warn(
@@ -310,9 +273,9 @@ export class TensorOptimizer extends tf.Optimizer {
   }
 
   #rewrite(write: () => void): void {
-    this.#find(this.#trained);
+    this.#find(this.#tensors.trained);
     write();
-    for (const variable of this.#trained) variable.settle();
+    this.#tensors.settle();
   }
 
   /** @internal Lends a checkpoint what it knows: the core's optimizer, and these weights (trained or not) as the core's variables. Until `use` is
@@ -322,20 +285,20 @@ export class TensorOptimizer extends tf.Optimizer {
     use: (optimizer: Optimizer<never>, variables: readonly Variable[]) => Promise<Result>,
   ): Promise<Result> {
     this.#prune();
-    const variables = weights.map((weight) => this.#variableOf(weight));
+    const variables = weights.map((weight) => this.#tensors.of(weight));
     this.#lent++;
     try {
       return await use(this.#core, variables);
     } finally {
       this.#lent--;
-      for (const variable of new Set([...this.#trained, ...variables])) variable.settle();
+      for (const variable of new Set([...this.#tensors.trained, ...variables])) variable.settle();
     }
   }
 
   /** The options in Keras' snake_case, as TensorFlow.js saves them and Python reads them. A learning rate that is a function or a tf.Variable
    *  becomes the number that it is now, as in Keras; for a function, with a warning. */
   getConfig(): tf.serialization.ConfigDict {
-    const config = this.#loaded.underNamesOfNow(this.#core.getConfig(), [...this.#variables.values()]);
+    const config = this.#loaded.underNamesOfNow(this.#core.getConfig(), this.#tensors.known);
     if (typeof this.#internals.state.learningRate === "function") {
       config.learning_rate = this.learningRate;
       if (!this.#learningRate)
@@ -392,7 +355,7 @@ export class TensorOptimizer extends tf.Optimizer {
   override async setWeights(weights: readonly NamedTensor[]): Promise<void> {
     const saved = await SavedWeights.read(weights);
     this.#prune();
-    this.#loaded.replace(saved, this.#trained);
+    this.#loaded.replace(saved, this.#tensors.trained);
     if (saved.isSpent) this.resetAverages(); // it was saved before the first step, and everything begins anew
   }
 
@@ -402,8 +365,7 @@ export class TensorOptimizer extends tf.Optimizer {
     this.#near?.dispose();
     tf.dispose(this.#handedOut.map(({ tensor }) => tensor));
     this.#handedOut = [];
-    this.#trained.length = 0;
-    this.#variables.clear();
+    this.#tensors.clear();
   }
 
   [Symbol.dispose](): void {
