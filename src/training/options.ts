@@ -9,6 +9,7 @@ import { isValues } from "../rule/program.js";
 import { Variable } from "../variable.js";
 import { checkCallback } from "./callback-methods.js";
 import type { ProgressKind } from "./progress.js";
+import { validationName } from "./sums.js";
 import type { Callback, TrainableOptimizer } from "./training.js";
 
 /** One pass over it is one epoch. A function is asked for each epoch's batches, counted from 1, for example to shuffle them. */
@@ -126,13 +127,23 @@ const kinds: Record<keyof FitOptions<never, never>, Kind<unknown>> = {
 const TAKEN: readonly string[] = ["epoch", "batch", "batches", "loss", "meanLoss", "learningRate", "seconds"];
 
 const checkMetrics = (metrics: object): void => {
-  for (const name of Object.keys(metrics))
+  const names = Object.keys(metrics);
+  for (const [i, name] of names.entries()) {
+    if (name === "") throw new OptionError("A metric of fit has a name", 'metrics: { "" }', "Give it one.");
+    const alike = names.slice(0, i).find((other) => validationName(other) === validationName(name));
+    if (alike)
+      throw new OptionError(
+        `Two metrics of fit would both be ${validationName(name)} in a validation`,
+        `metrics: { ${alike}, ${name} }`,
+        "Give one another name.",
+      );
     if (TAKEN.includes(name) || /^val[^a-z]/.test(name))
       throw new OptionError(
         "A metric of fit cannot have the name of another number of an epoch",
         `metrics: { ${name} }`,
         "Give it another name, which does not begin with val: where the validation measures it, that is put before it.",
       );
+  }
 };
 
 const variables: Kind<readonly (Variable | Values)[]> = arrayOf({

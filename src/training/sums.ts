@@ -9,7 +9,8 @@ export interface Sums {
 export const noSums = (): Sums => ({ count: 0, totals: {} });
 
 export const add = (sums: Sums, measured: Readonly<Record<string, number>>): void => {
-  for (const [name, value] of Object.entries(measured)) sums.totals[name] = (sums.totals[name] ?? 0) + value;
+  const { totals } = sums;
+  for (const [name, value] of Object.entries(measured)) totals[name] = (Object.hasOwn(totals, name) ? totals[name]! : 0) + value;
   sums.count++;
 };
 

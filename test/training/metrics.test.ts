@@ -42,6 +42,18 @@ test("a validation whose loss returns an object measures the metrics, too, on th
   expect(plain.epochs[0]).not.toHaveProperty("valWeight");
 });
 
+test("metrics may be called as what every object has", async () => {
+  const { given } = setting();
+  const { epochs } = await fit({ ...given, metrics: { toString: () => 2, constructor: () => 3, hasOwnProperty: () => 4 } });
+  expect(Object.entries(epochs[0]!)).toEqual(
+    expect.arrayContaining([
+      ["toString", 2],
+      ["constructor", 3],
+      ["hasOwnProperty", 4],
+    ]),
+  );
+});
+
 test("validationSteps measures so many batches at most, and closes the data", async () => {
   const { given } = setting();
   let closed = 0;
@@ -87,6 +99,12 @@ test("with initialEpoch, epochs go on with the number after it and end with the 
 const refused: [what: string, options: object, message: RegExp][] = [
   ["the name of another number", { metrics: { loss: () => 1 } }, /name of another number.*\{ loss \}/],
   ["a name of the validation", { metrics: { valX: () => 1 } }, /metrics: \{ valX \}/],
+  ["no name", { metrics: { "": () => 1 } }, /metric of fit has a name/],
+  [
+    "two names that are one in the validation",
+    { metrics: { acc: () => 1, Acc: () => 2 } },
+    /both be valAcc in a validation.*\{ acc, Acc \}/,
+  ],
   ["a metric that is no function", { metrics: { x: 1 } }, /metrics of fit must be an object of functions/],
   ["a metric that gives no number", { metrics: { x: () => "1" } }, /metric x of fit must return a number. Received: "1"/],
   ["validationSteps without a validation", { validationSteps: 1 }, /counts batches of the validation/],
