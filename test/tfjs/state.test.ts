@@ -161,6 +161,18 @@ test("variables that tf.disposeVariables took away leave no state behind, and ot
   ]);
 });
 
+test("what getWeights gave leaves everything as it is when it is set again", async () => {
+  const w = tf.variable(tf.tensor1d([5]));
+  const optimizer = adamax({ useEma: true, gradientAccumulationSteps: 2 });
+  for (let i = 0; i < 3; i++) optimizer.applyGradients({ [w.name]: tf.tensor1d([i + 1]) });
+  const bits = async () => (await optimizer.getWeights()).map(({ name, tensor }) => [name, tensor.dataSync()[0]]);
+  const before = await bits();
+  await optimizer.setWeights(await optimizer.getWeights());
+  expect(await bits()).toEqual(before);
+  expect(before.at(1)![1]).not.toBe(w.dataSync()[0]); // an average is no value
+  w.dispose();
+});
+
 describe("state that was saved before the first step", () => {
   test("is fresh state for an optimizer that has made some", async () => {
     const w = tf.variable(tf.tensor1d([5]));

@@ -355,8 +355,9 @@ export class TensorOptimizer extends tf.Optimizer {
   override async setWeights(weights: readonly NamedTensor[]): Promise<void> {
     const saved = await SavedWeights.read(weights);
     this.#prune();
+    const isFresh = saved.isSpent; // it was saved before the first step, and everything begins anew
     this.#loaded.replace(saved, this.#tensors.trained);
-    if (saved.isSpent) this.resetAverages(); // it was saved before the first step, and everything begins anew
+    if (isFresh) this.resetAverages();
   }
 
   /** Frees the state. The variables keep their values. Twice is harmless. */
