@@ -260,7 +260,7 @@ export const restorationOf = (
     const missing = entries.slice(Math.max(0, values.length - 1)).map((entry) => kerasName(state, entry));
     throw new CheckpointError(
       `The state must have ${entries.length + 1} arrays, with a learning_rate one more`,
-      `${values.length}${missing.length > 0 ? `, without ${firstOf(missing)}` : ""}`,
+      missing.length > 0 ? `${values.length}, without ${firstOf(missing)}` : `${values.length}`,
       AS_SAVED,
     );
   }

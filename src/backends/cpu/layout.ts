@@ -3,25 +3,14 @@
 import type { RowRequest } from "../../backend.js";
 import { ARRAYS, BLOCK, LANES, type Program } from "../../rule/program.js";
 import * as JOB from "./job.js";
+import { ALIGNMENT, LEAST_JOBS, MAX_THREADS, MOST_JOBS, MOST_SLOTS, UNIFORM_BYTES, W, WHOLE } from "./sizes.js";
 
 /** Bytes from the start of an address space; below 2^32. */
 export type Pointer = number;
 
-/** Jobs that a segment has room for: one for each variable, so that a pass is one dispatch, and some to cut large variables into. The most is what
- *  threads can deal out at once: half of what fits 16 bits, because threads that claim in vain count on (wasm/claims.ts). */
-const LEAST_JOBS = 1024;
-const MOST_JOBS = 0x7fff;
-/** A scalar stands ready for vector loads: repeated over 16 bytes. */
-export const UNIFORM_BYTES = 16;
 /** Foreign arrays pass through memory in chunks of this many elements: large enough to amortise a call, small enough for the cache. */
 export const CHUNK = 4 * BLOCK;
-const MOST_SLOTS = 16;
-export const MAX_THREADS = 256;
-/** Arrays begin on cache lines. */
-const ALIGNMENT = 64;
 
-/** Arrays of a row that are whole, "w" and "g"; the others are of the row's range. */
-export const WHOLE = 2;
 export const namesOf = (request: RowRequest): string[] => ["w", "g", ...request.state];
 export const bytesPerElement = ({ variable }: RowRequest): number => ARRAYS[variable.dtype].BYTES_PER_ELEMENT;
 export const lengthOf = ({ range }: RowRequest): number => range.end - range.begin;
@@ -75,7 +64,7 @@ export const layOut = (requests: readonly RowRequest[], sizes: TableSizes, base:
   const rowsBegin = end;
   const rows = requests.map((request): RowPlaces => {
     const pointers = namesOf(request).map((_, place) => {
-      if (place === 0 && request.foreign) return 0;
+      if (place === W && request.foreign) return 0;
       return take((place < WHOLE ? request.variable.length : lengthOf(request)) * bytesPerElement(request));
     });
     const constants = sizes.constantsPerRow ? take(constantsBytes) : classConstants[request.class]!;

@@ -13,8 +13,8 @@ import {
   type RowPlaces,
   type TableSizes,
   tableSizes,
-  WHOLE,
 } from "./layout.js";
+import { WHOLE } from "./sizes.js";
 import { SparseWindow } from "./sparse.js";
 
 /** Brings arrays that lie elsewhere to the jobs that need them. Both are called on the thread that runs the step, for each job in order:

@@ -2,8 +2,9 @@
 
 import type { RowClass } from "../../backend.js";
 import type { Program, Scalar } from "../../rule/program.js";
-import { type Pointer, UNIFORM_BYTES } from "./layout.js";
+import type { Pointer } from "./layout.js";
 import type { Segment } from "./memory.js";
+import { UNIFORM_BYTES } from "./sizes.js";
 
 type Norm = Scalar & { readonly kind: "norm" };
 

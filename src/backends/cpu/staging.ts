@@ -5,6 +5,7 @@ import * as JOB from "./job.js";
 import { CHUNK, type Pointer } from "./layout.js";
 import type { CpuRow, Segment, Stager } from "./memory.js";
 import type { ClassPlan } from "./plan.js";
+import { G, W } from "./sizes.js";
 
 /** A job that works on elements from `begin` on, and which of its arrays lie elsewhere. */
 interface StagedJob {
@@ -47,11 +48,12 @@ export class Staging implements Stager {
     const { words } = this.#segment;
     const word = this.#segment.wordOf(job);
     const length = words[word + JOB.length]!;
-    const { w, g } = this.#slot(slot, row);
+    const w = this.#slot(slot);
     if (stagesW) {
       copy(row.request.foreign!.value, row.begin + begin, length, elementsOf(row), w / row.bytesPerElement);
       words[word + JOB.arrays + plan.arrays.indexOf(W)] = w;
     }
+    const g = w + CHUNK * row.bytesPerElement;
     if (stagesG) words[word + JOB.arrays + plan.arrays.indexOf(G)] = this.#prepareGradient(row, begin, length, g);
   }
 
@@ -74,21 +76,16 @@ export class Staging implements Stager {
     if (!planned?.stagesW || !planned.storesW) return;
     const { row, begin } = planned;
     const length = this.#segment.words[this.#segment.wordOf(job) + JOB.length]!;
-    const from = this.#slot(slot, row).w / row.bytesPerElement;
+    const from = this.#slot(slot) / row.bytesPerElement;
     row.request.foreign!.target().set(elementsOf(row).subarray(from, from + length), row.begin + begin);
   }
 
-  /** A slot has room for a chunk of w and one of g. */
-  #slot(slot: number, row: CpuRow): { w: Pointer; g: Pointer } {
+  /** A slot has room for a chunk of w, where it begins, and one of g. */
+  #slot(slot: number): Pointer {
     const { staging, slotBytes } = this.#segment;
-    const w = staging + slot * slotBytes;
-    return { w, g: w + CHUNK * row.bytesPerElement };
+    return staging + slot * slotBytes;
   }
 }
-
-/** Places among the arrays of a row. */
-const W = 0;
-const G = 1;
 
 /** The segment's memory in the dtype of a row. */
 const elementsOf = ({ segment, request }: CpuRow): Values => segment[request.variable.dtype];

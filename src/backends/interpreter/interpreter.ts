@@ -5,8 +5,8 @@ import type { Values } from "../../backend.js";
 import type { Operation } from "../../rule/expression.js";
 import { ARRAYS, BLOCK, type DType, LANES, type Pass, type Program } from "../../rule/program.js";
 import * as JOB from "../cpu/job.js";
-import { UNIFORM_BYTES } from "../cpu/layout.js";
 import type { Engine, Segment, SegmentRunner } from "../cpu/memory.js";
+import { UNIFORM_BYTES } from "../cpu/sizes.js";
 import { CpuBackend } from "../cpu/step.js";
 
 /** Elements whose intermediate values fit the first-level cache; divides BLOCK. */

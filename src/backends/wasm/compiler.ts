@@ -3,7 +3,7 @@
 
 import { BLOCK, LANES, type Node, type Pass, type Program } from "../../rule/program.js";
 import * as JOB from "../cpu/job.js";
-import { UNIFORM_BYTES } from "../cpu/layout.js";
+import { UNIFORM_BYTES } from "../cpu/sizes.js";
 import { at, encodeModule, getLocal, i32Const, i32Load, setLocal, teeLocal, unsigned, type WasmFunction } from "./encoding.js";
 import { clearSigns, constantOf } from "./facts.js";
 import {

@@ -8,13 +8,8 @@ import { CpuBackend } from "../cpu/step.js";
 import { compileModule } from "./compiler.js";
 import { encodeModule } from "./encoding.js";
 import * as OP from "./opcodes.js";
+import { MAX_AUTO_THREADS, MAX_PAGES, PAGE, WORTH_THREADS_BYTES } from "./sizes.js";
 import type { ThreadPool } from "./threads.js";
-
-const PAGE = 65536;
-const MAX_PAGES = 65536;
-/** "auto" starts workers when a memory of this size is asked for: about 3e5 parameters. Below, they would sleep. */
-const WORTH_THREADS_BYTES = 300_000 * 16;
-const MAX_AUTO_THREADS = 8;
 
 export interface WasmOptions {
   /** Threads for a step, the calling one included: an integer of 1 or more, or "auto" (default), one per core for models from about 3e5
