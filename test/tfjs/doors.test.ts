@@ -118,6 +118,12 @@ test.each([[null], [undefined], [{}], [{ names: [null] }], [5]])("groups: [%j] o
   expect(() => Adamax.fromConfig({ exclude_from_weight_decay: [group] } as never)).toThrow(OptionError);
 });
 
+test("fromConfig of what is no class of optimizers is refused in words", () => {
+  const { fromConfig } = Adamax;
+  for (const call of [() => Adamax.fromConfig((() => {}) as never, {}), () => Reflect.apply(fromConfig, undefined, [{}])])
+    expect(call).toThrow(/a class without a core\. Make one by tfOptimizer/);
+});
+
 test.each([5, null, "", {}])("pythonModel(%j) is refused when it is written, not when it is loaded", (source) => {
   expect(() => pythonModel(source as never)).toThrow(/source of pythonModel must be .* a function load/);
 });

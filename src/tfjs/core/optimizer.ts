@@ -71,11 +71,7 @@ export class TensorOptimizer extends tf.Optimizer {
   /** @throws OptionError for an unknown option, a value out of range, or options that exclude each other. */
   constructor(...given: [options?: TensorOptions<OptimizerOptions>]) {
     super();
-    const Core = new.target.core;
-    if (!Core)
-      throw new OptionError(
-        "TensorOptimizer is a base class. Received: a class without a core. Make one by tfOptimizer(YourOptimizer), or use Adamax.",
-      );
+    const Core = coreOf(new.target);
     assertOneObject(Core.rule.name, given);
     assertEngine();
     const [options = {}] = given;
@@ -327,7 +323,7 @@ export class TensorOptimizer extends tf.Optimizer {
         ? [first as typeof TensorOptimizer, second, {}]
         : [this as typeof TensorOptimizer, first, second];
     const { excludeFromWeightDecay: names, ...options } = optionsFromConfig(
-      Class.core.rule,
+      coreOf(Class).rule,
       fromTensorFlow(config as Config),
       (overrides ?? {}) as OptimizerOptions,
     );
@@ -373,6 +369,15 @@ export class TensorOptimizer extends tf.Optimizer {
     this.dispose();
   }
 }
+
+/** @throws OptionError for what is no class of optimizers. */
+const coreOf = (Class: { readonly core?: OptimizerClass } | undefined): OptimizerClass => {
+  const core = Class?.core;
+  if (core) return core;
+  throw new OptionError(
+    "TensorOptimizer is a base class. Received: a class without a core. Make one by tfOptimizer(YourOptimizer), or use Adamax.",
+  );
+};
 
 /** What a step costs besides, where it does not run in TensorFlow.js' memory. */
 const wayOfValues = (name: string): string => {
