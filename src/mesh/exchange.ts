@@ -35,6 +35,8 @@ export class MeshExchange implements Exchange {
   /** Along which the batch is split. */
   readonly #batchDims: readonly string[];
   readonly #all: Communicator;
+  /** By rank, the first one that has the same part of the batch. */
+  readonly #sameBatch: readonly number[];
   /** By the dimensions along which a variable is cut. */
   readonly #placements = new Map<string, Placement>();
   /** By the dimensions that its ranks differ in. */
@@ -47,6 +49,8 @@ export class MeshExchange implements Exchange {
     this.rank = mesh.rank;
     this.size = mesh.size;
     this.sums = sums;
+    const parts = Array.from({ length: mesh.size }, (_, rank) => batchDims.map((dim) => mesh.coord(dim, rank)).join());
+    this.#sameBatch = parts.map((part) => parts.indexOf(part));
   }
 
   placementOf({ layout, name }: Described): Placement {
@@ -96,6 +100,17 @@ export class MeshExchange implements Exchange {
     const team = new MeshTeam(group, [...members]);
     this.#teams.set(key, team);
     return team;
+  }
+
+  assertAlike(weights: readonly number[]): void {
+    const odd = this.#sameBatch.findIndex((first, rank) => weights[rank] !== weights[first]);
+    if (odd < 0) return;
+    const first = this.#sameBatch[odd]!;
+    throw new OptionError(
+      `Ranks that are at the same place along ${this.#batchDims.join(" and ")} have the same part of the batch, and the same weight`,
+      `weight=${weights[first]} on rank ${first}, ${weights[odd]} on rank ${odd}`,
+      "Give the number of examples in that part.",
+    );
   }
 
   prepare(memory: ArrayBufferLike): void {

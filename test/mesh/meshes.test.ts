@@ -20,17 +20,20 @@ test("four ranks make a mesh of 2 x 2; those along a dimension form a group, in 
       const [batch, model] = [Math.floor(rank / 2), rank % 2] as const;
       const groups = [along.batch[model], along.model[batch], [0, 1, 2, 3]];
       // All ranks say the same, also those whose team has examples: they would be in the next call.
-      const without = [
-        expect.stringMatching(/^OptionError: Some rank must have examples\. Received: weight=0 on ranks 0, 2/),
-        true,
+      const weights = [
+        [
+          expect.stringMatching(/same place along batch have .* the same weight\. Received: weight=0 on rank 0, 1 on rank 1/),
+          true,
+        ],
+        [expect.stringMatching(/^OptionError: Some rank must have examples\. Received: weight=0 on ranks 0, 2/), true],
       ];
-      return { shape: [2, 2], size: 4, coords: [batch, model], groups, again: along.batch[model], without };
+      return { shape: [2, 2], size: 4, coords: [batch, model], groups, again: along.batch[model], weights };
     }),
   );
 });
 
 test("without mpirun, or with one rank, the same program is a mesh of one", async () => {
-  const one = { shape: [1], size: 1, coords: [0], groups: [], again: [], without: null };
+  const one = { shape: [1], size: 1, coords: [0], groups: [], again: [], weights: [] };
   for (const outcome of [
     await programs.runAlone("meshes", { args: ["one"] }),
     await programs.run("meshes", 1, { args: ["one"] }),

@@ -57,6 +57,9 @@ export interface Exchange {
   placementOf(variable: Described): Placement;
   /** Told of memory from which arrays will travel, before it is written. No rank is asked. */
   prepare?(memory: ArrayBufferLike): void;
+  /** `weights`: what the gradients of each rank count.
+   *  @throws OptionError where ranks that have the same part of the batch give different ones: what they hold alike would not stay alike. */
+  assertAlike?(weights: readonly number[]): void;
   /** The numbers of every rank, in the order of ranks; `own` are this rank's, and `lengths` says how many each has. `label` says what for: up to its first colon
    *  the same on every rank, or they are in different calls, which is best an error on all. `isWithin`: they have
    *  just been found to be in one. */

@@ -48,6 +48,7 @@ export class Windows {
   /** By team, the factors of its members for gradients of these weights, by rank.
    *  @throws OptionError, on every rank, where nobody has examples. */
   factors(weights: readonly number[]): Float64Array[] {
+    this.#exchange.assertAlike?.(weights);
     if (weights.includes(0)) this.#assertSomeHave(weights);
     return this.teams.map(({ members }) => {
       const ofThese = members.map((rank) => weights[rank]!);

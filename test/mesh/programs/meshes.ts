@@ -1,8 +1,8 @@
 /** A mesh of two dimensions, or one that cannot be: `meshes SCENARIO`. */
 
 import { isMainThread, Worker } from "node:worker_threads";
-import { Adamax, Variable } from "adamax";
-import { createMesh, type Mesh, type MeshDimension } from "adamax/mesh";
+import { Adamax } from "adamax";
+import { createMesh, Layout, LayoutMap, type Mesh, type MeshDimension } from "adamax/mesh";
 import { gatherTexts } from "../../../src/mesh/gathering.js";
 import { report } from "../report.js";
 
@@ -21,16 +21,22 @@ const dimensions: Record<string, MeshDimension[]> = {
   different: [[isSecond ? "data" : "batch", -1]],
 };
 
-/** What is said where those at the first place of "model" have no examples; whether the value stayed. */
-const withoutExamples = (mesh: Mesh): [message: string, isUnchanged: boolean] => {
-  const variable = new Variable(Float32Array.of(1, 2), { name: "w" });
+/** What is said of weights that are 0 at the first place of "model", and whether the value stayed. */
+const weighed = (mesh: Mesh, layouts: LayoutMap): [message: string, isUnchanged: boolean] => {
+  const variable = layouts.variable(Float32Array.of(1, 1), { name: "w" });
   let message = "no error";
   try {
-    new Adamax({ mesh }).applyGradients([[Float32Array.of(1, 1), variable]], { weight: mesh.coord("model") });
+    new Adamax({ mesh }).applyGradients([[variable.gradient.fill(1), variable]], { weight: mesh.coord("model") });
   } catch (error) {
     message = `${error}`;
   }
   return [message, variable.value[0] === 1];
+};
+
+/** Where each rank has a part of the batch of its own, and "model" cuts the variable: those who average are not all. */
+const weighedApart = async () => {
+  const mesh = await createMesh(dimensions.groups!, { batchDims: ["batch", "model"] });
+  return weighed(mesh, new LayoutMap([["w", new Layout(["model"], mesh)]]));
 };
 
 if (scenario === "in a worker" && isMainThread) new Worker(new URL(import.meta.url), { argv: [scenario] });
@@ -46,6 +52,6 @@ else {
     coords: mesh.coords(),
     groups,
     again: isOfTwo ? members(["batch"]) : [],
-    without: isOfTwo ? withoutExamples(mesh) : null,
+    weights: isOfTwo ? [weighed(mesh, new LayoutMap()), await weighedApart()] : [],
   });
 }
