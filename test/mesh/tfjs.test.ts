@@ -16,6 +16,7 @@ interface Report {
   readonly iterations: number;
   readonly why: string;
   readonly losses: number[];
+  readonly refused: string[];
 }
 
 test.each([
@@ -34,13 +35,17 @@ test.each([
     const [expected] = alone.reports as [Report];
     const reports = together.reports as Report[];
     expect(expected.losses.length).toBeLessThan(40);
-    for (const { weights, iterations, why, losses } of reports) {
+    for (const { weights, iterations, why, losses, refused } of reports) {
       expect(weights).toEqual(reports[0]!.weights);
       expect(iterations).toBe(expected.iterations);
       expect(losses).toEqual(reports[0]!.losses); // they have stopped together
       expect(losses).toHaveLength(expected.losses.length);
       for (const [i, loss] of losses.entries()) expect(Math.abs(loss - expected.losses[i]!)).toBeLessThan(1e-4);
       expect(why).toMatch(new RegExp(`rank \\d of ${size}`));
+      const [loss, gradient, ...more] = refused;
+      expect(loss).toMatch(/^(BackendError: Rank 1 refused step 2, .*)?RangeError: the loss of one rank/);
+      expect(gradient).toMatch(/^(BackendError: Rank 1 refused step 2, .*)?ShapeError: .*nothing/);
+      expect(more).toEqual(["2 updates"]);
       // Means of parts, then a mean of those: other roundings than of the whole, in 18 steps of a hundredth.
       for (const [i, weight] of weights.entries()) expect(Math.abs(weight - expected.weights[i]!)).toBeLessThan(1e-5);
     }

@@ -92,13 +92,31 @@ export class TensorOptimizer extends tf.Optimizer {
    *  `weight`: on a mesh where parts of a batch are not equal, the number of examples that these gradients are the mean of; `fit` knows it.
    *  @throws ShapeError for a gradient that does not fit or an unknown name; OptionError when all gradients are null. */
   applyGradients(gradients: NamedGradients, options?: StepOptions): void {
-    const named = namedGradients(gradients);
-    const variables = named.map(({ name }) => this.#tensors.ofTensor(registered(name)));
-    this.#train(variables);
-    if (this.window > 1) this.#forgetAccumulated(this.#tensors.trained.filter(({ tensor }) => !tensor.trainable));
-    const weight = options?.weight ?? this.examples;
-    this.#core.applyGradients(this.#pairs(named, variables), weight === null ? options : { ...options, weight });
+    this.#telling(() => {
+      const named = namedGradients(gradients);
+      const variables = named.map(({ name }) => this.#tensors.ofTensor(registered(name)));
+      this.#train(variables);
+      if (this.window > 1) this.#forgetAccumulated(this.#tensors.trained.filter(({ tensor }) => !tensor.trainable));
+      const weight = options?.weight ?? this.examples;
+      this.#core.applyGradients(this.#pairs(named, variables), weight === null ? options : { ...options, weight });
+    });
     for (const variable of this.#tensors.trained) if (variable.settle()) variable.constrainTensor();
+  }
+
+  /** The gradients of the loss, and a step; `fit` calls it for each batch. */
+  override minimize(...given: Parameters<tf.Optimizer["minimize"]>): tf.Scalar | null {
+    const [loss, ...rest] = given;
+    return super.minimize(() => this.#telling(loss), ...rest);
+  }
+
+  /** What this throws, other ranks hear of. */
+  #telling<Result>(work: () => Result): Result {
+    try {
+      return work();
+    } catch (error) {
+      this.#core.backend.refuse?.(error);
+      throw error;
+    }
   }
 
   #pairs(named: readonly NamedGradient[], variables: readonly TensorVariable[]): Iterable<GradientAndVariable> {

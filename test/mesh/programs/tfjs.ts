@@ -50,4 +50,27 @@ const { iterations } = optimizer;
 // Early stopping by the loss, which is another one on each rank's part.
 const callbacks = tf.callbacks.earlyStopping({ monitor: "loss", minDelta: 0.02 });
 const { history } = await model.fitDataset(data as never, { epochs: 40, verbose: 0, callbacks });
-report(rank, { weights, iterations, why: optimizer.backend.why, losses: history.loss });
+
+// What is thrown on one rank alone, in the loss and before the step. All go on.
+const refused: string[] = [];
+const x = tf.variable(tf.scalar(1), true, "x");
+const attempt = (work: () => unknown): void => {
+  try {
+    work();
+  } catch (error) {
+    refused.push(`${error}`);
+  }
+};
+if (size > 1) {
+  const other = new Adamax({ mesh });
+  const right = () => other.minimize(() => tf.tidy(() => x.square() as tf.Scalar), false, [x]);
+  const throws = () => {
+    throw new RangeError("the loss of one rank");
+  };
+  right();
+  attempt(() => (rank === 1 ? other.minimize(throws) : right()));
+  attempt(() => (rank === 1 ? other.applyGradients({ nothing: tf.scalar(1) }) : right()));
+  right();
+  refused.push(`${other.iterations} updates`);
+}
+report(rank, { weights, iterations, why: optimizer.backend.why, losses: history.loss, refused });
