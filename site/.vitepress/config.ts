@@ -16,6 +16,9 @@ const noWorkersOnServer = {
     ssr && id.includes("/site/playground/") ? code.replace(/new URL\("[^"]*worker\.ts", import\.meta\.url\)/g, '""') : null,
 };
 
+/** Scripts that come when somebody is there: before that they would only take the line from what is seen first. */
+const LATER = /\/(editor|broken-line)\./;
+
 export default defineConfig({
   title: "adamax",
   description: "The Keras optimizer Adamax for TypeScript: documentation, API reference and a playground.",
@@ -24,9 +27,14 @@ export default defineConfig({
   srcDir: "..",
   srcExclude: ["fixtures/**", "scripts/**", "src/**", "test/**", "dist/**", "examples/page/**"],
   rewrites: { "site/pages/:rest*": ":rest*" },
-  transformHtml: (html) => html.replace(/<div class="VPHome(?=[ "])/, '<div role="main" class="VPHome'), // the theme's home has no landmark
+  transformHtml: (html) =>
+    html
+      .replace(/<div class="VPHome(?=[ "])/, '<div role="main" class="VPHome') // the theme's home has no landmark
+      .replace(/<link rel="prefetch"[^>]*>\s*/g, (link) => (LATER.test(link) ? "" : link))
+      .replace(/<link [^>]*vp-icons\.css[^>]*>\s*/, ""), // an empty file for icons that we do not have, which the first paint would wait for
   outDir: "dist",
-  shouldPreload: (link) => !/\/(editor|broken-line)\./.test(link), // what comes later
+  shouldPreload: (link) => !LATER.test(link),
+  appearance: { disableTransition: false }, // else each page that opens computes its styles twice more
   cacheDir: "../node_modules/.cache/vitepress",
   head: [
     ["link", { rel: "icon", href: `${process.env.SITE_BASE ?? "/"}icon.svg`, type: "image/svg+xml" }],

@@ -4,17 +4,18 @@ import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { CONTENDERS } from "../playground/race/contenders.ts";
 import { contourPaths, HEIGHT, toPicture, WIDTH } from "../playground/race/contours.ts";
+import { RULES } from "../playground/race/engine.ts";
+import { run } from "../playground/race/run.ts";
 import { MARKS } from "../playground/race/runners.ts";
 import { surfaceOf } from "../playground/race/surfaces.ts";
-import { run } from "../playground/race/track.ts";
 
 /** Between those of the light page and of the dark one. */
 const COLORS: Readonly<Record<string, string>> = { adamax: "#e0601f", adam: "#3f93d6", sgd: "#1fa37d", lion: "#a96bc8" };
 
 const surface = surfaceOf("ravine");
 const course = { surface: surface.id, start: surface.start, seed: 1, noise: 1 };
-const paths = [...CONTENDERS].reverse().map(({ id, rule }) => {
-  const { path, steps } = run(rule, surface.rates[id]!, {}, course);
+const paths = [...CONTENDERS].reverse().map(({ id }) => {
+  const { path, steps } = run(RULES[id]!, surface.rates[id]!, {}, course);
   const points = Array.from({ length: Math.min(steps, 120) }, (_, step) =>
     toPicture({ x: path[2 * step]!, y: path[2 * step + 1]! }),
   ).map(({ x, y }) => `${x.toFixed(1)},${y.toFixed(1)}`);

@@ -70,7 +70,8 @@ const toScript = (source: string): string => {
 /** An error with the line of the visitor's text where it happened; where none of its frames is there, that of `update`. */
 export const located = (error: unknown, source: string): RuleError => {
   if (error instanceof RuleError) return error;
-  const { message, stack = "", cause } = error as Error;
+  if (!(error instanceof Error)) return new RuleError(`The rule threw ${String(error)}.`, null);
+  const { message, stack = "", cause } = error;
   const frames = `${(cause as Error | undefined)?.stack ?? ""}\n${stack}`;
   const [, line] = new RegExp(`${FILE.replace(".", "\\.")}:(\\d+)`).exec(frames) ?? [];
   if (line) return new RuleError(message, Number(line) - HEADER);

@@ -10,7 +10,8 @@ export type OwnOutcome = Exclude<OwnAnswer, { kind: "ready" }>;
 
 export class OwnRunner {
   #worker: Worker | null = null;
-  #ready: Promise<void> = Promise.resolve();
+  /** null: it can be asked. */
+  #ready: Promise<OwnOutcome | null> = Promise.resolve(null);
   #waiting: ((outcome: OwnOutcome | null) => void) | null = null;
 
   /** null: a later request took its place. */
@@ -27,7 +28,8 @@ export class OwnRunner {
     const outcome = await Promise.race([
       superseded,
       this.#ready.then(
-        () =>
+        (failed) =>
+          failed ??
           new Promise<OwnOutcome>((resolve) => {
             timer = window.setTimeout(() => resolve({ kind: "failed", problem: TOO_LONG }), LIMIT_MILLISECONDS);
             worker.onmessage = ({ data }: MessageEvent<OwnOutcome>) => resolve(data);
@@ -38,7 +40,7 @@ export class OwnRunner {
     ]);
     window.clearTimeout(timer);
     if (this.#waiting === supersede) this.#waiting = null;
-    if (outcome?.kind === "failed" && outcome.problem === TOO_LONG) this.#end();
+    if (outcome?.kind === "failed" && ENDING.includes(outcome.problem)) this.#end();
     return outcome;
   }
 
@@ -51,7 +53,8 @@ export class OwnRunner {
     const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
     this.#worker = worker;
     this.#ready = new Promise((resolve) => {
-      worker.onmessage = () => resolve();
+      worker.onmessage = () => resolve(null);
+      worker.onerror = () => resolve({ kind: "failed", problem: NOT_STARTED });
     });
     return worker;
   }
@@ -67,3 +70,9 @@ const TOO_LONG: Problem = {
   message: `The rule did not end within ${LIMIT_MILLISECONDS / 1000} seconds, so it was stopped. An update only records what is computed: it needs no loop that waits.`,
   line: null,
 };
+const NOT_STARTED: Problem = {
+  message: "The worker that runs rules could not be started. Is there a network? Load the page again.",
+  line: null,
+};
+/** After these a worker is of no more use. */
+const ENDING = [TOO_LONG, NOT_STARTED];

@@ -1,8 +1,9 @@
 /** Compiles the visitor's rule, and runs it on the course of the race. The page ends this worker when it takes too long. */
 
-import { type Chosen, optionsOf, rateOf } from "../race/options.ts";
+import { type Chosen, optionsOf } from "../race/options.ts";
+import { rateOf, run } from "../race/run.ts";
 import { surfaceOf } from "../race/surfaces.ts";
-import { type Course, run, type Track } from "../race/track.ts";
+import type { Course, Track } from "../race/track.ts";
 import { compileRule, located, type Problem } from "./compile.ts";
 
 export interface OwnRequest {

@@ -8,6 +8,7 @@ import type { BackendName } from "../backends.ts";
 import { Chart } from "../chart.tsx";
 import { CHOICES, type HearAnswer, type HearRequest, type Sounds } from "../hear/protocol.ts";
 import { SoundView } from "../hear/sound.tsx";
+import { inOwnTask } from "../in-own-task.ts";
 import { BackendChoice, backendOf, queryOf } from "./backend-choice.tsx";
 import { Choice } from "./choice.tsx";
 import { Shell } from "./shell.tsx";
@@ -17,7 +18,7 @@ const STEPS = [100, 400, 1500];
 /** The curve is a running mean: the loss of one batch says little. */
 const SMOOTHING = 0.9;
 
-export const HearIt = defineComponent(() => {
+const Part = defineComponent(() => {
   const choices = reactive({
     backend: "wasm" as BackendName,
     steps: 400,
@@ -209,3 +210,5 @@ export const HearIt = defineComponent(() => {
     </Shell>
   );
 });
+
+export const HearIt = inOwnTask(Part);

@@ -4,39 +4,42 @@ import "../inside/inside.css";
 import { defineComponent, onBeforeUnmount, onMounted, ref, shallowRef } from "vue";
 import averaged from "../../../fixtures/keras-files/keras-average.keras?url";
 import { readQuery, writeQuery } from "../address.ts";
+import { inOwnTask } from "../in-own-task.ts";
 import type { InsideAnswer, InsideRequest } from "../inside/worker.ts";
 import { Shell } from "./shell.tsx";
 
 const EXAMPLE = "keras-average.keras";
 
-export const LookInside = defineComponent(() => {
+const Part = defineComponent(() => {
   const contents = shallowRef<{ title: string; html: string } | null>(null);
   const problem = ref("");
   const status = ref("");
   const isOver = ref(false);
   let worker: Worker | null = null;
 
+  const fail = (message: string) => {
+    problem.value = message;
+    status.value = "";
+  };
   const read = (files: readonly File[]) => {
-    if (files.length === 0) return;
     worker?.terminate(); // a file that is still being read is not wanted any more
     worker = new Worker(new URL("../inside/worker.ts", import.meta.url), { type: "module" });
     status.value = "Reading …";
     problem.value = "";
     contents.value = null;
     worker.onmessage = ({ data }: MessageEvent<InsideAnswer>) => {
-      if (data.kind === "read") contents.value = data;
-      else problem.value = data.message;
-      status.value = data.kind === "read" ? `${data.title} was read.` : "";
+      if (data.kind === "failed") return fail(data.message);
+      contents.value = data;
+      status.value = `${data.title} was read.`;
     };
-    worker.onerror = ({ message }) => {
-      problem.value = message || "The worker could not be started. Load the page again.";
-    };
+    worker.onerror = ({ message }) => fail(message || "The worker could not be started. Load the page again.");
     worker.postMessage({ files } satisfies InsideRequest);
   };
   const readExample = async () => {
     writeQuery({ example: "yes" });
-    const response = await fetch(averaged);
-    read([new File([await response.blob()], EXAMPLE)]);
+    const answer = await fetch(averaged).catch(() => null);
+    if (answer?.ok) read([new File([await answer.blob()], EXAMPLE)]);
+    else fail("The example could not be loaded. Is there a network?");
   };
   const given = (list: FileList | null | undefined) => {
     writeQuery({});
@@ -116,3 +119,5 @@ export const LookInside = defineComponent(() => {
     </Shell>
   );
 });
+
+export const LookInside = inOwnTask(Part);

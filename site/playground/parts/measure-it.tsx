@@ -5,6 +5,7 @@ import { computed, defineComponent, onBeforeUnmount, onMounted, reactive, ref, s
 import { numberIn, readQuery, writeQuery } from "../address.ts";
 import type { BackendName } from "../backends.ts";
 import { Chart } from "../chart.tsx";
+import { inOwnTask } from "../in-own-task.ts";
 import type { MeasureAnswer, MeasureRequest, SizeResult } from "../measure/protocol.ts";
 import { BackendChoice, backendOf, queryOf } from "./backend-choice.tsx";
 import { Choice } from "./choice.tsx";
@@ -17,7 +18,7 @@ const ratio = (value: number): string => `${Number(value.toPrecision(value < 10 
 const time = (microseconds: number): string =>
   microseconds < 1000 ? `${Number(microseconds.toPrecision(3))} µs` : `${Number((microseconds / 1000).toPrecision(3))} ms`;
 
-export const MeasureIt = defineComponent(() => {
+const Part = defineComponent(() => {
   const choices = reactive({ backend: "wasm" as BackendName, threads: true, largest: 1e6 });
   const results = shallowRef<readonly SizeResult[]>([]);
   const status = ref("");
@@ -180,3 +181,5 @@ export const MeasureIt = defineComponent(() => {
     </Shell>
   );
 });
+
+export const MeasureIt = inOwnTask(Part);

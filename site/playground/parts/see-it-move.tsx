@@ -1,11 +1,12 @@
 /** "See it move": optimizers side by side on surfaces of two dimensions. */
 
 import { defineComponent } from "vue";
+import { inOwnTask } from "../in-own-task.ts";
 import { useRaceInAddress } from "../race/in-address.ts";
 import { RaceView } from "../race/race-view.tsx";
 import { Shell } from "./shell.tsx";
 
-export const SeeItMove = defineComponent(() => {
+const Part = defineComponent(() => {
   const { race, isReady } = useRaceInAddress();
   return () => (
     <Shell
@@ -16,3 +17,5 @@ export const SeeItMove = defineComponent(() => {
     </Shell>
   );
 });
+
+export const SeeItMove = inOwnTask(Part);

@@ -3,6 +3,7 @@
 import "../own/own.css";
 import { computed, defineAsyncComponent, defineComponent, onBeforeUnmount, onMounted, ref, shallowRef, watch } from "vue";
 import { packed, readQuery, unpacked } from "../address.ts";
+import { inOwnTask } from "../in-own-task.ts";
 import type { Problem } from "../own/compile.ts";
 import { BEGINNINGS } from "../own/rules.ts";
 import { type OwnOutcome, OwnRunner } from "../own/run-own.ts";
@@ -12,8 +13,14 @@ import { RaceView } from "../race/race-view.tsx";
 import type { OwnRule } from "../race/runners.ts";
 import { Shell } from "./shell.tsx";
 
-/** Larger than the rest of the page, so it comes when somebody is there: until then the text stands in a plain field, which works as well. */
-const Editor = defineAsyncComponent(async () => (await import("../own/editor.tsx")).Editor);
+/** Larger than the rest of the page, so it comes when somebody is there: until then the text stands in a plain field, which works as well,
+ *  and stays where there is no network any more. */
+const Editor = defineAsyncComponent(() =>
+  import("../own/editor.tsx").then(
+    ({ Editor }) => Editor,
+    () => () => null,
+  ),
+);
 const SIGNS = ["pointermove", "pointerdown", "keydown", "focusin"] as const;
 
 const FIRST = BEGINNINGS[0]!.source;
@@ -22,7 +29,7 @@ const PAUSE_MILLISECONDS = 300;
 /** Longer texts are not read from an address. */
 const LONGEST = 8000;
 
-export const WriteYourOwn = defineComponent(() => {
+const Part = defineComponent(() => {
   const source = ref(FIRST);
   const isSomebodyThere = ref(false);
   const arrive = () => {
@@ -177,3 +184,5 @@ export const WriteYourOwn = defineComponent(() => {
     </Shell>
   );
 });
+
+export const WriteYourOwn = inOwnTask(Part);

@@ -1,9 +1,4 @@
-/** Who runs, and by which equations: as text, and with the numbers of a step. */
-
-import { Adamax, type Optimizer, type UpdateRule } from "adamax";
-import { Adam } from "../../../examples/rules/adam.ts";
-import { Lion } from "../../../examples/rules/lion.ts";
-import { SGD } from "../../../examples/rules/sgd-momentum.ts";
+/** Who runs, and by which equations: as text, and with the numbers of a step. Their rules are in engine.ts. */
 
 /** What one step did to one coordinate. */
 export interface StepNumbers {
@@ -29,7 +24,6 @@ export interface Equation {
 export interface Contender {
   readonly id: string;
   readonly name: string;
-  readonly rule: UpdateRule;
   readonly equations: readonly Equation[];
 }
 
@@ -103,13 +97,11 @@ const lionEquations: readonly Equation[] = [
   },
 ];
 
-const ruleOf = (optimizer: typeof Optimizer<never>): UpdateRule => optimizer.rule;
-
 export const CONTENDERS: readonly Contender[] = [
-  { id: "adamax", name: "Adamax", rule: ruleOf(Adamax as never), equations: adamaxEquations },
-  { id: "adam", name: "Adam", rule: ruleOf(Adam as never), equations: adamEquations },
-  { id: "sgd", name: "SGD", rule: ruleOf(SGD as never), equations: sgdEquations },
-  { id: "lion", name: "Lion", rule: ruleOf(Lion as never), equations: lionEquations },
+  { id: "adamax", name: "Adamax", equations: adamaxEquations },
+  { id: "adam", name: "Adam", equations: adamEquations },
+  { id: "sgd", name: "SGD", equations: sgdEquations },
+  { id: "lion", name: "Lion", equations: lionEquations },
 ];
 
 /** Of a rule that the visitor wrote: what it keeps, and what it did. */

@@ -10,7 +10,7 @@ const SCALE = WIDTH / (DOMAIN.right - DOMAIN.left);
 export const toPicture = ({ x, y }: Point): Point => ({ x: (x - DOMAIN.left) * SCALE, y: (DOMAIN.top - y) * SCALE });
 export const toPlane = ({ x, y }: Point): Point => ({ x: DOMAIN.left + x / SCALE, y: DOMAIN.top - y / SCALE });
 
-const CELL = 6;
+const CELL = 8;
 
 /** For each level, from the lowest: where the landscape is higher. It reaches as far beyond the picture as the landscape moves. */
 export const contourPaths = ({ value, levels, drift, steps }: Surface): string[] => {

@@ -3,20 +3,20 @@
 import { defineComponent } from "vue";
 import { digits } from "./contenders.ts";
 import { CONTROLS, type Control, type NumberControl, placeOf, valueAt, withChoice } from "./options.ts";
-import type { Race } from "./race.ts";
+import type { Choices } from "./race.ts";
 
 type Value = number | boolean | string | undefined;
 
 export const Controls = defineComponent(
-  (props: { race: Race }) => {
+  (props: { choices: Choices }) => {
     const choose = (name: string, value: Value) => {
-      props.race.choices.chosen = withChoice(props.race.choices.chosen, name, value);
+      props.choices.chosen = withChoice(props.choices.chosen, name, value);
     };
     const given = (event: Event) => (event.target as HTMLInputElement | HTMLSelectElement).value;
 
     const numberControl = (control: NumberControl) => {
       const { name, byDefault, off } = control;
-      const chosen = props.race.choices.chosen[name] as number | undefined;
+      const chosen = props.choices.chosen[name] as number | undefined;
       const value = chosen ?? byDefault;
       const isOff = off === true && chosen === undefined;
       return (
@@ -47,7 +47,7 @@ export const Controls = defineComponent(
 
     const inputOf = (control: Control) => {
       const { name, byDefault } = control;
-      const chosen = props.race.choices.chosen[name] ?? byDefault;
+      const chosen = props.choices.chosen[name] ?? byDefault;
       const id = `option-${name}`;
       switch (control.kind) {
         case "number":
@@ -82,7 +82,7 @@ export const Controls = defineComponent(
         <legend>{title}</legend>
         <div class="grid">
           {CONTROLS.filter((control) => control.of === of).map((control) => (
-            <div key={control.name} class={["option", { isChanged: control.name in props.race.choices.chosen }]}>
+            <div key={control.name} class={["option", { isChanged: control.name in props.choices.chosen }]}>
               <label for={`option-${control.name}`}>
                 <code>{control.name}</code>
                 <small>{control.says}</small>
@@ -101,5 +101,5 @@ export const Controls = defineComponent(
       </div>
     );
   },
-  { props: ["race"] },
+  { props: ["choices"] },
 );

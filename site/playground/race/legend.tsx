@@ -3,8 +3,9 @@
 import { defineComponent } from "vue";
 import { digits } from "./contenders.ts";
 import { placeOf, valueAt } from "./options.ts";
-import { learningRateOf, type Race } from "./race.ts";
+import { learningRateOf } from "./race.ts";
 import { MARKS, type Runner } from "./runners.ts";
+import type { Show } from "./show.ts";
 
 const RATE = {
   kind: "number",
@@ -17,25 +18,18 @@ const RATE = {
   most: 1,
 } as const;
 
-interface Props {
-  race: Race;
-  runners: readonly Runner[];
-  shown: number;
-}
-
 export const Legend = defineComponent(
-  (props: Props) => {
+  ({ show: { race, runners, playback } }: { show: Show }) => {
+    const { choices } = race;
     const toggle = (id: string, isHidden: boolean) => {
-      const { choices } = props.race;
       choices.hidden = isHidden ? choices.hidden.filter((one) => one !== id) : [...choices.hidden, id];
     };
     const setRate = (id: string, value: number) => {
-      props.race.choices.rates = { ...props.race.choices.rates, [id]: value };
+      choices.rates = { ...choices.rates, [id]: value };
     };
     const rowOf = ({ id, name, track, problem, isHidden }: Runner) => {
-      const { choices } = props.race;
       const rate = learningRateOf(choices, id);
-      const height = track?.heights[Math.min(props.shown, track.steps)];
+      const height = track?.heights[Math.min(playback.told.value, track.steps)];
       return (
         <tr key={id} class={{ isHidden, isSelected: choices.selected === id }} style={{ "--color": `var(--${id})` }}>
           <td>
@@ -90,9 +84,9 @@ export const Legend = defineComponent(
             </th>
           </tr>
         </thead>
-        <tbody>{props.runners.map(rowOf)}</tbody>
+        <tbody>{runners.value.map(rowOf)}</tbody>
       </table>
     );
   },
-  { props: ["race", "runners", "shown"] },
+  { props: ["show"] },
 );

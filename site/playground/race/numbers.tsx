@@ -1,19 +1,19 @@
 /** The equations of one step, with its numbers in them. */
 
+import { defineComponent } from "vue";
 import { digits } from "./contenders.ts";
-import type { Place } from "./picture.tsx";
-import type { Race } from "./race.ts";
-import type { Runner } from "./runners.ts";
+import type { Show } from "./show.ts";
 import { movesIn, numbersOf } from "./track.ts";
 
-interface Props {
-  race: Race;
-  runners: readonly Runner[];
-  place: Place;
-}
+/** A component, so that it is drawn anew for itself. */
+export const Numbers = defineComponent(
+  ({ show }: { show: Show }) =>
+    () =>
+      numbers(show),
+  { props: ["show"] },
+);
 
-export const Numbers = ({ race, runners, place }: Props) => {
-  const { choices } = race;
+const numbers = ({ race: { choices }, runners: { value: runners }, place: { value: place } }: Show) => {
   const runner = runners.find(({ id }) => id === place.id) ?? runners[0]!;
   const { name, track, problem, equations, id } = runner;
   if (!track) return <section class="numbers">{problem ? <p class="problem">{problem}</p> : null}</section>;

@@ -1,8 +1,5 @@
 /** The options of the optimizer's page as controls: what each may be, and what they become. Pure. */
 
-import { schedules } from "adamax";
-import type { Options, Rate } from "./track.ts";
-
 interface Common {
   readonly name: string;
   /** Whose it is: Adamax' own, or one that every optimizer here has. */
@@ -44,8 +41,8 @@ const number = (
   off?: true,
 ): NumberControl => ({ kind: "number", name, of, says, scale, least, byDefault, most, ...(off ? { off } : {}) });
 
-const SCHEDULE = "schedule";
-const SCHEDULES = [
+export const SCHEDULE = "schedule";
+export const SCHEDULES = [
   "constant",
   "CosineDecay",
   "CosineDecayRestarts",
@@ -94,6 +91,9 @@ export const withChoice = (chosen: Chosen, name: string, value: number | boolean
   return Object.fromEntries(value === undefined || isDefault ? others : [...others, [name, value]]);
 };
 
+/** Options of an optimizer; what is not there has its default. */
+export type Options = Readonly<Record<string, number | boolean | string>>;
+
 /** What a contender's optimizer is made with. */
 export const optionsOf = (chosen: Chosen, isAdamax: boolean): Options =>
   Object.fromEntries(
@@ -102,26 +102,6 @@ export const optionsOf = (chosen: Chosen, isAdamax: boolean): Options =>
       chosen[name]!,
     ]),
   );
-
-/** The schedule that was chosen, over `steps` steps. */
-export const rateOf = (learningRate: number, chosen: Chosen, steps: number): Rate => {
-  const name = (chosen[SCHEDULE] ?? "constant") as (typeof SCHEDULES)[number];
-  const initialLearningRate = learningRate;
-  switch (name) {
-    case "CosineDecay":
-      return new schedules.CosineDecay({ initialLearningRate, decaySteps: steps });
-    case "CosineDecayRestarts":
-      return new schedules.CosineDecayRestarts({ initialLearningRate, firstDecaySteps: steps / 4 });
-    case "ExponentialDecay":
-      return new schedules.ExponentialDecay({ initialLearningRate, decaySteps: steps, decayRate: 0.05 });
-    case "InverseTimeDecay":
-      return new schedules.InverseTimeDecay({ initialLearningRate, decaySteps: steps / 10, decayRate: 1 });
-    case "PolynomialDecay":
-      return new schedules.PolynomialDecay({ initialLearningRate, decaySteps: steps, endLearningRate: 0 });
-    default:
-      return learningRate;
-  }
-};
 
 /** A place on a slider, in [0, 1], and the number there. */
 export const placeOf = ({ scale, least, most }: NumberControl, value: number): number => {

@@ -113,12 +113,7 @@ export const Picture = defineComponent(
             onPointerleave={() => props.onPointed(null)}
           >
             <g class="heights" transform={`translate(${moved.x - origin.x} ${moved.y - origin.y})`}>
-              {paths.value.map((d, i) => (
-                <path key={i} class="hill" d={d} />
-              ))}
-              {surface.value.optima.map(toPicture).map(({ x, y }) => (
-                <path key={`${x} ${y}`} class="optimum" d={`M${x - 6} ${y}H${x + 6}M${x} ${y - 6}V${y + 6}`} />
-              ))}
+              <Landscape paths={paths.value} optima={surface.value.optima} />
             </g>
             {[...visible.value].sort((a, b) => rank(a) - rank(b)).map(pathOf)}
           </svg>
@@ -139,6 +134,19 @@ export const Picture = defineComponent(
   },
   { props: ["race", "runners", "shown", "isReady", "onPointed"] },
 );
+
+/** Apart, because it stays while the paths grow. */
+const Landscape = ({ paths, optima }: { paths: readonly string[]; optima: readonly Point[] }) => (
+  <g>
+    {paths.map((d, i) => (
+      <path key={i} class="hill" d={d} />
+    ))}
+    {optima.map(toPicture).map(({ x, y }) => (
+      <path key={`${x} ${y}`} class="optimum" d={`M${x - 6} ${y}H${x + 6}M${x} ${y - 6}V${y + 6}`} />
+    ))}
+  </g>
+);
+Landscape.props = ["paths", "optima"];
 
 /** By path: its points as the picture has them, to the end or until it leaves for good. Each picture shows most of those of the one before. */
 const written = new WeakMap<Float32Array, readonly string[]>();

@@ -1,11 +1,11 @@
 /** The state of a race: what the visitor chose, what follows from it, and how both stand in the address. */
 
-import { type ComputedRef, computed, reactive } from "vue";
+import { type ComputedRef, computed, reactive, shallowRef } from "vue";
 import { numberIn, type Query } from "../address.ts";
-import { CONTENDERS, type Contender } from "./contenders.ts";
-import { type Chosen, CONTROLS, optionsOf, rateOf } from "./options.ts";
+import { CONTENDERS } from "./contenders.ts";
+import { type Chosen, CONTROLS } from "./options.ts";
 import { DOMAIN, type Point, type Surface, surfaceOf } from "./surfaces.ts";
-import { type Course, run, type Track } from "./track.ts";
+import type { Course, Result } from "./track.ts";
 
 export const OWN = "own";
 
@@ -26,16 +26,15 @@ export interface Choices {
   step: number | null;
 }
 
-/** A run, or why there is none. */
-export type Result = { readonly track: Track } | { readonly problem: string };
-
 export interface Race {
   readonly choices: Choices;
   readonly surface: ComputedRef<Surface>;
   readonly start: ComputedRef<Point>;
   readonly course: ComputedRef<Course>;
-  /** Of the contenders that are known by name, each computed when it is first asked for. */
-  readonly results: ReadonlyMap<string, ComputedRef<Result>>;
+  /** Of the contenders that are known by name, each computed when it is first asked for. null: what runs them is not loaded. */
+  readonly results: ReadonlyMap<string, ComputedRef<Result | null>>;
+  /** Loads what runs them. Where it cannot be had, each result says so. */
+  load(): Promise<void>;
 }
 
 export const initialChoices = (surface = "valley"): Choices => ({
@@ -57,17 +56,16 @@ export const createRace = (given: Choices): Race => {
   const course = computed(
     (): Course => ({ surface: surface.value.id, start: { ...start.value }, seed: choices.seed, noise: choices.noise }),
   );
-  const resultOf = ({ id, rule }: Contender): Result => {
-    try {
-      const rate = rateOf(learningRateOf(choices, id), choices.chosen, surface.value.steps);
-      return { track: run(rule, rate, optionsOf(choices.chosen, id === "adamax"), course.value) };
-    } catch (error) {
-      return { problem: (error as Error).message };
-    }
+  const engine = shallowRef<Pick<typeof import("./engine.ts"), "resultOf"> | null>(null);
+  const load = async () => {
+    engine.value = await import("./engine.ts").catch(() => ({ resultOf: () => ({ problem: NOT_LOADED }) }));
   };
-  const results = new Map(CONTENDERS.map((contender) => [contender.id, computed(() => resultOf(contender))]));
-  return { choices, surface, start, course, results };
+  const resultOf = (id: string) => engine.value?.resultOf(id, learningRateOf(choices, id), choices.chosen, course.value) ?? null;
+  const results = new Map(CONTENDERS.map(({ id }) => [id, computed(() => resultOf(id))]));
+  return { choices, surface, start, course, results, load };
 };
+
+const NOT_LOADED = "What runs the optimizers could not be loaded. Is there a network? Reload the page.";
 
 export const learningRateOf = ({ rates, surface }: Choices, id: string): number =>
   rates[id] ?? surfaceOf(surface).rates[id] ?? surfaceOf(surface).rates.adamax!;

@@ -2,8 +2,8 @@
 
 import type { Contender, Equation } from "./contenders.ts";
 import { CONTENDERS, equationsOf } from "./contenders.ts";
-import { OWN, type Race, type Result } from "./race.ts";
-import type { Track } from "./track.ts";
+import { OWN, type Race } from "./race.ts";
+import type { Result, Track } from "./track.ts";
 
 /** The rule that the visitor wrote, as far as it ran. */
 export interface OwnRule {
@@ -23,7 +23,7 @@ export interface Runner {
 
 /** `asked`: how many of the contenders are asked for what they do, which takes time. */
 export const runnersOf = ({ choices, results }: Race, own: OwnRule | null, asked: number): Runner[] => {
-  const runner = ({ id, name, equations }: Pick<Contender, "id" | "name" | "equations">, result: Result | undefined): Runner => ({
+  const runner = ({ id, name, equations }: Pick<Contender, "id" | "name" | "equations">, result: Result | null): Runner => ({
     id,
     name,
     equations,
@@ -34,7 +34,7 @@ export const runnersOf = ({ choices, results }: Race, own: OwnRule | null, asked
   const named = (contender: Contender) =>
     contender.id === "adamax" && choices.chosen.name ? { ...contender, name: String(choices.chosen.name) } : contender;
   return [
-    ...CONTENDERS.map((contender, i) => runner(named(contender), i < asked ? results.get(contender.id)!.value : undefined)),
+    ...CONTENDERS.map((contender, i) => runner(named(contender), i < asked ? results.get(contender.id)!.value : null)),
     ...(own ? [runner({ id: OWN, name: own.name, equations: equationsOf(own.slots) }, own.result)] : []),
   ];
 };
