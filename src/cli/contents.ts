@@ -11,6 +11,7 @@ import { innerConfig, type KerasModel, type KerasReadFormat } from "../checkpoin
 import { isTable } from "../checkpoint/keras/tensorflow/table.js";
 import { nodeFiles } from "../checkpoint/storage/node.js";
 import { openSource } from "../checkpoint/storage/source.js";
+import { CheckpointError } from "../errors.js";
 import type { Config } from "../optimizer/configuration.js";
 
 export interface Contents {
@@ -44,12 +45,20 @@ export const kindOf = async (given: Given): Promise<"keras" | "checkpoint" | "ex
     if (isArchive(bytes)) return firstEntry(bytes).endsWith(".npy") ? "export" : "keras";
     if (HDF5.every((byte, i) => bytes[i] === byte) || bytes[0] === JSON_OBJECT) return "keras";
     if (isTable(await source.read(Math.max(0, source.size - 48), source.size))) return "keras";
+    if (bytes[8] !== JSON_OBJECT) throw unknown(source.name, bytes); // where the header of a safetensors file begins
     const { metadata } = await readHeader(source);
     return metadata.has("optimizer") && !metadata.has("variables") ? "export" : "checkpoint";
   } finally {
     await source.close();
   }
 };
+
+const unknown = (name: string, bytes: Uint8Array): CheckpointError =>
+  new CheckpointError(
+    `${name} is of no format that is known here`,
+    bytes.length === 0 ? "an empty file" : `bytes that begin with ${[...bytes.subarray(0, 4)].join(", ")}`,
+    "Known are .safetensors, .keras, .h5, .npz, TensorFlow.js' model.json and TensorFlow's .index. If it is called so, it is damaged: use another copy.",
+  );
 
 const isFile = (given: Given): given is File => typeof given === "string" || given instanceof Blob;
 

@@ -49,8 +49,14 @@ export const read = (
       { type: value === undefined ? ("boolean" as const) : ("string" as const), ...(SHORT[name] && { short: SHORT[name] }) },
     ]),
   );
+  const letters = Object.keys(known).flatMap((name) => SHORT[name] ?? []);
   for (const arg of args) {
     if (arg === "--") break;
+    const [, letter] = /^-([a-z])/i.exec(arg) ?? [];
+    if (letter !== undefined && !letters.includes(letter)) {
+      const near = letters.find((other) => other.toLowerCase() === letter.toLowerCase());
+      throw new UsageError(`There is no option -${letter}.${near ? ` Did you mean -${near}?` : ""}`);
+    }
     const [, name] = /^--([^=]+)/.exec(arg) ?? [];
     if (name === undefined || name in known) continue;
     const near = nearest(name, Object.keys(known));

@@ -40,15 +40,16 @@ const open = async (url: string, until = /^(shared|alone);|weights$/): Promise<{
 };
 
 const BUNDLERS = ["Vite", "webpack", "esbuild", "Rollup", "Parcel", "Next.js"];
+const OWN_WORKER = "A worker of yours";
 
 test("the page has these bundlers, and each has commands", () => {
-  for (const name of BUNDLERS) expect(projects.get(name)?.commands.length, name).toBeGreaterThan(0);
+  for (const name of [...BUNDLERS, OWN_WORKER]) expect(projects.get(name)?.commands.length, name).toBeGreaterThan(0);
 });
 
 const SHARED = /^shared; .*; \d+ bytes; .*2 threads$/;
 const ALONE = /^alone; .*; \d+ bytes; .*one thread: the page is not cross-origin isolated/;
 
-describe.each(BUNDLERS)("%s", (name) => {
+describe.each([...BUNDLERS, OWN_WORKER])("%s", (name) => {
   let folder: string;
   beforeAll(async () => {
     const project = projects.get(name)!;

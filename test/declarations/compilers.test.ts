@@ -33,16 +33,16 @@ const optimizer = new Adamax({ learningRate: 0.1 });
 optimizer.applyGradients([[Float32Array.of(1), new Variable(Float32Array.of(1))]]);
 export const blob: Blob = await checkpointBlob({ optimizer });`;
 
-/** Two projects, with no @types near: the package alone, and beside it what its adapters adapt to. */
+/** Three projects, with no @types near: the package alone, in modules and in CommonJS, and beside it what its adapters adapt to. */
 let folder: string;
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), "adamax-types-"));
-  for (const project of ["alone", "adapters"]) {
+  for (const project of ["alone", "commonjs", "adapters"]) {
     const installed = join(folder, project, "node_modules/adamax");
     mkdirSync(installed, { recursive: true });
     for (const name of ["dist", "package.json"]) cpSync(name, join(installed, name), { recursive: true });
-    writeFileSync(join(folder, project, "package.json"), '{ "type": "module" }');
-    writeFileSync(join(folder, project, "program.ts"), PROGRAM);
+    writeFileSync(join(folder, project, "package.json"), project === "commonjs" ? "{}" : '{ "type": "module" }');
+    if (project !== "commonjs") writeFileSync(join(folder, project, "program.ts"), PROGRAM);
   }
   for (const name of ["@tensorflow", "@jax-js", "@webgpu"])
     symlinkSync(resolve("node_modules", name), join(folder, "adapters/node_modules", name));
@@ -83,6 +83,12 @@ describe.each(COMPILERS)("TypeScript %s", (version, compiler) => {
     ["nodenext", "NodeNext"],
   ])("%s: every entry that needs no other package compiles", async (moduleResolution, module) => {
     expect(await complaintsOf(compiler, "alone", alone(version), { module, moduleResolution })).toEqual([noticed]);
+  });
+
+  test("a CommonJS project may import it from 5.8 on; before, the compiler says what to write", async () => {
+    const options = { module: "NodeNext", moduleResolution: "NodeNext" };
+    const said = Number(version) < 5.8 ? [expect.stringMatching(/TS1479.*'import\("adamax"\)'/)] : [];
+    expect(await complaintsOf(compiler, "commonjs", ["adamax"], options)).toEqual([...said, noticed]);
   });
 
   // Those of TensorFlow.js, jax-js and WebGPU do not pass by themselves.
