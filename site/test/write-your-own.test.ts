@@ -86,3 +86,52 @@ test("one leaves the editor by keyboard alone", async () => {
   await page.keyboard.press("Tab");
   expect(await page.evaluate(() => document.activeElement?.closest(".cm-editor"))).toBe(null);
 });
+
+test("a link whose rule is damaged says so, and shows another one that runs", async () => {
+  const opened = await open(`${WRITE}?rule=!!!`);
+  const { page } = opened;
+  await joined(page).waitFor();
+  expect(await said(page)).toMatch(/^The rule that came with the link is damaged or too long[\s\S]*has joined the race\.$/);
+  expectQuiet(opened);
+});
+
+test("a rule that is too long for a link runs, and the page says that its address does not hold it", async () => {
+  const { page } = await open(WRITE);
+  await joined(page).waitFor();
+  await type(page, `${rule("w: w.sub(g.mul(learningRate)),")}\n// ${"x".repeat(9000)}`);
+  await expect.poll(() => said(page)).toMatch(/^Mine runs, and has joined the race\.\s+The rule is too long for a link/);
+  expect(page.url()).not.toContain("rule=");
+});
+
+test("without a network the page says that rules cannot run, and the text stays in its plain field", async () => {
+  const { page } = await open(WRITE);
+  await joined(page).waitFor();
+  await page.route(/assets\/(worker|editor)-?[^/]*\.js$/, (route) => route.abort());
+  await page.getByLabel("The rule").fill("while (true) {}"); // its worker is ended, and the next one does not come
+  await expect.poll(() => said(page), { timeout: 10_000 }).toMatch(/did not end within 2 seconds/);
+  await page.getByLabel("The rule").fill(rule("w: w.sub(g.mul(learningRate)),"));
+  await expect.poll(() => said(page)).toMatch(/could not be started/);
+  expect(await page.locator(".cm-editor").count()).toBe(0);
+});
+
+test("who types into the plain field goes on in the editor that takes its place", async () => {
+  const { page } = await open(WRITE);
+  await joined(page).waitFor();
+  await page.locator("textarea").focus();
+  await page.keyboard.press("Control+Home");
+  await page.keyboard.type("// first, ");
+  await page.locator(".cm-editor").waitFor();
+  await page.keyboard.type("then\n");
+  await expect.poll(() => page.locator(".cm-line").first().innerText()).toBe("// first, then");
+});
+
+test("a rule reaches neither the network nor the page", async () => {
+  const opened = await open(WRITE); // complains of every request to elsewhere
+  const { page } = opened;
+  await joined(page).waitFor();
+  for (const line of ['fetch("https://example.com/");', 'self.postMessage({ kind: "ran" });', "close();"]) {
+    await type(page, `${line}\n${rule("w: w.sub(g.mul(learningRate)),")}`);
+    await expect.poll(() => said(page), { message: line }).toMatch(/^Line 1\. .* is not a function$/);
+  }
+  expectQuiet(opened);
+});

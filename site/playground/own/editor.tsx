@@ -13,6 +13,8 @@ import type { Problem } from "./compile.ts";
 interface Props {
   source: string;
   problem: Problem | null;
+  /** The plain field whose place it takes, with the cursor where it was. */
+  field: HTMLTextAreaElement | undefined;
   onSource: (source: string) => void;
 }
 
@@ -43,10 +45,13 @@ export const Editor = defineComponent(
     };
 
     onMounted(() => {
+      const { field } = props;
+      const isTakenOver = field !== undefined && document.activeElement === field;
       view = new EditorView({
         parent: box.value!,
         state: EditorState.create({
           doc: props.source,
+          ...(isTakenOver ? { selection: { anchor: field.selectionStart, head: field.selectionEnd } } : {}),
           extensions: [
             lineNumbers(),
             history(),
@@ -65,6 +70,7 @@ export const Editor = defineComponent(
         }),
       });
       show();
+      if (isTakenOver) view.focus();
     });
     onBeforeUnmount(() => view?.destroy());
     watch(() => props.problem, show);
@@ -77,5 +83,5 @@ export const Editor = defineComponent(
     );
     return () => <div ref={box} class="editor" />;
   },
-  { props: ["source", "problem", "onSource"] },
+  { props: ["source", "problem", "field", "onSource"] },
 );

@@ -26,11 +26,12 @@ const SIGNS = ["pointermove", "pointerdown", "keydown", "focusin"] as const;
 const FIRST = BEGINNINGS[0]!.source;
 /** After the last letter, before the rule is run. */
 const PAUSE_MILLISECONDS = 300;
-/** Longer texts are not read from an address. */
+/** Longer texts are not written to an address, nor read from one. */
 const LONGEST = 8000;
 
 const Part = defineComponent(() => {
   const source = ref(FIRST);
+  const field = ref<HTMLTextAreaElement>();
   const isSomebodyThere = ref(false);
   const arrive = () => {
     isSomebodyThere.value = true;
@@ -39,7 +40,12 @@ const Part = defineComponent(() => {
   /** A rule that came with a link is somebody else's program: it runs when the visitor says so. */
   const isForeign = ref(false);
   const outcome = shallowRef<OwnOutcome | null>(null);
-  const { race, isReady } = useRaceInAddress(() => (source.value === FIRST ? {} : { rule: packed(source.value) }));
+  /** A link had a rule that cannot be read. */
+  const isLost = ref(false);
+  const isLong = computed(() => source.value.length > LONGEST);
+  const { race, isReady } = useRaceInAddress(() =>
+    source.value === FIRST || isLong.value ? {} : { rule: packed(source.value) },
+  );
 
   const problem = computed((): Problem | null => (outcome.value?.kind === "failed" ? outcome.value.problem : null));
   const own = computed((): OwnRule | null => {
@@ -79,9 +85,12 @@ const Part = defineComponent(() => {
     if (given !== null && given.length <= LONGEST) {
       source.value = given;
       isForeign.value = !BEGINNINGS.some((beginning) => beginning.source === given);
-    }
+    } else isLost.value = rule !== undefined;
     race.choices.selected = readQuery().numbers ?? OWN;
-    watch(source, later);
+    watch(source, () => {
+      isLost.value = false;
+      later();
+    });
     watch(
       [isForeign, isReady, () => race.course.value, () => learningRateOf(race.choices, OWN), () => race.choices.chosen],
       () => void runNow(),
@@ -148,6 +157,7 @@ const Part = defineComponent(() => {
       </div>
       <div class="editor-place">
         <textarea
+          ref={field}
           aria-label="The rule"
           spellcheck={false}
           value={source.value}
@@ -159,13 +169,22 @@ const Part = defineComponent(() => {
           <Editor
             source={source.value}
             problem={problem.value}
+            field={field.value}
             onSource={(text: string) => {
               source.value = text;
             }}
           />
         ) : null}
       </div>
-      <div role="status">{status()}</div>
+      <div role="status">
+        {isLost.value ? (
+          <p class="problem">The rule that came with the link is damaged or too long: this is not it. Ask for its text.</p>
+        ) : null}
+        {status()}
+        {isLong.value ? (
+          <p class="note">The rule is too long for a link: whoever gets this page's address does not get it.</p>
+        ) : null}
+      </div>
     </div>
   );
 
