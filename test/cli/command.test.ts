@@ -210,12 +210,16 @@ describe("failures", () => {
     expect((await adamax("--debug", "inspect", "package.json")).complained).toMatch(/\n +at /);
   });
 
-  test("a file that is no export: 1, without a stack trace", async () => {
+  test("a letter that is no option: the one that may have been meant", async () => {
+    expect(await adamax("-v")).toMatchObject({ code: 2, complained: expect.stringMatching(/no option -v\. Did you mean -V\?/) });
+  });
+
+  test("a file of no known format: 1, which formats are known, without a stack trace", async () => {
     const text = join(folder, "text.safetensors");
     writeFileSync(text, "no safetensors file at all");
     const { code, printed, complained } = await adamax("diff", text, text);
     expect({ code, printed }).toEqual({ code: 1, printed: "" });
-    expect(complained).toMatch(/^adamax: .*not a whole safetensors file.*\n$/);
+    expect(complained).toMatch(/^adamax: .*is of no format that is known here\. Received: .*Known are \.safetensors, .*\n$/);
   });
 
   test.each(["keras-files/keras-plain.keras", "adamax-exports/optax.npz"])(
