@@ -70,6 +70,7 @@ test("the equations show the numbers of the step under the pointer, and those fo
 test("every option of the page is a control, and each changes what is computed", async () => {
   const { page } = await open(`${MOVE}?surface=stream&useEma=true`);
   await page.locator("[data-runner=adamax]").waitFor();
+  await page.locator(".below:not([inert])").waitFor(); // alive
   const state = async () => `${await page.locator(".legend").innerText()} ${await numbers(page).innerText()}`;
   const before = await state();
   const keys: Record<string, string> = { emaMomentum: "Home", beta1: "Home", beta2: "Home", epsilon: "End" };
