@@ -106,7 +106,7 @@ test("a rule that is too long for a link runs, and the page says that its addres
 test("without a network the page says that rules cannot run, and the text stays in its plain field", async () => {
   const { page } = await open(WRITE);
   await joined(page).waitFor();
-  await page.route(/assets\/(worker|editor)-?[^/]*\.js$/, (route) => route.abort());
+  await page.route(/\/(worker|editor)[-.][^/]*\.js$/, (route) => route.abort());
   await page.getByLabel("The rule").fill("while (true) {}"); // its worker is ended, and the next one does not come
   await expect.poll(() => said(page), { timeout: 10_000 }).toMatch(/did not end within 2 seconds/);
   await page.getByLabel("The rule").fill(rule("w: w.sub(g.mul(learningRate)),"));

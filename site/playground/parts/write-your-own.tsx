@@ -93,7 +93,7 @@ const Part = defineComponent(() => {
     });
     watch(
       [isForeign, isReady, () => race.course.value, () => learningRateOf(race.choices, OWN), () => race.choices.chosen],
-      () => void runNow(),
+      (_, [, wasReady]) => (wasReady ? void runNow() : later()), // at first the page has enough to do
       { immediate: true },
     );
   });
