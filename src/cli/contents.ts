@@ -44,8 +44,10 @@ export const kindOf = async (given: Given): Promise<"keras" | "checkpoint" | "ex
     const bytes = await source.read(0, Math.min(300, source.size));
     if (isArchive(bytes)) return firstEntry(bytes).endsWith(".npy") ? "export" : "keras";
     if (HDF5.every((byte, i) => bytes[i] === byte) || bytes[0] === JSON_OBJECT) return "keras";
+    const hasHeader = bytes[8] === JSON_OBJECT; // where that of a safetensors file begins
+    const begin = [...bytes.subarray(0, 4)]; // `bytes` holds what was read last
     if (isTable(await source.read(Math.max(0, source.size - 48), source.size))) return "keras";
-    if (bytes[8] !== JSON_OBJECT) throw unknown(source.name, bytes); // where the header of a safetensors file begins
+    if (!hasHeader) throw unknown(source.name, begin);
     const { metadata } = await readHeader(source);
     return metadata.has("optimizer") && !metadata.has("variables") ? "export" : "checkpoint";
   } finally {
@@ -53,10 +55,10 @@ export const kindOf = async (given: Given): Promise<"keras" | "checkpoint" | "ex
   }
 };
 
-const unknown = (name: string, bytes: Uint8Array): CheckpointError =>
+const unknown = (name: string, begin: readonly number[]): CheckpointError =>
   new CheckpointError(
     `${name} is of no format that is known here`,
-    bytes.length === 0 ? "an empty file" : `bytes that begin with ${[...bytes.subarray(0, 4)].join(", ")}`,
+    begin.length === 0 ? "an empty file" : `bytes that begin with ${begin.join(", ")}`,
     "Known are .safetensors, .keras, .h5, .npz, TensorFlow.js' model.json and TensorFlow's .index. If it is called so, it is damaged: use another copy.",
   );
 
