@@ -1,7 +1,7 @@
 /** Sums of squares on the device against exact ones. */
 
 import { expect, test } from "vitest";
-import { joiningSums, squaresOfTile, THREADS, VECTORS, WIDE_SUMS } from "../../src/backends/webgpu/norms.js";
+import { joiningSums, SQUARES, THREADS, VECTORS, WIDE_SUMS } from "../../src/backends/webgpu/norms.js";
 import { INTEGERS, WIDE } from "../../src/backends/webgpu/wide.js";
 import { random } from "../semantics/helpers.js";
 import { anyBits, around, type Floats, openDevice, runShader } from "./helpers.js";
@@ -24,8 +24,12 @@ const kinds: Record<string, Floats> = {
   "near 1e-25": around(1e-25, 16 * BLOCK, 5),
   "of any exponent": finite(anyBits(16 * BLOCK, 6)),
   "the largest there are": new Float32Array(BLOCK).fill(3.4028234663852886e38),
-  "the smallest there are": new Float32Array(BLOCK).fill(-1e-45),
-  "subnormal and normal": Float32Array.from({ length: BLOCK }, (_, i) => (i % 2 ? 2 ** -126 : 2 ** -140) * (1 + (i % 7))),
+  "near 1e-27": around(1e-27, 16 * BLOCK, 7),
+  "the smallest that are not subnormal": new Float32Array(BLOCK).fill(-(2 ** -126)),
+  "36 binary places above those, and less": Float32Array.from(
+    { length: BLOCK },
+    (_, i) => 2 ** ((i % 37) - 126) * (1 + (i % 7) / 7),
+  ),
   "one in front of many small ones": Float32Array.from({ length: BLOCK }, (_, i) =>
     i === 4000 ? 1 : 2 ** -20 * (1 + i / BLOCK),
   ),
@@ -48,8 +52,10 @@ const float64s = (words: Uint32Array): number[] => [...new Float64Array(words.sl
 const sumsOnDevice = async (values: Floats): Promise<[sum: Uint32Array, value: number][]> => {
   const device = await openDevice(UNTRIED);
   const sums = `
+fn zero() -> u32 { return arrayLength(&given) - arrayLength(&results); } // which no compiler knows
 ${INTEGERS}
-${squaresOfTile(1)}
+${joiningSums(1)}
+${SQUARES}
 @compute @workgroup_size(${THREADS})
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
   if (group.x >= arrayLength(&given) / ${BLOCK}u) { return; }
@@ -60,7 +66,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     kept[i] = vec4(given[at], given[at + 1u], given[at + 2u], given[at + 3u]) & vec4(0x7fffffffu);
     largest = max(largest, kept[i]);
   }
-  let total = sumOfTile(0u, largestOf(largest), &kept);
+  let total = joined(0u, sumOfSquares(largestOf(largest), &kept));
   if (thread < 4u) { results[4u * group.x + thread] = total[thread]; }
 }`;
   const count = values.length / BLOCK;

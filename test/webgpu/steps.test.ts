@@ -9,7 +9,7 @@ import { Lion } from "../../examples/rules/lion.js";
 import { SGD } from "../../examples/rules/sgd-momentum.js";
 import type { RowClass } from "../../src/backend.js";
 import { Device } from "../../src/backends/webgpu/device.js";
-import { TILE } from "../../src/backends/webgpu/layout.js";
+import { SPAN, TILE } from "../../src/backends/webgpu/layout.js";
 import { allocate } from "../../src/backends/webgpu/memory.js";
 import { DeviceStep } from "../../src/backends/webgpu/step.js";
 import { composeStep, keptArrays, type StepSettings, type StepVariant } from "../../src/rule/step-program.js";
@@ -189,7 +189,7 @@ test.each([["none"], ["norm"], ["globalNorm"]] as const)(
 test.each([
   ["none", 100, 1],
   ["norm", 100, 3], // the gradients' sums, the factors, the update
-  ["globalNorm", 3 * TILE, 4], // and the joining of the sums of tiles
+  ["globalNorm", 3 * SPAN, 4], // and the joining of the sums of spans
 ] as const)(
   "clipping %s, of variables of %i elements, takes %i dispatches for any number of them",
   async (kind, length, wanted) => {

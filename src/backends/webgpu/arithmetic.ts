@@ -59,14 +59,19 @@ const FRACTION = Bits(0x007fffffu);
 
 fn float(x: Bits) -> Float { return bitcast<Float>(x); }
 fn opaque(x: Float) -> Bits { return bitcast<Bits>(x) ^ Bits(zero()); }
-fn isNaN(x: Bits) -> Flag { return (x & MAGNITUDE) > INFINITE; }
+// Magnitudes are compared as integers with a sign, of which processors have a comparison of vectors.
+fn magnitude(x: Bits) -> Int { return bitcast<Int>(x & MAGNITUDE); }
+fn isNaN(x: Bits) -> Flag { return magnitude(x) > Int(0x7f800000); }
 fn isPositive(x: Bits) -> Flag { return (x - Bits(1u)) < INFINITE; } // 0 wraps around; a NaN and what has a sign lie above
-fn flushed(x: Bits, limit: Bits) -> Bits { return select(x, Bits(0u), ((x & MAGNITUDE) < limit) & (limit <= INFINITE)); }
+fn flushed(x: Bits, limit: Bits) -> Bits {
+  let l = bitcast<Int>(limit); // less than any magnitude if it has a sign
+  return select(x, Bits(0u), (magnitude(x) < l) & (l <= Int(0x7f800000)));
+}
 
 // Integers in the order of the numbers, -0 before 0.
 fn rank(x: Bits) -> Int { return bitcast<Int>(x ^ (bitcast<Bits>(bitcast<Int>(x) >> Bits(31u)) & MAGNITUDE)); }
-fn larger(x: Bits, y: Bits) -> Bits { return select(select(select(x, y, rank(y) > rank(x)), y, isNaN(y)), x, isNaN(x)); }
-fn smaller(x: Bits, y: Bits) -> Bits { return select(select(select(x, y, rank(y) < rank(x)), y, isNaN(y)), x, isNaN(x)); }
+fn larger(x: Bits, y: Bits) -> Bits { return select(x, y, ((rank(y) > rank(x)) | isNaN(y)) & !isNaN(x)); }
+fn smaller(x: Bits, y: Bits) -> Bits { return select(x, y, ((rank(y) < rank(x)) | isNaN(y)) & !isNaN(x)); }
 `;
 
 const OWN_QUOTIENT = "fn quotient(x: Bits, y: Bits) -> Bits { return opaque(float(x) / float(y)); }";

@@ -4,8 +4,8 @@
 import type { Pass, Program } from "../../rule/program.js";
 import { arithmetic, type Corrections, operate, type Width } from "./arithmetic.js";
 import { NARROWED, PACKED, UNPACKED, WIDENED } from "./halves.js";
-import { BINDING, constantAt, header, isKnown, knownAt, MAIN, partWord, type Shader, TILE } from "./layout.js";
-import { squaresOfTile, THREADS } from "./norms.js";
+import { BINDING, constantAt, header, isKnown, knownAt, MAIN, partWord, type Shader, SPAN, TILE } from "./layout.js";
+import { joiningSums, SQUARES, THREADS, VECTORS } from "./norms.js";
 import { INTEGERS } from "./wide.js";
 
 /** What arrays are made of where it is not float32. */
@@ -54,7 +54,6 @@ export const compilePass = (
   });
   const written = stores.map(({ buffer, node }) => `${arrayOf(buffer).element} = n${node};`);
   if (copies) written.push(`half[stateAt + k] = packed(narrowed(n${newValue.node}));`);
-  const kept = pass.sums.flatMap((node, sum) => keptText(sum, `n${node}`, width));
 
   const text = `
 ${header(isSum ? "read_write" : usesConstants ? "read" : "none")}
@@ -62,22 +61,19 @@ ${arithmetic(width, corrections)}
 ${halves.gradient ? WIDENED + (width === 4 ? UNPACKED : "") : ""}
 ${copies ? NARROWED + PACKED : ""}
 ${declarations.join("\n")}
-${isSum ? INTEGERS + squaresOfTile(pass.sums.length) : ""}
+${isSum ? INTEGERS + joiningSums(pass.sums.length) + SQUARES : ""}
 ${MAIN}
   if (workgroup >= dispatch.count) { return; }
-  let tile = dispatch.first + workgroup;
-  let part = table[dispatch.listAt + tile];
-  let place = placeOf(part);
-  let length = table[place + ${partWord("length")}];
-  let begin = (tile - table[place + ${partWord("firstTile")}]) * ${TILE / width}u;
-  let end = min(${TILE / width}u, (length + ${width - 1}u) / ${width}u - begin);
-  ${isSum ? pass.sums.map((_, sum) => `var kept${sum}: Kept; var largest${sum} = Bits(0u);`).join(" ") : "if (thread >= end) { return; }"}
+${unitText(isSum ? "span" : "tile", width)}
   ${places.join("\n  ")}
   ${uniforms.join("\n  ")}
-  for (var k = thread; k < end; k += ${THREADS}u) {
-    ${[...values, ...written, ...kept].join("\n    ")}
+  ${
+    isSum
+      ? sumsText(pass.sums, index * sums, sums, width, [...values, ...written])
+      : `for (var k = thread; k < end; k += ${THREADS}u) {
+    ${[...values, ...written].join("\n    ")}
+  }`
   }
-  ${isSum ? totalsText(pass.sums.length, index * sums, sums, width) : ""}
 }
 `;
   const names = arrays.map(({ buffer }) => program.buffers[buffer]!);
@@ -153,25 +149,43 @@ const uniformText = (program: Program, uniform: number): string => {
   return isKnown(program, place) ? knownAt(program, place) : constantAt(program, place);
 };
 
-/** Keeps what is to be squared, without its sign. What lies behind the end of the part counts as 0. */
-const keptText = (sum: number, value: string, width: Width): string[] => {
-  const isInside = "vec4(4u * (begin + k)) + vec4(0u, 1u, 2u, 3u) < vec4(length)";
-  const place = width === 4 ? `k / ${THREADS}u` : `k / ${4 * THREADS}u][(k / ${THREADS}u) & 3u`;
-  return [
-    `let magnitude${sum} = ${width === 4 ? `select(Bits(0u), ${value} & MAGNITUDE, ${isInside})` : `${value} & MAGNITUDE`};`,
-    `kept${sum}[${place}] = magnitude${sum};`,
-    `largest${sum} = max(largest${sum}, magnitude${sum});`,
-  ];
+/** What a workgroup works on: its place in the table, where it begins in its part, in elements that lie side by side, and how many there are. */
+const unitText = (unit: "tile" | "span", width: Width): string => {
+  const elements = (unit === "tile" ? TILE : SPAN) / width;
+  return `
+  let unit = dispatch.first + workgroup;
+  let part = table[dispatch.listAt + unit];
+  let place = placeOf(part);
+  let length = table[place + ${partWord("length")}];
+  let begin = (unit - table[place + ${partWord(unit === "tile" ? "firstTile" : "firstSpan")}]) * ${elements}u;
+  let end = min(${elements}u, (length + ${width - 1}u) / ${width}u - begin);`;
 };
 
-/** Writes the sums of a tile; those of a part that is one tile are the part's. */
-const totalsText = (own: number, first: number, stride: number, width: Width): string => {
-  const sums = Array.from({ length: own }, (_, sum) => sum);
-  const largest = (sum: number) => (width === 4 ? `largestOf(largest${sum})` : `largest${sum}`);
+/** Adds up the squares of a span, tile after tile, while `values` are computed. What lies behind the end of the part counts as 0; so does what is not
+ *  there of a tile, for which `kept` is emptied by an assignment: a declaration in the loop was seen to empty it only once (Tint, SwiftShader). The
+ *  sums of a part that is one span are the part's. */
+const sumsText = (nodes: readonly number[], first: number, stride: number, width: Width, values: readonly string[]): string => {
+  const each = (text: (sum: number, node: number) => string): string => nodes.map((node, sum) => text(sum, node)).join("\n    ");
+  const isInside = "vec4(0, 1, 2, 3) < vec4(i32(length - 4u * (begin + k)))";
+  const magnitude = (node: number) =>
+    width === 4 ? `select(Bits(0u), n${node} & MAGNITUDE, ${isInside})` : `n${node} & MAGNITUDE`;
+  const turn = `(k / ${THREADS}u) & ${VECTORS - 1}u`;
+  const place = width === 4 ? turn : `(k / ${4 * THREADS}u) & ${VECTORS - 1}u][(k / ${THREADS}u) & 3u`;
   return `
-  ${sums.map((sum) => `let total${sum} = sumOfTile(${sum}u, ${largest(sum)}, &kept${sum});`).join("\n  ")}
+  ${each((sum) => `var own${sum} = Sum(); var kept${sum}: Kept; var largest${sum}: Bits;`)}
+  for (var tile = 0u; tile < end; tile += ${TILE / width}u) {
+    ${each((sum) => `kept${sum} = Kept(); largest${sum} = Bits(0u);`)}
+    for (var k = tile + thread; k < min(end, tile + ${TILE / width}u); k += ${THREADS}u) {
+      ${values.join("\n      ")}
+      ${each((sum, node) => `let magnitude${sum} = ${magnitude(node)};`)}
+      ${each((sum) => `kept${sum}[${place}] = magnitude${sum};`)}
+      ${each((sum) => `largest${sum} = max(largest${sum}, magnitude${sum});`)}
+    }
+    ${each((sum) => `own${sum} = join(own${sum}, sumOfSquares(${width === 4 ? `largestOf(largest${sum})` : `largest${sum}`}, &kept${sum}));`)}
+  }
+  ${each((sum) => `let total${sum} = joined(${sum}u, own${sum});`)}
   if (thread == 0u) {
-    let at = select(tile * ${stride}u, partSumsOf(part) + ${first}u, length <= ${TILE}u);
-    ${sums.map((sum) => `totals[at + ${sum}u] = total${sum};`).join("\n    ")}
+    let at = select(unit * ${stride}u, partSumsOf(part) + ${first}u, length <= ${SPAN}u);
+    ${each((sum) => `totals[at + ${sum}u] = total${sum};`)}
   }`;
 };

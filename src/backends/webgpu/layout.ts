@@ -1,21 +1,23 @@
 /** What shaders and the code that feeds them agree on: the words that a dispatch is told, those of a part in the table, and where each array is
  *  bound. */
 
-import type { Program } from "../../rule/program.js";
-import { THREADS } from "./norms.js";
+import { BLOCK, type Program } from "../../rule/program.js";
+import { THREADS, TILES } from "./norms.js";
 
 /** Elements of a variable that one workgroup works on. */
-export { BLOCK as TILE } from "../../rule/program.js";
+export const TILE = BLOCK;
+/** Elements whose squares one workgroup adds up. */
+export const SPAN = TILES * TILE;
 
 /** What a dispatch is told. */
 export const DISPATCH = [
   "zero", //             0, which no compiler knows
-  "count", //            how many it works on: tiles or parts,
+  "count", //            how many it works on: tiles, spans or parts,
   "first", //            and the first of them,
   "listAt", //           of a list of parts in the table, which begins here
   "allParts", //         parts in the step
   "partsAt", //          where in the table their words begin;
-  "partSumsAt", //       where in the totals their sums begin (those of tiles come first),
+  "partSumsAt", //       where in the totals their sums begin (those of spans come first),
   "constantsAt", //      and the scalars that come from norms and meet elements,
   "sumsPerPart", //      as many of each as are said here
   "constantsPerPart",
@@ -26,7 +28,8 @@ export type DispatchWords = Readonly<Record<(typeof DISPATCH)[number], number>>;
 export const PART = [
   "length", //           in elements
   "scalars", //          where in the table those of its class begin
-  "firstTile", //        of the tiles of all parts
+  "firstTile", //        of the tiles of all parts,
+  "firstSpan", //        and of their spans
   "firstSibling", //     the first part of its variable,
   "siblings", //         and how many there are
   "state", //            where it begins in its state arrays, in elements,

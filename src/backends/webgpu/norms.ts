@@ -1,6 +1,6 @@
 /** Sums of squares in WGSL. Without float64, and with compilers that may reorder what is float32, only integers give the same sum on every
  *  device: squares as fixed-point numbers of 96 bits, relative to the largest of them. What is lost is below 2^-58 of the sum, where a
- *  float64 itself loses 2^-54; and it neither overflows nor underflows, at 1e30 as at 1e-25.
+ *  float64 itself loses 2^-54; and it neither overflows nor underflows, at 1e30 as at 1e-27. (A step clears what is smaller.)
  *
  *  Nothing here skips work by an `if` inside of a loop: software GPUs execute both of its sides. */
 
@@ -10,9 +10,11 @@ import { BLOCK } from "../../rule/program.js";
 export const THREADS = 64;
 /** Vectors of four elements that a thread has of a tile. Not more: sixteen products of 28 bits fit a word. */
 export const VECTORS = BLOCK / 4 / THREADS;
+/** Tiles whose squares a workgroup adds up: a barrier costs what a few thousand squares do, and is met once for all of them. */
+export const TILES = 8;
 
-/** Adding up what the threads of a workgroup have, for a shader that does so for so many sums; it needs INTEGERS of wide.ts. */
-const acrossThreads = (count: number): string => /* wgsl */ `
+/** Joining sums, of which a shader joins so many; it needs INTEGERS of wide.ts. */
+export const joiningSums = (count: number): string => /* wgsl */ `
 // x: the exponent e; y, z and w: an integer i of 96 bits, the upper word first. Its value is i * 2^(2 e - 332).
 // A sum that is not finite has one of two exponents that no other has.
 alias Sum = vec4<u32>;
@@ -51,70 +53,7 @@ fn sumOfThreads(number: u32, exponent: u32) -> Sum {
   if (d < 0x800000u) { return Sum(exponent, high, middle, low); }
   return Sum(exponent + 4u, d, (high << 24u) | (middle >> 8u), (middle << 24u) | (low >> 8u));
 }
-`;
 
-/** The squares of a tile, added, for a shader that makes so many sums; it needs INTEGERS of wide.ts.
- *
- *  An element x of a tile whose largest exponent is t becomes the integer y = |x| * 2^(167 - t), below 2^41, whose square is added in pieces:
- *  y = a 2^28 + b 2^14 + c. That holds those whose exponent is at most 17 less than t, mostly all. A second window takes those that are 18 to 35
- *  less. What is smaller still is lost: 4095 squares below 2^10, where the largest is at least 2^80. */
-export const squaresOfTile = (count: number): string => /* wgsl */ `
-${acrossThreads(count)}
-// The elements of a thread without their signs; 0 where there is none.
-alias Kept = array<vec4<u32>, ${VECTORS}>;
-
-fn largestOf(x: vec4<u32>) -> u32 { return max(max(x.x, x.y), max(x.z, x.w)); }
-fn across(x: vec4<u32>) -> vec2<u32> { return plus(plus(vec2(0u, x.x), vec2(0u, x.y)), plus(vec2(0u, x.z), vec2(0u, x.w))); }
-
-// The sum of this number, of all threads. To be called by each of them, once for each number.
-fn sumOfTile(number: u32, largestOfThread: u32, kept: ptr<function, Kept>) -> Sum {
-  let largest = largestOfThreads(number, largestOfThread);
-  let top = max(largest >> 23u, 1u);
-  var missed = vec4(1u);
-  for (var window = 0u; window < 2u && any(missed != vec4(0u)); window++) {
-    let lowest = top - 17u - 18u * window;
-    missed = vec4(0u);
-    var aa = vec4(0u);
-    var ab = vec4(0u);
-    var ac = vec4(0u);
-    var bb = vec4(0u);
-    var bc = vec4(0u);
-    var cc = vec4(0u);
-    for (var i = 0u; i < ${VECTORS}u; i++) {
-      let magnitude = (*kept)[i];
-      let exponent = max(magnitude >> vec4(23u), vec4(1u));
-      let fraction = magnitude - ((exponent - vec4(1u)) << vec4(23u));
-      let by = exponent - vec4(lowest);
-      let isHere = by < vec4(18u);
-      let factor = select(vec4(0u), vec4(1u) << by, isHere);
-      missed |= select(fraction, vec4(0u), isHere);
-      let lower = (fraction & vec4(0x3fffu)) * factor;
-      let upper = (lower >> vec4(14u)) + (fraction >> vec4(14u)) * factor;
-      let a = upper >> vec4(14u);
-      let b = upper & vec4(0x3fffu);
-      let c = lower & vec4(0x3fffu);
-      aa += a * a;
-      ab += a * b;
-      ac += a * c;
-      bb += b * b;
-      bc += b * c;
-      cc += c * c;
-    }
-    // The squares of y: what is worth 2^0, 2^28 and 2^43, then 96 bits of it.
-    let low = plus(left(plus(left(across(ac), 1u), across(bb)), 28u), plus(across(cc), left(across(bc), 15u)));
-    let high = plus(left(across(aa), 13u), across(ab));
-    let sum = vec3(plus(left(high, 11u), vec2(0u, low.x)), low.y);
-    addToThreads(number, select(sum, vec3(0u, sum.x >> 4u, (sum.x << 28u) | (sum.y >> 4u)), window > 0u));
-  }
-  let total = sumOfThreads(number, top - 1u);
-  if (largest >= 0x7f800000u) { return Sum(select(SUM_INFINITE, SUM_NAN, largest > 0x7f800000u), 0u, 0u, 0u); }
-  return total;
-}
-`;
-
-/** Joining sums, of which a shader joins so many; it needs INTEGERS of wide.ts. */
-export const joiningSums = (count: number): string => /* wgsl */ `
-${acrossThreads(count)}
 // The same integer to a larger exponent.
 fn raised(a: Sum, exponent: u32) -> vec3<u32> {
   let by = 2u * (exponent - a.x);
@@ -142,6 +81,74 @@ fn joined(number: u32, own: Sum) -> Sum {
   addToThreads(number, raised(own, exponent));
   let total = sumOfThreads(number, exponent);
   return select(total, Sum(exponent, 0u, 0u, 0u), exponent >= SUM_INFINITE);
+}
+`;
+
+/** The squares of what a thread has of a tile, added; it needs joiningSums, INTEGERS of wide.ts, and `zero()`.
+ *
+ *  An element x of a thread whose largest exponent is t becomes the integer y = |x| * 2^(167 - t), below 2^41, whose square is added in pieces:
+ *  y = a 2^28 + b 2^14 + c. The pieces are taken off by adding and subtracting 2^23: every float here is an integer or exact, so that it does not
+ *  matter what a compiler contracts. Only what `zero()` hides must be rounded, to the nearest: then b and c have signs, and no more than 13 bits.
+ *  That holds elements whose exponent is at most 17 less than t, mostly all. A second window takes those that are 18 to 35 less. What is smaller
+ *  still is lost: 63 squares below 2^10, where the largest is at least 2^80. */
+export const SQUARES = /* wgsl */ `
+// The elements of a thread without their signs; 0 where there is none.
+alias Kept = array<vec4<u32>, ${VECTORS}>;
+
+fn largestOf(x: vec4<u32>) -> u32 { return max(max(x.x, x.y), max(x.z, x.w)); }
+fn across(x: vec4<u32>) -> vec2<u32> { return plus(plus(vec2(0u, x.x), vec2(0u, x.y)), plus(vec2(0u, x.z), vec2(0u, x.w))); }
+fn acrossSigned(x: vec4<u32>) -> vec2<u32> { return minus(across(x ^ vec4(0x80000000u)), vec2(2u, 0u)); }
+// The bits of a float, of which no compiler knows where it came from.
+fn hidden(x: vec4<f32>) -> vec4<u32> { return bitcast<vec4<u32>>(x) ^ vec4(zero()); }
+fn plain(x: vec4<u32>) -> vec4<f32> { return bitcast<vec4<f32>>(x); }
+
+fn sumOfSquares(largest: u32, kept: ptr<function, Kept>) -> Sum {
+  let top = max(largest >> 23u, 36u); // or windows would lie below 2^-126
+  var total = vec3(0u);
+  var missed = vec4(1u);
+  for (var window = 0u; window < 2u && any(missed != vec4(0u)); window++) {
+    let lowest = top - 17u - 18u * window;
+    let scale = bitcast<f32>((249u - lowest) << 23u); // to less than 2^13
+    let least = vec4(i32(lowest) << 23u);
+    let beyond = vec4(i32(lowest + 18u) << 23u);
+    missed = vec4(0u);
+    var aa = vec4(0u);
+    var ab = vec4(0u);
+    var ac = vec4(0u);
+    var bb = vec4(0u);
+    var bc = vec4(0u);
+    var cc = vec4(0u);
+    for (var i = 0u; i < ${VECTORS}u; i++) {
+      let magnitude = (*kept)[i];
+      let m = bitcast<vec4<i32>>(magnitude); // processors compare vectors with a sign faster
+      let isBelow = m < least;
+      missed |= select(vec4(0u), magnitude, isBelow);
+      let y = plain(select(magnitude, vec4(0u), isBelow | (m >= beyond))) * scale;
+      let first = hidden(y + 8388608.0); //                                  2^23
+      let r = (y - (plain(first) - 8388608.0)) * 16384.0;
+      let second = hidden(r + 12582912.0); //                                2^23 + 2^22
+      let s = (r - (plain(second) - 12582912.0)) * 16384.0;
+      let third = hidden(s + 12582912.0);
+      let a = first & vec4(0x7fffffu);
+      let b = second - vec4(0x4b400000u);
+      let c = third - vec4(0x4b400000u);
+      aa += a * a;
+      ab += a * b;
+      ac += a * c;
+      bb += b * b;
+      bc += b * c;
+      cc += c * c;
+    }
+    // The squares of y: what is worth 2^0, 2^28 and 2^43, then 96 bits of it.
+    let low = plus(left(plus(left(acrossSigned(ac), 1u), across(bb)), 28u), plus(across(cc), left(acrossSigned(bc), 15u)));
+    let high = plus(left(across(aa), 13u), acrossSigned(ab));
+    let sum = vec3(plus(left(high, 11u), vec2(0u - (low.x >> 31u), low.x)), low.y);
+    let added = select(sum, vec3(0u, sum.x >> 4u, (sum.x << 28u) | (sum.y >> 4u)), window > 0u);
+    let z = total.z + added.z;
+    total = vec3(plus(plus(total.xy, added.xy), vec2(0u, select(0u, 1u, z < added.z))), z);
+  }
+  if (largest >= 0x7f800000u) { return Sum(select(SUM_INFINITE, SUM_NAN, largest > 0x7f800000u), 0u, 0u, 0u); }
+  return Sum(top - 1u, total);
 }
 `;
 

@@ -1,12 +1,12 @@
 /** What follows from norms, computed between two passes without reading anything back: one shader joins the sums of parts that have several
- *  tiles, another evaluates the scalars of a program for each part. */
+ *  spans, another evaluates the scalars of a program for each part. */
 
 import type { Program } from "../../rule/program.js";
-import { constantAt, constants, header, isKnown, knownAt, MAIN, partWord, type Shader, TILE } from "./layout.js";
+import { constantAt, constants, header, isKnown, knownAt, MAIN, partWord, type Shader, SPAN } from "./layout.js";
 import { joiningSums, THREADS, WIDE_SUMS } from "./norms.js";
 import { INTEGERS, operateWide, WIDE } from "./wide.js";
 
-/** After pass `pass`, of which a tile has `sums` sums: a workgroup for each of the parts that are listed. */
+/** After pass `pass`, of which a span has `sums` sums: a workgroup for each of the parts that are listed. */
 export const compileJoin = (pass: number, sums: number): Shader => ({
   text: `
 ${header("read_write")}
@@ -16,11 +16,11 @@ ${MAIN}
   if (workgroup >= dispatch.count) { return; }
   let part = table[dispatch.listAt + dispatch.first + workgroup];
   let place = placeOf(part);
-  let first = table[place + ${partWord("firstTile")}];
-  let tiles = (table[place + ${partWord("length")}] + ${TILE - 1}u) / ${TILE}u;
+  let first = table[place + ${partWord("firstSpan")}];
+  let spans = (table[place + ${partWord("length")}] + ${SPAN - 1}u) / ${SPAN}u;
   for (var sum = 0u; sum < ${sums}u; sum++) {
     var own = Sum();
-    for (var tile = thread; tile < tiles; tile += ${THREADS}u) { own = join(own, totals[(first + tile) * ${sums}u + sum]); }
+    for (var span = thread; span < spans; span += ${THREADS}u) { own = join(own, totals[(first + span) * ${sums}u + sum]); }
     let total = joined(sum, own);
     if (thread == 0u) { totals[partSumsOf(part) + ${pass * sums}u + sum] = total; }
   }

@@ -12,7 +12,7 @@ import { BINDING, constants, DISPATCH, type DispatchWords, known, PART, type Sha
 import { type Part, placeOf } from "./memory.js";
 import { THREADS } from "./norms.js";
 import { compileJoin, compileScalars } from "./scalars.js";
-import { makeTable, type StepRow, type Table } from "./table.js";
+import { makeTable, type Range, type StepRow, type Table } from "./table.js";
 import { USAGE } from "./usage.js";
 
 /** One dispatch, ready to be encoded. */
@@ -48,7 +48,7 @@ export class DeviceStep {
   readonly #programs: readonly Program[];
   readonly #programOf: readonly number[];
   readonly passes: number;
-  /** The most sums that a pass writes for a tile. */
+  /** The most sums that a pass writes for a span. */
   readonly #sums: number;
   /** What one part needs in the totals, in units of four words. */
   readonly #constantsPerPart: number;
@@ -170,16 +170,21 @@ export class DeviceStep {
   }
 
   /** Brings the table to the device, and what each dispatch is told: groups, sections, and the joining of sums, in this order. */
-  #writeTable({ words, parts, tiles, large, groups, sections }: Table): void {
+  #writeTable({ words, parts, tiles, spans, large, groups, sections }: Table): void {
     const partsAt = this.#scalars.length;
     const tilesAt = partsAt + parts * PART.length;
-    const partSumsAt = tiles * this.#sums;
+    const spansAt = tilesAt + tiles;
+    const partSumsAt = spans * this.#sums;
     const constantsAt = partSumsAt + parts * this.#sumsPerPart;
-    const told = (own: { first: number; count: number }, listAt = tilesAt): DispatchWords => ({
+    const told = (own: Range, listAt = 0): DispatchWords => ({
       ...{ zero: 0, count: own.count, first: own.first, listAt, allParts: parts, partsAt, partSumsAt, constantsAt },
       ...{ sumsPerPart: this.#sumsPerPart, constantsPerPart: this.#constantsPerPart },
     });
-    const dispatches = [...[...groups, ...sections].map((own) => told(own)), told({ first: 0, count: large }, tilesAt + tiles)];
+    const dispatches = [
+      ...groups.flatMap((own) => [told(own.tiles, tilesAt), told(own.spans, spansAt)]),
+      ...sections.map((own) => told(own)),
+      told({ first: 0, count: large }, spansAt + spans),
+    ];
     const slots = new Uint32Array((dispatches.length * SLOT_BYTES) / 4);
     for (const [slot, one] of dispatches.entries())
       slots.set(
@@ -196,20 +201,22 @@ export class DeviceStep {
 
   #dispatchesOf(pass: number, { groups, sections, large }: Table): Dispatch[] {
     const dispatches: Dispatch[] = [];
-    for (const [i, { program, width, halves, count, sample }] of groups.entries()) {
-      dispatches.push(this.#dispatch(`pass ${pass}`, this.#passShader(program, pass, width, halves), i, count, sample));
+    for (const [i, { program, width, halves, tiles, spans, sample }] of groups.entries()) {
+      const addsUp = this.#programs[program]!.passes[pass]!.sums.length > 0;
+      const [slot, { count }] = addsUp ? [2 * i + 1, spans] : [2 * i, tiles];
+      dispatches.push(this.#dispatch(`pass ${pass}`, this.#passShader(program, pass, width, halves), slot, count, sample));
       if (halves.copy && width === 1 && storesValue(this.#programs[program]!, pass))
-        dispatches.push(this.#dispatch("float16 copies", NARROW, i, count, sample));
+        dispatches.push(this.#dispatch("float16 copies", NARROW, 2 * i, tiles.count, sample));
     }
     if (pass + 1 === this.passes) return dispatches;
     if (large > 0)
       dispatches.push(
-        this.#dispatch(`sums of pass ${pass}`, compileJoin(pass, this.#sums), groups.length + sections.length, large),
+        this.#dispatch(`sums of pass ${pass}`, compileJoin(pass, this.#sums), 2 * groups.length + sections.length, large),
       );
     for (const [i, { program, count }] of sections.entries()) {
       const shader = compileScalars(this.#programs[program]!, pass + 1, this.#sums);
       const workgroups = Math.ceil(count / THREADS);
-      if (shader) dispatches.push(this.#dispatch(`scalars of pass ${pass + 1}`, shader, groups.length + i, workgroups));
+      if (shader) dispatches.push(this.#dispatch(`scalars of pass ${pass + 1}`, shader, 2 * groups.length + i, workgroups));
     }
     return dispatches;
   }

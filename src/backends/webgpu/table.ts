@@ -3,7 +3,7 @@
 
 import type { Width } from "./arithmetic.js";
 import type { Halves } from "./compiler.js";
-import { PART, type PartWords, TILE } from "./layout.js";
+import { PART, type PartWords, SPAN, TILE } from "./layout.js";
 import { type DeviceArrays, type Part, padded } from "./memory.js";
 
 /** A variable in a step. */
@@ -21,22 +21,28 @@ export interface Group {
   readonly halves: Halves;
   /** One of the parts, to ask for the buffers. */
   readonly sample: Part;
+  readonly tiles: Range;
+  /** The same elements, in the pieces that norms are added up in. */
+  readonly spans: Range;
+}
+
+/** So many of a list, from the first on. */
+export interface Range {
   readonly first: number;
   readonly count: number;
 }
 
 /** What one dispatch works on that evaluates scalars: the parts that have the program in common. */
-export interface Section {
+export interface Section extends Range {
   readonly program: number;
-  readonly first: number;
-  readonly count: number;
 }
 
 export interface Table {
-  /** The words of each part; then for each tile the number of its part; then the numbers of parts that have several tiles. */
+  /** The words of each part; for each tile the number of its part; for each span likewise; then the numbers of parts that have several spans. */
   readonly words: Uint32Array<ArrayBuffer>;
   readonly parts: number;
   readonly tiles: number;
+  readonly spans: number;
   readonly large: number;
   readonly groups: readonly Group[];
   readonly sections: readonly Section[];
@@ -59,6 +65,7 @@ export const makeTable = (
   const sections: Section[] = [];
   const groups: Group[] = [];
   const tiles: number[] = [];
+  const spans: number[] = [];
   for (const program of new Set(programOf)) {
     const firstPart = entries.length;
     for (const row of rows) {
@@ -73,20 +80,27 @@ export const makeTable = (
     if (entries.length === firstPart) continue;
     sections.push({ program, first: firstPart, count: entries.length - firstPart });
     for (const members of byBuffers(entries, firstPart)) {
-      const first = tiles.length;
+      const [firstTile, firstSpan] = [tiles.length, spans.length];
       for (const number of members) {
         const { words } = entries[number]!;
         words.firstTile = tiles.length;
+        words.firstSpan = spans.length;
         for (let begin = 0; begin < words.length; begin += TILE) tiles.push(number);
+        for (let begin = 0; begin < words.length; begin += SPAN) spans.push(number);
       }
       const sample = entries[members[0]!]!.part;
       const halves = { gradient: sample.g.isHalf === true, copy: sample.arena.has("half") };
-      groups.push({ program, width: widthOf(sample), halves, sample, first, count: tiles.length - first });
+      groups.push({
+        ...{ program, width: widthOf(sample), halves, sample },
+        tiles: { first: firstTile, count: tiles.length - firstTile },
+        spans: { first: firstSpan, count: spans.length - firstSpan },
+      });
     }
   }
-  const large = [...entries.keys()].filter((number) => entries[number]!.words.length > TILE);
-  const words = entries.flatMap((entry) => PART.map((name) => entry.words[name])).concat(tiles, large);
-  return { words: Uint32Array.from(words), parts: entries.length, tiles: tiles.length, large: large.length, groups, sections };
+  const large = [...entries.keys()].filter((number) => entries[number]!.words.length > SPAN);
+  const words = entries.flatMap((entry) => PART.map((name) => entry.words[name])).concat(tiles, spans, large);
+  const counts = { parts: entries.length, tiles: tiles.length, spans: spans.length, large: large.length };
+  return { words: Uint32Array.from(words), ...counts, groups, sections };
 };
 
 /** The parts of a variable stand side by side, wherever they lie: its norms join them. */
@@ -96,7 +110,8 @@ const entriesOf = ({ arrays, class: rowClass }: StepRow, firstSibling: number, s
     words: {
       length: part.length,
       scalars: scalarsOf[rowClass]!,
-      firstTile: 0, // when its group is known
+      firstTile: 0, // these two when its group is known
+      firstSpan: 0,
       firstSibling,
       siblings: arrays.parts.length,
       state: part.offset,
