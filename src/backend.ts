@@ -161,6 +161,9 @@ export interface Backend {
   checkGradient(gradient: Exclude<Gradient, null>, variable: Described): void;
   /** Where others take part in every step: told of an error that keeps this one from it. */
   refuse?(error: unknown): void;
+  /** Where others take part in every step: returns when all are about to load state.
+   *  @throws where one refuses, or does something else. */
+  meet?(): void;
   /** A step of `programs`, of which `classes` says the scalars. */
   compile(programs: readonly Program[], classes: readonly RowClass[]): CompiledStep;
   /** Ends what runs beside the calling thread. Whoever made the backend calls it. Twice is harmless. */

@@ -500,15 +500,17 @@ export class Optimizer<Hyper extends string = never> {
   /** Loads what saveOwnVariables, tf_keras or Keras 3 saved, in either order, which need be told only where both could be meant. Build first.
    *  @throws CheckpointError that lists what is missing or does not fit; nothing is changed then. */
   loadOwnVariables(store: Readonly<SavedState>, order?: StateOrder): void {
-    this.#life.assert("load");
-    for (const [key, array] of Object.entries(check("loadOwnVariables", "store", store, object)))
-      check("loadOwnVariables", `array ${key}`, array, numbers);
-    const known = order && check("loadOwnVariables", "order", order, dialects);
-    this.#restore(restorationOf(this.#state, store, known));
+    this.#telling(() => {
+      this.#life.assert("load");
+      for (const [key, array] of Object.entries(check("loadOwnVariables", "store", store, object)))
+        check("loadOwnVariables", `array ${key}`, array, numbers);
+      const known = order && check("loadOwnVariables", "order", order, dialects);
+      this.#restore(restorationOf(this.#state, store, known));
+    });
   }
 
   #restore(restoration: Restoration): void {
-    this.#await(restore(this.#state, this.#life, restoration));
+    this.#await(restore(this.#state, this.#life, restoration, () => this.backend.meet?.()));
   }
 
   /** Like loadOwnVariables, from a list. */

@@ -185,14 +185,15 @@ export interface Restoration extends Omit<Counters, "accumulating"> {
   readonly arrays: ReadonlyMap<StateEntry, SavedState[string]>;
 }
 
-/** Checks everything, then writes it.
+/** Checks everything, then writes it. `meet` is called in between.
  *  @throws CheckpointError for what does not fit; nothing is changed then. */
-export const restore = (state: OptimizerState, life: Lifecycle, restoration: Restoration): Promise<unknown> => {
+export const restore = (state: OptimizerState, life: Lifecycle, restoration: Restoration, meet: () => void): Promise<unknown> => {
   life.assert("load");
   const { calls, learningRate } = restoration;
   assertCounter(`${state.name}/iteration`, integerFrom(0), calls);
   if (learningRate !== null) assertCounter(`${state.name}/learning_rate`, nonNegative, learningRate);
   const writes = [...restoration.arrays].map(([entry, values]) => [entry, fitting(state, entry, values)] as const);
+  meet();
   life.begin("load");
   const written = Promise.all(writes.map(([entry, values]) => entry.write(0, values)));
   setCounters(state, { ...restoration, accumulating: restoration.accumulating ?? openWindows(state, writes) });

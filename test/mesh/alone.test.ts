@@ -20,6 +20,7 @@ const REFUSED: readonly (readonly [scenario: string, message: RegExp])[] = [
   ["averages of another variable", /^ShapeError: This optimizer was built for 2 other variables/],
   ["averages begun for another variable", /^ShapeError: This optimizer was built for 2 other variables/],
   ["swapped after dispose", /^BackendError: This optimizer was disposed/],
+  ["own variables that are too few", /^CheckpointError: The state must have 7 arrays/],
   ["save with an unknown option", /^OptionError: saveCheckpoint has no such option/],
   ["save what is no JSON", /^OptionError: .*JSON/],
   ["progress of save throws", /^RangeError: mine$/],
@@ -39,6 +40,10 @@ const DIFFERENT: readonly (readonly [scenario: string, message: RegExp])[] = [
   ["fit of more epochs", /^OptionError: Every rank must call fit alike\. Received: epochs: 2 on rank 0, 3 on rank 1\./],
   ["fit with validation", /Received: validation \(1: there is one\): 0 on rank 0, 1 on rank 1\./],
   ["fit with checkpoints", /Received: checkpoints \(1: there are some\): 0 on rank 0, 1 on rank 1\./],
+  [
+    "own variables loaded",
+    /^BackendError: Every rank must make the same calls\. Received: a step of the optimizer on rank 0, arrays to load on rank 1\./,
+  ],
   [
     "state read",
     /^BackendError: Every rank must make the same calls\. Received: .*step 2 is on rank 0, average of a on rank 1\./,

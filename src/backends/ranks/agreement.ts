@@ -26,13 +26,13 @@ const brief = (value: unknown): string => {
 /** `count`: of the numbers that ranks compare.
  *  @throws OptionError, on every rank, where a fact is not the same on all: the first that differs, and on which rank. */
 export const agree = (exchange: Exchange, refusals: Refusals, count: number, what: string, facts: Facts): void => {
-  const text = JSON.stringify(facts);
+  const text = JSON.stringify({ ...facts, compared: what });
   const own = new Float64Array(count);
   own.set([checksum(text), text.length]);
   const sums = refusals.compare(own, `these ${what}`, what);
   const [[first, length]] = sums as [Float64Array, ...Float64Array[]] & [[number, number]];
   if (sums.every(([sum, size]) => sum === first && size === length)) return;
-  refuseDifference(exchange, what, "a build of variables", text);
+  refuseDifference(exchange, what, what, text);
 };
 
 /** Names what differs: called by all ranks, with their facts. `call`: which one this rank is in. */

@@ -81,6 +81,10 @@ export class RankedBackend implements NearBackend {
     return COMPARED + this.#windows.own.length;
   }
 
+  meet(): void {
+    this.#refusals.alike(() => agree(this.#exchange, this.#refusals, this.#compared, "arrays to load", {}));
+  }
+
   refuse(error: unknown): void {
     this.#refusals.tell(error, this.#compared);
   }

@@ -81,6 +81,18 @@ const scenarios: Readonly<Record<string, () => unknown>> = {
     if (isOdd) optimizer.dispose();
     optimizer.swapAverages();
   },
+  "own variables that are too few": () => {
+    const { optimizer } = built();
+    const store = optimizer.saveOwnVariables();
+    if (isOdd) delete store["2"];
+    optimizer.loadOwnVariables(store);
+  },
+  "own variables loaded": () => {
+    const one = built();
+    const store = one.optimizer.saveOwnVariables();
+    if (isOdd) one.optimizer.loadOwnVariables(store);
+    else one.optimizer.applyGradients(pairs(one));
+  },
   "save with an unknown option": () => {
     const { optimizer } = built();
     return saveCheckpoint(join(folder, "x.safetensors"), { optimizer, ...(isOdd ? { other: 1 } : {}) });
