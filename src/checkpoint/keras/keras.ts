@@ -7,7 +7,7 @@ import { Optimizer } from "../../optimizer/optimizer.js";
 import { Variable } from "../../variable.js";
 import { parseJson } from "../format/json.js";
 import { type KerasSource, type OpenedFile, openFile } from "./files.js";
-import { type Hdf5Options, isHdf5, readHdf5 } from "./hdf5.js";
+import { type Hdf5Access, type Hdf5Options, Hdf5Worker, isHdf5, readHdf5 } from "./hdf5.js";
 import { isLegacy, readLegacy } from "./legacy.js";
 import { assertWholeHere, type KerasFormat, KerasModel } from "./model.js";
 import { newWeights } from "./new-weights.js";
@@ -38,9 +38,14 @@ export const readKeras = async (source: KerasSource, options: KerasOptions = {})
   }
 };
 
-const OPTIONS: Kinds<KerasOptions> = {
+const instance = <Value>(wanted: string, of: abstract new (...given: never) => Value): Kind<Value> => ({
+  wanted,
+  holds: (value) => value instanceof of,
+});
+const OPTIONS: Kinds<KerasOptions & Hdf5Access> = {
   timeLimit: optional(positive, undefined!),
-  workerUrl: optional(either(text, { wanted: "a URL", holds: (value) => value instanceof URL } as Kind<URL>), undefined!),
+  workerUrl: optional(either(text, instance("a URL", URL)), undefined!),
+  worker: optional(instance("a worker for HDF5", Hdf5Worker), undefined!),
   optimizer: optional(text, undefined!),
 };
 
