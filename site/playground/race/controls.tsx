@@ -1,14 +1,16 @@
 /** The options of the optimizer's page, as controls. */
 
 import { defineComponent } from "vue";
+import { inOwnTask } from "../in-own-task.ts";
 import { digits } from "./contenders.ts";
 import { CONTROLS, type Control, type NumberControl, placeOf, valueAt, withChoice } from "./options.ts";
 import type { Choices } from "./race.ts";
 
 type Value = number | boolean | string | undefined;
 
-export const Controls = defineComponent(
-  (props: { choices: Choices }) => {
+/** Those of one fieldset. */
+const Group = defineComponent(
+  (props: { choices: Choices; of: Control["of"]; title: string }) => {
     const choose = (name: string, value: Value) => {
       props.choices.chosen = withChoice(props.choices.chosen, name, value);
     };
@@ -77,11 +79,11 @@ export const Controls = defineComponent(
       }
     };
 
-    const group = (of: Control["of"], title: string) => (
+    return () => (
       <fieldset>
-        <legend>{title}</legend>
+        <legend>{props.title}</legend>
         <div class="grid">
-          {CONTROLS.filter((control) => control.of === of).map((control) => (
+          {CONTROLS.filter(({ of }) => of === props.of).map((control) => (
             <div key={control.name} class={["option", { isChanged: control.name in props.choices.chosen }]}>
               <label for={`option-${control.name}`}>
                 <code>{control.name}</code>
@@ -93,13 +95,16 @@ export const Controls = defineComponent(
         </div>
       </fieldset>
     );
-
-    return () => (
-      <div class="controls">
-        {group("adamax", "Adamax")}
-        {group("all", "Everybody in the race")}
-      </div>
-    );
   },
-  { props: ["choices"] },
+  { props: ["choices", "of", "title"] },
 );
+
+const Fieldset = inOwnTask(Group);
+
+export const Controls = ({ choices }: { choices: Choices }) => (
+  <div class="controls">
+    <Fieldset choices={choices} of="adamax" title="Adamax" />
+    <Fieldset choices={choices} of="all" title="Everybody in the race" />
+  </div>
+);
+Controls.props = ["choices"];

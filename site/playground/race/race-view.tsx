@@ -2,8 +2,9 @@
 
 import { defineAsyncComponent, defineComponent, hydrateOnIdle } from "vue";
 import "./race.css";
+import { inOwnTask } from "../in-own-task.ts";
 import { Legend } from "./legend.tsx";
-import { Numbers } from "./numbers.tsx";
+import { Numbers as AllNumbers } from "./numbers.tsx";
 import type { Race } from "./race.ts";
 import type { OwnRule } from "./runners.ts";
 import { Scene } from "./scene.tsx";
@@ -16,6 +17,8 @@ interface Props {
   isReady: boolean;
   own?: OwnRule | null;
 }
+
+const Numbers = inOwnTask(AllNumbers);
 
 const Below = defineAsyncComponent({
   loader: async () => (await import("./below.tsx")).Below,
