@@ -207,8 +207,10 @@ describe("CommonJS and Jest", () => {
         const backend = new WasmBackend({ threads: 2 });
         const [w, again] = [make(), make()];
         const optimizer = new Adamax({ learningRate: 0.1, backend });
+        const gradient = new Float32Array(400_000).fill(1);
         for (const end = performance.now() + 40_000; backend.sharedPasses === 0 && performance.now() < end; ) {
-          optimizer.applyGradients([[new Float32Array(400_000).fill(1), w]]);
+          // In a row: where all cores are busy, a step is over before a worker has its turn.
+          for (const row = performance.now() + 50; performance.now() < row; ) optimizer.applyGradients([[gradient, w]]);
           await new Promise((go) => setTimeout(go, 2));
         }
         expect(backend.sharedPasses).toBeGreaterThan(0);
