@@ -22,6 +22,6 @@ export default defineConfig({
         test: { name: "tfjs-node", environment: "node", include: ["test/tfjs/**/*.test.ts", "test/engines/tfjs-node.test.ts"] },
       },
     ],
-    env: { TFJS_MODULES: modules, TF_CPP_MIN_LOG_LEVEL: "3" },
+    env: { ADAMAX_ENGINE: "tfjs-node", TFJS_MODULES: modules, TF_CPP_MIN_LOG_LEVEL: "3" },
   },
 });
