@@ -230,12 +230,10 @@ const fitting = (state: OptimizerState, entry: StateEntry, values: SavedState[st
   const Wanted = ARRAYS[dtype];
   assertLength(name, values, length);
   if (values instanceof Wanted) return values;
-  if (
-    values instanceof BigInt64Array ||
-    Wanted.from(values as readonly number[]).some((value, i) => Math.abs(value - (values[i] as number)) === Infinity)
-  )
-    refuse(name, `${dtype} numbers`, show(values));
-  return Wanted.from(values as readonly number[]);
+  const wrong = (): never => refuse(name, `${dtype} numbers`, show(values));
+  if (values instanceof BigInt64Array) return wrong();
+  const numbers = Wanted.from(values as readonly number[]);
+  return numbers.some((value, i) => Math.abs(value - (values[i] as number)) === Infinity) ? wrong() : numbers;
 };
 
 export const setCounters = (state: OptimizerState, { calls, learningRate, accumulating }: Counters): void => {
