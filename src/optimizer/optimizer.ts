@@ -542,7 +542,9 @@ export class Optimizer<Hyper extends string = never> {
       row.free();
     }
     for (const [given, trained] of this.#byVariable) if (set.has(trained)) this.#byVariable.delete(given);
-    this.#trained.splice(0, Infinity, ...this.#trained.filter((trained) => !set.has(trained)));
+    const left = this.#trained.filter((trained) => !set.has(trained));
+    this.#trained.length = 0;
+    for (const trained of left) this.#trained.push(trained); // one by one: as arguments of a call, many would not fit the stack
   }
 
   /** `using optimizer = new Adamax()` disposes at the end of the block. */

@@ -10,7 +10,7 @@ export class Tensors {
   /** By identity: the name of a disposed variable may come back for another one. */
   readonly #variables = new Map<tf.Variable, TensorVariable>();
   /** Those that the core trains. */
-  readonly trained: TensorVariable[] = [];
+  trained: TensorVariable[] = [];
 
   get known(): TensorVariable[] {
     return [...this.#variables.values()];
@@ -49,7 +49,7 @@ export class Tensors {
   prune(): ReadonlySet<Variable> {
     for (const [tensor, variable] of this.#variables) if (variable.isGone) this.#variables.delete(tensor);
     const gone = new Set<Variable>(this.trained.filter(({ isGone }) => isGone));
-    if (gone.size > 0) this.trained.splice(0, Infinity, ...this.trained.filter((variable) => !gone.has(variable)));
+    if (gone.size > 0) this.trained = this.trained.filter((variable) => !gone.has(variable));
     return gone;
   }
 
