@@ -9,8 +9,8 @@ import { beforeAll, describe, expect, test } from "vitest";
 
 type Block = { name: string; file: string; source: string; run: boolean };
 
-/** Without a GPU of their own, the examples that need one take SwiftShader; its driver wants the second. */
-const GPU = { VK_ICD_FILENAMES: "/usr/lib/chromium/vk_swiftshader_icd.json", XDG_RUNTIME_DIR: "/tmp" };
+/** Without a GPU of their own, the examples that need one take SwiftShader. */
+const GPU = { VK_ICD_FILENAMES: "/usr/lib/chromium/vk_swiftshader_icd.json" };
 const folder = ".docs-examples"; // in the repository, so that "adamax" is found as the package that it is in: dist
 const pages = [...["README.md", "CONTRIBUTING.md"].filter((page) => readdirSync(".").includes(page)), ...markdown("docs")];
 
