@@ -24,6 +24,8 @@ const operations: [string, Expression][] = [
   ["mul", x.mul(y)],
   ["div", x.div(y)],
   ["max", max(x, y)],
+  ["max with a magnitude", max(x, abs(y))],
+  ["max of a magnitude", max(flush(abs(x), 1), y)],
   ["min", min(x, y)],
   ["abs", abs(x)],
   ["neg", x.neg()],
@@ -141,8 +143,9 @@ test.each([
 test.each([
   ["max that loses NaN", max(x, y), "larger(n0, n1)", "bitcast<Bits>(max(float(n0), float(n1)))"],
   ["a product by the reciprocal", x.div(y), "float(x) / float(y)", "float(x) * (1.0 / float(y))"],
-  ["flushing that takes NaN for 0", flush(x, 1), "(magnitude(x) < l)", "!(abs(float(x)) >= float(limit))"],
+  ["flushing that takes NaN for 0", flush(x, 1), "magnitude(x) < limit", "!(abs(float(x)) >= Float(1.0))"],
   ["-0 that is not less than 0", max(x, y), "rank(y) > rank(x)", "float(y) > float(x)"],
+  ["NaN that is less than a magnitude", max(x, abs(y)), "bitcast<Int>(x)) & !isNaN(x)", "bitcast<Int>(x))"],
 ])("the comparison notices %s", async (_, expression, right, wrong) => {
   const device = await openDevice({ quotient: false, root: false });
   sabotage(device, right, wrong);

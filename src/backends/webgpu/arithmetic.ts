@@ -28,12 +28,18 @@ const OPERATIONS: Readonly<Record<Operation, string>> = {
   abs: "x & MAGNITUDE",
   neg: "x ^ SIGN",
   sqrt: "root(x)",
-  flush: "flushed(x, y)",
+  flush: "flushed(x, y)", // y: what limitOf says
   ifPositive: "select(z, y, isPositive(x))",
 };
 
-/** The text of an operation on values of these names. */
-export const operate = (operation: Operation, [x, y, z]: readonly string[]): string => {
+/** The text of an operation on values of these names. `isClear`: whether the sign of one of them is known to be 0, also where it is NaN. */
+export const operate = (
+  operation: Operation,
+  [x, y, z]: readonly string[],
+  isClear = (_place: number): boolean => false,
+): string => {
+  if (operation === "max" && isClear(1)) return `largerOfClear(${x}, ${y})`;
+  if (operation === "max" && isClear(0)) return `largerOfClear(${y}, ${x})`;
   // A compiler may take x - x for 0 and x / x for 1. Of two different names it cannot know that they are the same.
   const names: Readonly<Record<string, string | undefined>> = { x, y: y === x ? `(${y} ^ Bits(zero()))` : y, z };
   return OPERATIONS[operation].replace(/\b[xyz]\b/g, (name) => names[name]!);
@@ -63,14 +69,15 @@ fn opaque(x: Float) -> Bits { return bitcast<Bits>(x) ^ Bits(zero()); }
 fn magnitude(x: Bits) -> Int { return bitcast<Int>(x & MAGNITUDE); }
 fn isNaN(x: Bits) -> Flag { return magnitude(x) > Int(0x7f800000); }
 fn isPositive(x: Bits) -> Flag { return (x - Bits(1u)) < INFINITE; } // 0 wraps around; a NaN and what has a sign lie above
-fn flushed(x: Bits, limit: Bits) -> Bits {
-  let l = bitcast<Int>(limit); // less than any magnitude if it has a sign
-  return select(x, Bits(0u), (magnitude(x) < l) & (l <= Int(0x7f800000)));
-}
+// Above all magnitudes that are flushed: none if it is NaN or has a sign.
+fn limitOf(x: Bits) -> Int { return select(bitcast<Int>(x), Int(0), isNaN(x)); }
+fn flushed(x: Bits, limit: Int) -> Bits { return select(x, Bits(0u), magnitude(x) < limit); }
 
 // Integers in the order of the numbers, -0 before 0.
 fn rank(x: Bits) -> Int { return bitcast<Int>(x ^ (bitcast<Bits>(bitcast<Int>(x) >> Bits(31u)) & MAGNITUDE)); }
 fn larger(x: Bits, y: Bits) -> Bits { return select(x, y, ((rank(y) > rank(x)) | isNaN(y)) & !isNaN(x)); }
+// Where y has no sign, also as NaN, it need not be looked at so closely.
+fn largerOfClear(x: Bits, y: Bits) -> Bits { return select(x, y, (bitcast<Int>(y) > bitcast<Int>(x)) & !isNaN(x)); }
 fn smaller(x: Bits, y: Bits) -> Bits { return select(x, y, ((rank(y) < rank(x)) | isNaN(y)) & !isNaN(x)); }
 `;
 

@@ -1,12 +1,14 @@
 /** Compiles the passes of step programs to WGSL, a shader each: a workgroup takes a tile of a part of a variable, as the table says, so that one
  *  dispatch serves any number of variables. */
 
-import type { Pass, Program } from "../../rule/program.js";
+import type { Node, Pass, Program } from "../../rule/program.js";
 import { arithmetic, type Corrections, operate, type Width } from "./arithmetic.js";
 import { NARROWED, PACKED, UNPACKED, WIDENED } from "./halves.js";
 import { BINDING, constantAt, header, isKnown, knownAt, MAIN, partWord, type Shader, SPAN, TILE } from "./layout.js";
 import { joiningSums, SQUARES, THREADS, VECTORS } from "./norms.js";
 import { INTEGERS } from "./wide.js";
+
+type OperationNode = Extract<Node, { kind: "operation" }>;
 
 /** What arrays are made of where it is not float32. */
 export interface Halves {
@@ -44,13 +46,16 @@ export const compilePass = (
     declarations.push(`@group(0) @binding(${BINDING.arrays + arrays.length}) var<storage, read_write> half: array<vec2<u32>>;`);
   const offsets = new Set([...arrays.map(({ offset }) => offset), ...(copies ? (["state"] as const) : [])]);
   const places = [...offsets].map((offset) => `let ${offset}At = table[place + ${partWord(offset)}] / ${width}u + begin;`);
-  const uniforms = nodes.flatMap((node, i) =>
-    node.kind === "uniform" ? [`let n${i} = Bits(${uniformText(program, node.uniform)});`] : [],
-  );
+  const limits = limitsOf(pass);
+  const uniforms = nodes.flatMap((node, i) => {
+    if (node.kind !== "uniform") return [];
+    const limit = limits.has(i) ? [`let limit${i} = limitOf(n${i});`] : [];
+    return [`let n${i} = Bits(${uniformText(program, node.uniform)});`, ...limit];
+  });
   const values = nodes.flatMap((node, i) => {
     if (node.kind === "uniform") return [];
     if (node.kind === "load") return [`let n${i} = ${arrayOf(node.buffer).loaded};`];
-    return [`let n${i} = ${operate(node.operation, node.inputs.map(nameOf))};`];
+    return [`let n${i} = ${operationText(node, nodes)};`];
   });
   const written = stores.map(({ buffer, node }) => `${arrayOf(buffer).element} = n${node};`);
   if (copies) written.push(`half[stateAt + k] = packed(narrowed(n${newValue.node}));`);
@@ -143,6 +148,26 @@ class BoundArray {
 }
 
 const nameOf = (node: number): string => `n${node}`;
+
+const operationText = ({ operation, inputs }: OperationNode, nodes: readonly Node[]): string => {
+  const names = inputs.map(nameOf);
+  if (operation === "flush") {
+    const limit = inputs[1]!;
+    names[1] = nodes[limit]!.kind === "uniform" ? `limit${limit}` : `limitOf(n${limit})`;
+  }
+  return operate(operation, names, (place) => isClear(inputs[place]!, nodes));
+};
+
+/** The nodes below whose size something is flushed. */
+const limitsOf = ({ nodes }: Pass): Set<number> =>
+  new Set(nodes.flatMap((node) => (node.kind === "operation" && node.operation === "flush" ? [node.inputs[1]!] : [])));
+
+/** Whether the sign of a node is 0, also where it is NaN. */
+const isClear = (place: number, nodes: readonly Node[]): boolean => {
+  const node = nodes[place]!;
+  if (node.kind !== "operation") return false;
+  return node.operation === "abs" || (node.operation === "flush" && isClear(node.inputs[0]!, nodes));
+};
 
 const uniformText = (program: Program, uniform: number): string => {
   const place = program.uniforms[uniform]!;
