@@ -2,6 +2,7 @@
 
 import { BackendError, OptionError, show } from "../../errors.js";
 import type { Corrections } from "./arithmetic.js";
+import { type Commands, OwnCommands } from "./commands.js";
 import { neededCorrections } from "./probe.js";
 import { MAP_MODE_READ, USAGE } from "./usage.js";
 
@@ -23,6 +24,7 @@ const keptAlive = new Set<GPU>();
 export class Device {
   readonly gpu: GPUDevice;
   readonly limits: Limits;
+  readonly commands: Commands;
   /** Counts what dispatches that are kept do not know: arrays that have been moved from one buffer to another. */
   moves = 0;
   /** Resolves when it is known how the device computes. */
@@ -41,9 +43,10 @@ export class Device {
   #isLost = false;
   #isDisposed = false;
 
-  private constructor(gpu: GPUDevice, isOwn: boolean) {
+  private constructor(gpu: GPUDevice, isOwn: boolean, commands: Commands = new OwnCommands(gpu)) {
     const { vendor, architecture, description } = gpu.adapterInfo ?? {};
     this.gpu = gpu;
+    this.commands = commands;
     this.limits = Object.fromEntries(LIMITS.map((name) => [name, gpu.limits[name]])) as Limits;
     this.#adapter = description || [vendor, architecture].filter(Boolean).join(" ") || "an adapter without a name";
     this.#isOwn = isOwn;
@@ -95,8 +98,8 @@ export class Device {
 
   /** A device of somebody else's, at once: integers correct its quotients and square roots, until a trial has shown whether that is needed. The
    *  bits are the same before and after. */
-  static share(gpu: GPUDevice): Device {
-    const device = new Device(gpu, false);
+  static share(gpu: GPUDevice, commands: Commands): Device {
+    const device = new Device(gpu, false, commands);
     device.#corrections = { quotient: true, root: true };
     device.tried = neededCorrections(device).then(
       (corrections) => {
@@ -143,6 +146,7 @@ export class Device {
 
   free(buffer: GPUBuffer): void {
     if (!this.#buffers.delete(buffer)) return;
+    this.commands.submit(); // what waits may use it
     this.#bytes -= buffer.size;
     buffer.destroy();
   }
@@ -246,12 +250,14 @@ export class Device {
 
   /** Until all that was asked of the device is done. @throws BackendError if something of it failed. */
   async settle(): Promise<void> {
+    this.commands.submit();
     await Promise.all([...this.#compiling, this.gpu.queue.onSubmittedWorkDone()]);
     this.assertUsable();
   }
 
-  /** Brings `data` to a buffer, before what is submitted next. */
+  /** Brings `data` to a buffer, after all that was asked before. */
   write(buffer: GPUBuffer, offset: number, data: Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>): void {
+    this.commands.submit();
     if (data.length > 0) this.gpu.queue.writeBuffer(buffer, offset, data); // Deno (2.9) ends the process over an empty array
   }
 
@@ -271,6 +277,7 @@ export class Device {
   }
 
   async #read(buffer: GPUBuffer, offset: number, bytes: number): Promise<ArrayBuffer> {
+    this.commands.submit();
     this.gpu.pushErrorScope("validation");
     this.gpu.pushErrorScope("out-of-memory");
     const staging = this.buffer("read", bytes, USAGE.mapRead | USAGE.copyTarget);

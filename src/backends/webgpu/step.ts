@@ -54,6 +54,8 @@ export class DeviceStep {
   readonly #constantsPerPart: number;
   readonly #sumsPerPart: number;
   readonly #scalars: Float32Array<ArrayBuffer>;
+  /** Which of the places of steps that wait is the next one's. */
+  #turn = 0;
   readonly #parameters = { learningRate: 0, step: 0, weightDecay: 0 };
   readonly #buffers = new Map<string, GPUBuffer>();
   /** The variables that the dispatches are made for, and the moves that had been made by then. */
@@ -101,8 +103,8 @@ export class DeviceStep {
   ): void {
     this.#device.assertUsable();
     if (!this.#isPlanned(rows, count)) this.#plan(rows.slice(0, count));
-    this.#upload(parameters);
-    this.#encoder = this.#device.gpu.createCommandEncoder();
+    this.#evaluate(parameters);
+    this.#encoder = this.#upload();
     prepare?.(this.#encoder);
     this.#computePass = this.#encoder.beginComputePass();
   }
@@ -121,13 +123,13 @@ export class DeviceStep {
   end(finish?: (encoder: GPUCommandEncoder) => void): void {
     this.#computePass!.end();
     finish?.(this.#encoder!);
-    this.#device.gpu.queue.submit([this.#encoder!.finish()]);
+    this.#device.commands.encoded(this.dispatches);
     this.#computePass = this.#encoder = undefined;
   }
 
   /** Dispatches of a step as it was run last. */
   get dispatches(): number {
-    return this.#dispatches.flat().length;
+    return this.#dispatches.reduce((sum, { length }) => sum + length, 0);
   }
 
   /** Twice is harmless. */
@@ -137,7 +139,7 @@ export class DeviceStep {
     this.#rows = [];
   }
 
-  #upload({ learningRate, step }: StepParameters): void {
+  #evaluate({ learningRate, step }: StepParameters): void {
     for (const { program, class: own, values, known: places, at } of this.#classes) {
       this.#parameters.learningRate = learningRate * own.learningRateMultiplier;
       this.#parameters.weightDecay = own.weightDecay;
@@ -145,7 +147,24 @@ export class DeviceStep {
       evaluateScalars(program, 0, values, this.#parameters);
       for (let i = 0; i < places.length; i++) this.#scalars[at + i] = values[places[i]!]!;
     }
-    this.#device.write(this.#buffers.get("table")!, 0, this.#scalars);
+  }
+
+  /** Brings the scalars to the table. Returns the encoder that the step goes to. */
+  #upload(): GPUCommandEncoder {
+    const { commands, gpu } = this.#device;
+    const table = this.#buffers.get("table")!;
+    if (commands.waiting === 1) {
+      this.#device.write(table, 0, this.#scalars);
+      return commands.encoder();
+    }
+    if (this.#turn === 0) commands.submit();
+    const { byteLength } = this.#scalars;
+    const waiting = this.#buffers.get("waiting")!;
+    gpu.queue.writeBuffer(waiting, this.#turn * byteLength, this.#scalars);
+    const encoder = commands.encoder();
+    encoder.copyBufferToBuffer(waiting, this.#turn * byteLength, table, 0, byteLength);
+    this.#turn = (this.#turn + 1) % commands.waiting;
+    return encoder;
   }
 
   #isPlanned(rows: readonly StepRow[], count: number): boolean {
@@ -191,10 +210,12 @@ export class DeviceStep {
         DISPATCH.map((name) => one[name]),
         (slot * SLOT_BYTES) / 4,
       );
-    const { storage, uniform, copyTarget } = USAGE;
+    const { storage, uniform, copySource, copyTarget } = USAGE;
     this.#reserve("table", (partsAt + words.length) * 4, storage | copyTarget);
     this.#reserve("totals", (constantsAt + parts * this.#constantsPerPart) * 16, storage);
     this.#reserve("slots", slots.byteLength, uniform | copyTarget);
+    const { waiting } = this.#device.commands;
+    if (waiting > 1) this.#reserve("waiting", waiting * this.#scalars.byteLength, copySource | copyTarget);
     this.#device.write(this.#buffers.get("table")!, partsAt * 4, words);
     this.#device.write(this.#buffers.get("slots")!, 0, slots);
   }
@@ -245,7 +266,7 @@ export class DeviceStep {
   }
 
   /** A buffer that holds so many bytes: the one that is there, or a new one. */
-  #reserve(name: "table" | "totals" | "slots", bytes: number, usage: number): void {
+  #reserve(name: "table" | "totals" | "slots" | "waiting", bytes: number, usage: number): void {
     const held = this.#buffers.get(name);
     if (held && held.size >= bytes) return;
     if (held) this.#device.free(held);

@@ -16,7 +16,8 @@ export const PRIVATE_MEMBERS = {
   webglBackend: ["compileAndRun"],
   /** tf.findBackend("webgpu"): its device, what it has not submitted yet, and the buffers of tensors. Seen alike in 4.7 to 4.22. */
   webgpuBackend: [
-    ...["device", "tensorMap", "commandEncoder", "endComputePassEncoder", "submitQueue", "uploadToGPU", "makeTensorInfo"],
+    ...["device", "tensorMap", "uploadToGPU", "makeTensorInfo", "commandEncoder", "ensureCommandEncoderReady"],
+    ...["endComputePassEncoder", "dispatchCountInPass", "submitQueue"],
   ],
   /** What it keeps for a tensor, in `tensorMap`. `values` and `external` too, which need not be there. */
   webgpuData: ["dtype", "resource", "refCount"],
@@ -113,8 +114,11 @@ export interface WebgpuKernels extends tf.KernelBackend {
   /** By data id. Asked for one that lies on another backend, it is brought here. */
   readonly tensorMap: { get(dataId: object): WebgpuData };
   /** Commands that are not submitted; null where there are none. */
-  readonly commandEncoder: object | null;
+  readonly commandEncoder: GPUCommandEncoder | null;
+  ensureCommandEncoderReady(): void;
   endComputePassEncoder(): void;
+  /** How many are in the encoder. */
+  dispatchCountInPass: number;
   submitQueue(): void;
   /** Afterwards there is a `resource`. */
   uploadToGPU(dataId: object): void;

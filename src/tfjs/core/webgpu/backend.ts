@@ -6,16 +6,16 @@ import { assertBindable, DeviceStep } from "../../../backends/webgpu/step.js";
 import type { Program } from "../../../rule/program.js";
 import { DeviceBackend } from "../device.js";
 import type { WebgpuKernels } from "../private-members.js";
-import { assertThere, lookInside, submitPending } from "./inside.js";
+import { assertThere, lookInside, SharedCommands } from "./inside.js";
 import { placeRows } from "./memory.js";
 import type { TensorRow, Touched } from "./row.js";
 
 /** Shaders that were compiled, and how the device computes, are known to all optimizers on it. */
 const devices = new WeakMap<GPUDevice, Device>();
 
-const deviceOf = (gpu: GPUDevice): Device => {
-  const device = devices.get(gpu) ?? Device.share(gpu);
-  devices.set(gpu, device);
+const deviceOf = (inside: WebgpuKernels): Device => {
+  const device = devices.get(inside.device) ?? Device.share(inside.device, new SharedCommands(inside));
+  devices.set(inside.device, device);
   return device;
 };
 
@@ -32,7 +32,7 @@ export class CompiledBackend extends DeviceBackend {
     const inside = lookInside();
     this.#refusal = typeof inside === "string" ? inside : null;
     this.#inside = typeof inside === "string" ? null : inside;
-    this.#device = this.#inside && deviceOf(this.#inside.device);
+    this.#device = this.#inside && deviceOf(this.#inside);
   }
 
   override get why(): string {
@@ -99,8 +99,7 @@ class TensorStep implements CompiledStep {
     for (const { placement } of rows) placement.assertThere();
     for (const row of rows) row.prepareGradient(this.#touched[row.class]!);
     for (const row of rows) row.prepareValue(this.#touched[row.class]!);
-    submitPending(this.#inside);
-    if (this.#device.isAllocating) this.#close = this.#device.watch();
+    if (this.#device.isAllocating) this.#close = this.#watch();
     this.#rows = rows;
     // Before the step looks where the arrays are.
     this.#step.begin(rows, rows.length, parameters, (encoder) => {
@@ -125,6 +124,17 @@ class TensorStep implements CompiledStep {
     const close = this.#close;
     this.#close = undefined;
     if (close) return Promise.all([close(), ...rows.map(({ placement }) => placement.ready)]).then(() => {});
+  }
+
+  /** A step that the device refuses takes nothing of TensorFlow.js with it: it is submitted alone. */
+  #watch(): () => Promise<unknown> {
+    const { commands } = this.#device;
+    commands.submit();
+    const close = this.#device.watch();
+    return () => {
+      commands.submit();
+      return close();
+    };
   }
 
   dispose(): void {

@@ -1,6 +1,7 @@
 /** TensorFlow.js' webgpu backend from within: whether it is as we know it, the order of its queue, and whose values are in a buffer. */
 
 import * as tf from "@tensorflow/tfjs-core";
+import type { Commands } from "../../../backends/webgpu/commands.js";
 import { USAGE } from "../../../backends/webgpu/usage.js";
 import { BackendError } from "../../../errors.js";
 import { lacking, type WebgpuData, type WebgpuKernels } from "../private-members.js";
@@ -32,7 +33,7 @@ const holdsBuffers = (backend: WebgpuKernels): boolean => {
 
 /** @throws BackendError where TensorFlow.js has it no more: the buffers of its tensors are destroyed then. */
 export const assertThere = (backend: WebgpuKernels): void => {
-  if (tf.findBackend("webgpu") === backend) return;
+  if (isThere(backend)) return;
   throw new BackendError(
     "The webgpu backend of TensorFlow.js that holds these variables was removed, and their data with it",
     "a step after tf.removeBackend",
@@ -40,12 +41,32 @@ export const assertThere = (backend: WebgpuKernels): void => {
   );
 };
 
-/** Submits what TensorFlow.js has encoded so far, if anything: what we submit next comes after it. */
-export const submitPending = (backend: WebgpuKernels): void => {
-  if (!backend.commandEncoder) return;
-  backend.endComputePassEncoder();
-  backend.submitQueue();
-};
+/** TensorFlow.js' own encoder: a step goes with what TensorFlow.js encodes before and after it, in this order. */
+export class SharedCommands implements Commands {
+  readonly waiting = 16;
+
+  constructor(readonly backend: WebgpuKernels) {}
+
+  encoder(): GPUCommandEncoder {
+    this.backend.ensureCommandEncoderReady();
+    this.backend.endComputePassEncoder();
+    return this.backend.commandEncoder!;
+  }
+
+  /** TensorFlow.js submits when there are enough dispatches; so do we. */
+  encoded(dispatches: number): void {
+    this.backend.dispatchCountInPass += dispatches;
+    if (this.backend.dispatchCountInPass >= tf.env().getNumber("WEBGPU_DEFERRED_SUBMIT_BATCH_SIZE")) this.submit();
+  }
+
+  submit(): void {
+    if (!this.backend.commandEncoder || !isThere(this.backend)) return;
+    this.backend.endComputePassEncoder();
+    this.backend.submitQueue();
+  }
+}
+
+const isThere = (backend: WebgpuKernels): boolean => tf.findBackend("webgpu") === backend;
 
 /** On the data that we write to: whoever did so last. Other copies of this package see it too. */
 const WRITER = Symbol.for("adamax/writer");
