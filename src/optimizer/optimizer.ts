@@ -234,54 +234,70 @@ export class Optimizer<Hyper extends string = never> {
     this.#telling(() => {
       const { onProgress } = checkBuildOptions(options);
       const before = this.#trained.length;
-      const added = new Map<Variable | Values, Variable>();
+      const added = this.#named(variables);
       const assertPossible = () => {
         this.#life.assert("build");
         if (this.#trained.length > before)
           throw new OptionError("A build is one call", "another in its onProgress", "Only report there.");
         for (const variable of added.values()) variable.assertFree();
       };
-      for (const given of check("build", "variables", variables, listOf("variables"))) {
-        if (this.#byVariable.has(given) || added.has(given)) refuseTwice(given, "Remove one.");
-        added.set(given, variableOf(given, `variable_${before + added.size}`));
-      }
       assertPossible();
-      const list = [...added.values()];
-      if (list.some(({ dtype }) => dtype === "float32"))
-        checkRounded((this.constructor as typeof Optimizer).rule, this.settings, this.hyperparameters);
-      const classes = this.#classes.list.length;
-      const requests = list.map(
-        (variable): RowRequest => ({
-          variable,
-          range: { begin: 0, end: variable.length },
-          class: this.#classes.placeOf(variable),
-          state: this.#state.arrays.map(({ array }) => array),
-          foreign: variable.adoptable ? null : variable,
-        }),
-      );
-      if (this.#classes.list.length > classes) this.#steps.forget();
-      const nextIndex = (this.#trained.at(-1)?.row.index ?? -1) + 1; // rows are in build order, also where some have been removed
-      const rows = this.backend.place(requests, this.#steps.fullest(), nextIndex, onProgress);
+      const rows = this.#place([...added.values()], onProgress);
       try {
         assertPossible(); // onProgress is the caller's code
       } catch (error) {
         for (const row of rows) row.free();
         throw error;
       }
-      this.#life.change("build");
-      const { name: owner } = this.settings;
-      const changes = () => this.#life.change("write");
-      const taken = [...added].map(([given, variable], i) => {
-        const row = rows[i]!;
-        const trained = { variable, row, call: 0, accumulated: false, warned: false };
-        this.#trained.push(trained);
-        this.#byVariable.set(given, trained);
-        this.#constrained ||= variable.isConstrained;
-        return variable.adopt({ owner, row, changes });
-      });
-      if (this.useEma) this.#move("write", "begin", this.#trained.slice(before));
-      this.#await(Promise.all(taken), rows);
+      this.#take(added, rows);
     });
+  }
+
+  /** What is given to build, and the variables that it stands for. */
+  #named(variables: Iterable<Variable | Values>): Map<Variable | Values, Variable> {
+    const added = new Map<Variable | Values, Variable>();
+    for (const given of check("build", "variables", variables, listOf("variables"))) {
+      if (this.#byVariable.has(given) || added.has(given)) refuseTwice(given, "Remove one.");
+      added.set(given, variableOf(given, `variable_${this.#trained.length + added.size}`));
+    }
+    return added;
+  }
+
+  /** Room in the backend's memory, with the values in it. */
+  #place(list: readonly Variable[], onProgress: BuildOptions["onProgress"]): readonly Row[] {
+    if (list.some(({ dtype }) => dtype === "float32"))
+      checkRounded((this.constructor as typeof Optimizer).rule, this.settings, this.hyperparameters);
+    const classes = this.#classes.list.length;
+    const requests = list.map(
+      (variable): RowRequest => ({
+        variable,
+        range: { begin: 0, end: variable.length },
+        class: this.#classes.placeOf(variable),
+        state: this.#state.arrays.map(({ array }) => array),
+        foreign: variable.adoptable ? null : variable,
+      }),
+    );
+    if (this.#classes.list.length > classes) this.#steps.forget();
+    const nextIndex = (this.#trained.at(-1)?.row.index ?? -1) + 1; // rows are in build order, also where some have been removed
+    return this.backend.place(requests, this.#steps.fullest(), nextIndex, onProgress);
+  }
+
+  /** From now on, the variables live in these rows. */
+  #take(added: ReadonlyMap<Variable | Values, Variable>, rows: readonly Row[]): void {
+    this.#life.change("build");
+    const { name: owner } = this.settings;
+    const changes = () => this.#life.change("write");
+    const before = this.#trained.length;
+    const taken = [...added].map(([given, variable], i) => {
+      const row = rows[i]!;
+      const trained = { variable, row, call: 0, accumulated: false, warned: false };
+      this.#trained.push(trained);
+      this.#byVariable.set(given, trained);
+      this.#constrained ||= variable.isConstrained;
+      return variable.adopt({ owner, row, changes });
+    });
+    if (this.useEma) this.#move("write", "begin", this.#trained.slice(before));
+    this.#await(Promise.all(taken), rows);
   }
 
   /** Memory that is far says later whether it did what it was told. Where it did not, what it holds is neither old nor new; but where `added` rows
