@@ -240,5 +240,5 @@ test("a reader that hangs is stopped at its time limit", async () => {
     workerUrl: new URL("./hanging-worker.mjs", import.meta.url),
   });
   await expect(hanging).rejects.toThrow("takes too long");
-  expect(performance.now() - began).toBeLessThan(5000);
+  expect(performance.now() - began).toBeLessThan(20_000); // most of it, where cores are busy, until its worker has begun
 });

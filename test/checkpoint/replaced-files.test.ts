@@ -35,6 +35,23 @@ describe.skipIf(process.platform === "win32")("of a file that is replaced", () =
     expect(statSync(file).mode & 0o777).toBe(mode);
   });
 
+  test.each([
+    ["ascii", "a".repeat(255)],
+    ["letters of four bytes", "\u{1f600}".repeat(63)],
+    ["one byte more than is written as it is", `b${"\u{1f600}".repeat(32)}`],
+  ])("its name may be as long as the file system takes: %s", async (_, name) => {
+    const path = folder();
+    const file = join(path, name);
+    await save(file);
+    await save(file);
+    expect(readdirSync(path)).toEqual([name]);
+    expect((await inspectCheckpoint(file, { verify: true })).tensors.length).toBeGreaterThan(0);
+    const two = await Promise.allSettled([save(file), save(file)]);
+    const [{ reason }] = two.filter(({ status }) => status === "rejected") as [PromiseRejectedResult];
+    expect(reason.message).toContain("Another saver is writing");
+    expect(readdirSync(path)).toEqual([name]);
+  });
+
   test("while it is written, nobody else may read it", async () => {
     const path = folder();
     const file = join(path, "model.safetensors");

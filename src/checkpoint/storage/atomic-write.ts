@@ -4,7 +4,7 @@
 
 import { CheckpointError } from "../../errors.js";
 import { remedyOf } from "../../node-files.js";
-import { nodeFiles, nodePaths, nodeSystem } from "./node.js";
+import { nodeCrypto, nodeFiles, nodePaths, nodeSystem } from "./node.js";
 
 /** What is under way, in this order. */
 export type WritePhase = "opening" | "writing" | "syncing" | "renaming" | "syncing the folder" | "cleaning up";
@@ -45,7 +45,8 @@ export const atomicWrite = async (
     throw failure(path, "opening", error);
   });
   const folder = dirname(target);
-  const name = await temporaryName(basename(target));
+  const stem = await stemOf(basename(target));
+  const name = await temporaryName(stem);
   const temporary = join(folder, name);
 
   active.add(temporary);
@@ -56,7 +57,7 @@ export const atomicWrite = async (
   });
   let open = true;
   try {
-    await during("opening", () => refuseOthers(files, folder, basename(target), name, join));
+    await during("opening", () => refuseOthers(files, folder, stem, name, join));
     onPhase("writing");
     for await (const chunk of chunks)
       await writeAll(file, chunk).catch((error) => Promise.reject(failure(path, "writing", error)));
@@ -138,23 +139,32 @@ const active = new Set<string>();
 const ABANDONED_MS = 10 * 60 * 1000;
 const SUFFIX = ".saving";
 
+/** What temporary names begin with. File systems take 255 bytes for a name: of a long one, its beginning and a hash of it. */
+const stemOf = async (base: string): Promise<string> => {
+  const bytes = new TextEncoder().encode(base);
+  if (bytes.length <= LONG) return base;
+  const hash = (await nodeCrypto()).createHash("sha256").update(bytes).digest("hex").slice(0, 16);
+  return `${new TextDecoder().decode(bytes.subarray(0, LONG / 2)).replaceAll("\ufffd", "")}~${hash}`; // no half of a letter
+};
+const LONG = 128;
+
 /** `.model.safetensors.HOST.PID.RANDOM.saving`: tells the next saver whether this one is still alive. */
-const temporaryName = async (base: string): Promise<string> =>
-  `.${base}.${await hostName()}.${globalThis.process.pid}.${Math.random().toString(36).slice(2)}${SUFFIX}`;
+const temporaryName = async (stem: string): Promise<string> =>
+  `.${stem}.${await hostName()}.${globalThis.process.pid}.${Math.random().toString(36).slice(2)}${SUFFIX}`;
 const hostName = async (): Promise<string> => (await nodeSystem()).hostname().replace(/[^A-Za-z0-9-]/g, "-");
 
 /** @throws CheckpointError when another saver writes the same file. What dead ones left behind is removed. */
 const refuseOthers = async (
   files: FileSystem,
   folder: string,
-  base: string,
+  stem: string,
   mine: string,
   join: (...parts: string[]) => string,
 ): Promise<void> => {
   const host = await hostName();
   for (const other of await files.readdir(folder)) {
-    if (other === mine || !other.startsWith(`.${base}.`) || !other.endsWith(SUFFIX)) continue;
-    const [itsHost, pid, random, ...more] = other.slice(base.length + 2, -SUFFIX.length).split(".");
+    if (other === mine || !other.startsWith(`.${stem}.`) || !other.endsWith(SUFFIX)) continue;
+    const [itsHost, pid, random, ...more] = other.slice(stem.length + 2, -SUFFIX.length).split(".");
     if (random === undefined || more.length > 0) continue; // of a file whose name goes on with ours
     const path = join(folder, other);
     const touched = await files.stat(path).catch(() => null);
@@ -162,7 +172,7 @@ const refuseOthers = async (
     const mayLive = itsHost === host ? isAlive(Number(pid), path) : true;
     if (mayLive && Date.now() - touched.mtimeMs < ABANDONED_MS)
       throw new CheckpointError(
-        `Another saver is writing ${base}`,
+        `Another saver is writing ${stem}`,
         `${other}, by process ${pid} on ${itsHost}`,
         "Let one saver write a file at a time, or give each a file of its own.",
       );

@@ -15,6 +15,7 @@ const builtin = async <Module>(name: string): Promise<Module> => {
 
 export const nodeFiles = () => builtin<typeof import("node:fs/promises")>("fs/promises");
 export const nodePaths = () => builtin<typeof import("node:path")>("path");
+export const nodeCrypto = () => builtin<typeof import("node:crypto")>("crypto");
 export const nodeSystem = () => builtin<typeof import("node:os")>("os");
 
 export const pathOf = (path: string | URL): string => {
