@@ -8,7 +8,8 @@ import type { Numbers, StoredArray } from "./arrays.js";
 import { type Hdf5, type Hdf5Attribute, type Hdf5Object, type Hdf5Options, writeHdf5 } from "./hdf5.js";
 import { pythonJson, replaceInJson } from "./json.js";
 import { isNeverTrained, isObject, type KerasVariable, type Layer, layersOf } from "./layers.js";
-import { classNameOf, innerConfig, type KerasContents, type KerasModel } from "./model.js";
+import type { KerasContents, KerasModel } from "./model.js";
+import { classNameOf, innerConfig } from "./optimizer.js";
 import { optimizerFrom } from "./store.js";
 
 const MODEL = "model_weights";

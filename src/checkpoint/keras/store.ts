@@ -18,7 +18,8 @@ import {
   layersOf,
   weightNames,
 } from "./layers.js";
-import { classNameOf, type KerasContents, type KerasModel, type KerasOptimizer, type KerasReadFormat } from "./model.js";
+import type { KerasContents, KerasModel, KerasReadFormat } from "./model.js";
+import { classNameOf, type KerasOptimizer } from "./optimizer.js";
 
 const OPTIMIZER = /^optimizer(\/|$)/;
 /** Beside the layers, what a compiled model keeps; and where the layers of a whole .h5 model are. */
