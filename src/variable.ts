@@ -3,6 +3,7 @@
 import type { Described, DeviceBuffer, PartOfShape, Row, Values } from "./backend.js";
 import { BackendError, refuseResized, ShapeError, show } from "./errors.js";
 import { callable, checkKinds, flag, type Kind, type Kinds, numbers, object, optional, sizes } from "./kinds.js";
+import type { Lifecycle } from "./optimizer/lifecycle.js";
 import { ARRAYS, type DType, isValues } from "./rule/program.js";
 
 /** Keeps a value where it belongs. */
@@ -27,8 +28,8 @@ export interface VariableOptions {
 interface Adoption {
   readonly owner: string;
   readonly row: Row;
-  /** Told before the value is written to. @throws where that cannot be now. */
-  readonly changes: () => void;
+  /** Says whether the value can be read or written to now, and is told of it. */
+  readonly life: Lifecycle;
 }
 
 /** The name of a variable that is given none. */
@@ -141,7 +142,7 @@ export class Variable<V extends Values = Values> implements Described {
    *  @throws ShapeError for values of another length; what says why the optimizer cannot have them changed now. */
   async write(values: ArrayLike<number>): Promise<void> {
     if (values?.length !== this.length) throw new ShapeError(`${this} takes ${this.length} numbers`, show(values), "Write all.");
-    this.#adoption?.changes();
+    this.life?.change("write");
     const Wanted = ARRAYS[this.dtype];
     await this.writeFrom(0, values instanceof Wanted ? values : Wanted.from(values));
   }
@@ -204,6 +205,11 @@ export class Variable<V extends Values = Values> implements Described {
   /** The optimizer that owns this variable's memory, by name, or null. */
   get owner(): string | null {
     return this.#adoption?.owner ?? null;
+  }
+
+  /** @internal Of the optimizer that owns it. */
+  get life(): Lifecycle | undefined {
+    return this.#adoption?.life;
   }
 
   /** Whether it has a constraint. */

@@ -3,7 +3,7 @@
 import type { OnProgress, Ranks, Values } from "../backend.js";
 import { CheckpointError, OptionError, show } from "../errors.js";
 import type { Config } from "../optimizer/configuration.js";
-import { holdFor } from "../optimizer/holding.js";
+import { holdWith } from "../optimizer/holding.js";
 import { internalsOf, Optimizer } from "../optimizer/optimizer.js";
 import { type Counters, setCounters } from "../optimizer/state.js";
 import { together } from "../resuming/together.js";
@@ -31,6 +31,7 @@ import {
   type Metrics,
   modelOf,
   type NamedVariable,
+  otherLives,
   readDescription,
   type SavedVariable,
   type StateTensor,
@@ -224,8 +225,14 @@ const compare = (
     ...windowDifferences(description, optimizer),
   ]);
 
+  const loaded = new Set(wanted.map(({ name }) => name));
+  const others = otherLives(
+    model.filter(({ name }) => loaded.has(`variables/${name}`)),
+    life,
+  );
+  for (const other of others) other.assert("write");
   const begun = isBuilt ? [] : model.filter(({ trained }) => trained).map(({ given }) => given);
-  return { model, begun, loaded: new Set(wanted.map(({ name }) => name)) };
+  return { model, begun, loaded, others };
 };
 
 const fill = async <T extends AnyOptimizer>(
@@ -237,11 +244,11 @@ const fill = async <T extends AnyOptimizer>(
   const { source, header, description } = checkpoint;
   const { onProgress, keepsRate } = filling;
   const { state, life } = internalsOf(optimizer);
-  const { model, begun, loaded } = await together(ranks, LOADING, () => compare(checkpoint, optimizer, filling));
+  const { model, begun, loaded, others } = await together(ranks, LOADING, () => compare(checkpoint, optimizer, filling));
   if (begun.length > 0) optimizer.build(begun);
   const built = builtModel(state, model);
   const targets = new Map(tensorsOf(state, built).map((tensor) => [tensor.name, tensor]));
-  await holdFor(life, async (assertHeld) => {
+  await holdWith(others, life, async (assertHeld) => {
     const take = async ({ name }: TensorPlace, at: number, bytes: Uint8Array) => {
       assertHeld();
       if (loaded.has(name)) await write(targets.get(name)!, at, bytes);

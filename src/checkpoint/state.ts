@@ -6,6 +6,7 @@ import type { Kind } from "../kinds.js";
 import { type Config, toConfig } from "../optimizer/configuration.js";
 import { variableOf } from "../optimizer/gradients.js";
 import { reader } from "../optimizer/holding.js";
+import type { Lifecycle } from "../optimizer/lifecycle.js";
 import { internalsOf, type Optimizer } from "../optimizer/optimizer.js";
 import { entriesOf, type OptimizerState, type StateEntry, type Trained, valuesOf } from "../optimizer/state.js";
 import type { Variable } from "../variable.js";
@@ -113,6 +114,11 @@ const nameOfValue = ({ visible }: Variable, names: ReadonlyMap<Variable | Values
 /** What a user may call this variable: itself, or the array that is its value. */
 const ownersOf = ({ variable }: Trained): (Variable | Values)[] => (variable.visible ? [variable, variable.visible] : [variable]);
 
+/** Other optimizers train some of these variables: what they do with them now counts as well. */
+export const otherLives = (model: readonly NamedVariable[], life: Lifecycle): Lifecycle[] => [
+  ...new Set(model.flatMap(({ variable }) => (variable.life && variable.life !== life ? variable.life : []))),
+];
+
 const typeOf = ({ dtype }: Variable): "F32" | "F64" => (dtype === "float32" ? "F32" : "F64");
 
 /** An array of the model or the optimizer, as a tensor of the file. */
@@ -166,8 +172,8 @@ export const describe = ({
   metrics = {},
 }: Content): { tensors: StateTensor[]; metadata: Record<string, string>; assertUnchanged: () => void } => {
   const { state, classes, life } = internalsOf(optimizer);
-  const assertUnchanged = reader(life);
   const model = modelOf(state, variables, names);
+  const assertUnchanged = reader([life, ...otherLives(model, life)]);
   const accumulating = new Set(state.trained.filter(({ accumulated }) => accumulated).map(({ variable }) => variable));
   const saved: SavedOptimizer = {
     className: ruleName(optimizer),

@@ -284,9 +284,8 @@ export class Optimizer<Hyper extends string = never> {
 
   /** From now on, the variables live in these rows. */
   #take(added: ReadonlyMap<Variable | Values, Variable>, rows: readonly Row[]): void {
-    this.#life.change("build");
-    const { name: owner } = this.settings;
-    const changes = () => this.#life.change("write");
+    const life = this.#life;
+    life.change("build");
     const before = this.#trained.length;
     const taken = [...added].map(([given, variable], i) => {
       const row = rows[i]!;
@@ -294,7 +293,7 @@ export class Optimizer<Hyper extends string = never> {
       this.#trained.push(trained);
       this.#byVariable.set(given, trained);
       this.#constrained ||= variable.isConstrained;
-      return variable.adopt({ owner, row, changes });
+      return variable.adopt({ owner: this.settings.name, row, life });
     });
     if (this.useEma) this.#move("write", "begin", this.#trained.slice(before));
     this.#await(Promise.all(taken), rows);

@@ -9,7 +9,7 @@ import { parseJson } from "../format/json.js";
 import { type KerasSource, type OpenedFile, openFile } from "./files.js";
 import { type Hdf5Access, type Hdf5Options, Hdf5Worker, isHdf5, readHdf5 } from "./hdf5.js";
 import { isLegacy, readLegacy } from "./legacy.js";
-import { assertWholeHere, type KerasFormat, KerasModel } from "./model.js";
+import { assertReadable, assertWholeHere, type KerasFormat, KerasModel } from "./model.js";
 import { newWeights } from "./new-weights.js";
 import { isShardList, readShards } from "./shards.js";
 import { readArchive, readWeights } from "./store.js";
@@ -96,13 +96,19 @@ export const kerasWeights = (
   dialect: Dialect = "keras",
   options: KerasOptions = {},
 ): KerasModel => {
-  const { variables, optimizer } = checkKinds("kerasWeights", given, GIVEN);
+  const { variables, optimizer } = checkKinds("kerasWeights", listed(given), GIVEN);
   const list = [...variables];
+  if (list.length === 0) throw new CheckpointError("A file of Keras holds weights", "no variables", "Give those of the model.");
+  assertReadable(list);
   list.forEach(assertWholeHere);
   const arrays = list.map(({ name, shape, dtype, value }) => ({ name, shape, dtype, value: value.slice() }));
   const model = new KerasModel(newWeights(arrays, dialect, options));
   return optimizer ? model.with({ variables: list, optimizer }) : model; // a list may have wholes of what ranks hold parts of
 };
+
+/** What can be gone through only once is looked at twice. */
+const listed = <Given extends { variables: Iterable<Variable> }>(given: Given): Given =>
+  isObject(given) && isList(given.variables) ? { ...given, variables: [...given.variables] } : given;
 
 const isList = (value: unknown): boolean => isObject(value) && Symbol.iterator in (value as object);
 

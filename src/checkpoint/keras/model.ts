@@ -173,6 +173,7 @@ export class KerasModel {
   with(given: { variables?: Iterable<{ name: string; value: Numbers }>; optimizer?: Optimizer<never> }): KerasModel {
     const { variables, optimizer } = checkKinds("with", given, CHANGES);
     const named = [...variables];
+    assertReadable(named);
     const names = new Set(named.map(({ name }) => name));
     // Of those that ranks hold parts of, the whole may be given.
     const trainable = (optimizer?.trainableVariables ?? []).filter((one) => isWhole(one) || !names.has(one.name));
@@ -181,9 +182,12 @@ export class KerasModel {
     for (const list of lists) refuseTwice(list.map(({ name }) => name));
     const values = new Map(lists.flat().map(({ name, value }) => [name, value]));
     const known = new Map(this.variables.map((one) => [one.name, one]));
-    const wrong = [...values].flatMap(([name, value]) => {
+    const wrong = lists.flat().flatMap((given: { readonly name: string; readonly value: Numbers; readonly shape?: unknown }) => {
+      const { name, value } = given;
       const one = known.get(name);
       if (!one) return [`${name} is not in it`];
+      const { shape } = given instanceof Variable ? given : one; // what is no variable may have none
+      if (`${shape}` !== `${one.shape}`) return [`${name} has the shape [${one.shape}] there, and [${shape}] here`];
       return one.value.length === value.length
         ? []
         : [`${name} has ${one.value.length} elements there, and ${value.length} here`];
@@ -229,6 +233,11 @@ export class KerasModel {
 
 const isWhole = (variable: Variable): boolean => variable.value.length === variable.length;
 
+/** @throws what says why the values of these variables are not theirs now: their averages, or neither old nor new. */
+export const assertReadable = (variables: readonly unknown[]): void => {
+  for (const one of variables) if (one instanceof Variable) one.life?.assert("save");
+};
+
 /** @throws CheckpointError for a variable of which ranks hold parts. */
 export const assertWholeHere = (variable: Variable): void => {
   if (!isWhole(variable))
@@ -254,7 +263,15 @@ const tryToName = ({ queues }: KerasContents, { state, config }: KerasOptimizer)
 /** Of the type that the file has, without loss where there is one to prevent. */
 const asTypeOf = (old: Numbers, value: Numbers): Numbers => {
   if (old.constructor === value.constructor) return value.slice();
-  if (isFloating(old) && isFloating(value))
-    return old instanceof Float32Array ? Float32Array.from(value) : Float64Array.from(value);
-  throw new CheckpointError("The values of a variable must stay of their kind", show(value), `It holds ${old.constructor.name}.`);
+  if (!(isFloating(old) && isFloating(value)))
+    throw new CheckpointError(
+      "The values of a variable must stay of their kind",
+      show(value),
+      `It holds ${old.constructor.name}.`,
+    );
+  if (old instanceof Float64Array) return Float64Array.from(value);
+  const rounded = Float32Array.from(value);
+  const beyond = value.find((one, i) => Number.isFinite(one) && !Number.isFinite(rounded[i]));
+  if (beyond === undefined) return rounded;
+  throw new CheckpointError("The values of a variable must be numbers that float32 holds", `${beyond}`, "Scale them.");
 };
