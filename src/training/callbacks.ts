@@ -43,7 +43,7 @@ export const earlyStopping = (options: EarlyStoppingOptions = {}): Callback => {
   let weights = new Map<unknown, Values>(); // of the best epoch
 
   const callback: Callback = {
-    name: "earlyStopping",
+    name: watch.name,
     onTrainBegin(training) {
       assertFit("earlyStopping", training);
       known = { ...begun };
@@ -62,7 +62,7 @@ export const earlyStopping = (options: EarlyStoppingOptions = {}): Callback => {
         training.stop();
       }
     },
-    async onTrainEnd() {
+    async onTrainEnd({ optimizer, variables }) {
       if (known.bestEpoch === 0) return;
       for (const [variable, best] of weights) {
         if (!(variable instanceof Variable)) valuesOf(variable).set(best);
@@ -71,6 +71,9 @@ export const earlyStopping = (options: EarlyStoppingOptions = {}): Callback => {
           variable.constrain(); // averages need not hold it
         }
       }
+      // Those of the last epoch would be the values after the next training.
+      if (optimizer instanceof Optimizer && optimizer.useEma)
+        optimizer.resetAverages([...(variables as ReadonlySet<Variable | Values>)].filter((one) => weights.has(one)));
     },
     state: () => known,
     restore(state, training) {
@@ -127,7 +130,7 @@ export const reduceLROnPlateau = (options: ReduceLROnPlateauOptions = {}): Callb
   let known = begun;
 
   return {
-    name: "reduceLROnPlateau",
+    name: watch.name,
     onTrainBegin(training) {
       assertFit("reduceLROnPlateau", training);
       assertRateIsNumber(training.optimizer);

@@ -10,7 +10,7 @@ import { together } from "../resuming/together.js";
 import { Variable } from "../variable.js";
 import type { CheckpointSettings } from "./options.js";
 import { ranksOf } from "./pace.js";
-import type { Sums } from "./sums.js";
+import type { SavedSums, Sums } from "./sums.js";
 import type { Callback, EpochResult, Training } from "./training.js";
 
 /** Where a training is. */
@@ -24,7 +24,8 @@ export interface Position {
 }
 
 /** What stands in a checkpoint besides variables and optimizer. */
-interface TrainingRecord extends Omit<Position, "epoch"> {
+interface TrainingRecord extends Omit<Position, "epoch" | "sums"> {
+  readonly sums: SavedSums;
   /** The whole epochs, column by column: numbers of one name take less room together. */
   readonly history: Readonly<Record<string, readonly (number | null)[]>>;
   /** Which of the checkpoint's variables had been in a pair, in the order in which they first were. */
@@ -33,7 +34,8 @@ interface TrainingRecord extends Omit<Position, "epoch"> {
 }
 
 /** What a checkpoint says about the training that it was made of. */
-export interface Resumed extends Position, Pick<FoundCheckpoint, "name" | "skipped"> {
+export interface Resumed extends Omit<Position, "sums">, Pick<FoundCheckpoint, "name" | "skipped"> {
+  readonly sums: SavedSums;
   readonly history: readonly EpochResult[];
   readonly callbacks: readonly CallbackState[];
 }
@@ -94,13 +96,16 @@ export class Checkpointing<V> {
     return { ...record, epoch, history: rowsOf(history), name: found.name, skipped: found.skipped };
   }
 
-  #key(epoch: number, { count }: Sums): string {
+  #key(epoch: number, { count }: Pick<Sums, "count">): string {
     return `${this.#optimizer.iterations} ${epoch} ${count}`;
   }
 
-  /** Gives callbacks back what they knew. */
-  restore(from: Resumed): void {
-    warnOf(from, restoreStates(this.#stateful, from.callbacks, this.#training));
+  /** Gives callbacks back what they knew. `measured`: names of what is measured now. */
+  restore(from: Resumed, measured: readonly string[]): void {
+    const { epoch, sums } = from;
+    const fresh = sums.count > 0 ? measured.filter((name) => !Object.hasOwn(sums.totals, name)) : [];
+    const remarks = fresh.map((name) => `no ${name} of epoch ${epoch + 1}, whose mean will be over the batches that are left`);
+    warnOf(from, [...remarks, ...restoreStates(this.#stateful, from.callbacks, this.#training)]);
   }
 
   /** Whether a checkpoint is due after so many batches of an epoch, or after so many epochs. */

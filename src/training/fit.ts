@@ -10,7 +10,7 @@ import { Checkpointing, type Position } from "./checkpointing.js";
 import { checkFitOptions, checkMetric, checkValidationLoss, type FitOptions, type FitSettings, type Metric } from "./options.js";
 import { meanOverRanks, Pace, ranksOf, type StopReason } from "./pace.js";
 import { ambientTerminal, progressReport, type Terminal } from "./progress.js";
-import { add, meansOf, noSums, type Sums, validationName } from "./sums.js";
+import { add, meansOf, noSums, type Sums, sumsFrom, validationName } from "./sums.js";
 import type { Callback, EpochResult, History, Training } from "./training.js";
 import { waitingFor } from "./waiting.js";
 
@@ -202,7 +202,8 @@ const train = async <Batch, V, ValidationBatch, Result>(
   const goOn = async (): Promise<boolean> => {
     const found = checkpointing?.settings.resume ? await checkpointing.load() : null;
     if (!checkpointing || !found) return false;
-    const { name, history: past, epoch, sums, seconds } = found;
+    const { name, history: past, epoch, seconds } = found;
+    const sums = sumsFrom(found.sums, names);
     Object.assign(position, { epoch, sums, seconds });
     for (const result of past) history.epochs.push(result); // too many for one call, it may be
     history.resumedFrom = name;
@@ -211,7 +212,7 @@ const train = async <Batch, V, ValidationBatch, Result>(
       await tell((callback) => callback.onEpochBegin?.(epoch + 1, training));
       await checkpointing.load(); // again: a rate that was set just now had been set before the checkpoint as well
     }
-    await together(ranks, "callbacks", () => checkpointing.restore(found));
+    await together(ranks, "callbacks", () => checkpointing.restore(found, names));
     progress.goesOn({ name, epoch, batch: sums.count }, epochs);
     return isWithin;
   };

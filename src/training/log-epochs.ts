@@ -29,7 +29,7 @@ export const logEpochs = (target: LogTarget, options: LogOptions = {}): Callback
   let columns: readonly string[] | null = null; // of a CSV file that has been begun
 
   return {
-    name: "logEpochs",
+    name: `logEpochs(${format}${file ? `, ${file.name}` : ""})`, // of two, none goes on in the other's file
     async onTrainBegin(training) {
       assertFit("logEpochs", training);
       isWriter = training.rank === 0;
@@ -83,6 +83,11 @@ class LogFile {
         "Pass one of them.",
       );
     this.path = path;
+  }
+
+  /** Without its folder, which may be moved between two runs. */
+  get name(): string {
+    return `${this.path}`.replace(/^.*[/\\]/, "");
   }
 
   /** What is there stays until the first line. */

@@ -45,6 +45,12 @@ export class Watch {
     this.#minDelta = minDelta;
   }
 
+  /** The callback's name, by which its state is found again: of two that watch different things, none gets the other's. */
+  get name(): string {
+    const what = typeof this.#monitor === "function" ? "a function" : this.#monitor;
+    return `${this.#owner}(${what}, ${this.#sign === 1 ? "min" : "max"})`;
+  }
+
   /** Worse than everything. */
   get worst(): number {
     return this.#sign * Infinity;

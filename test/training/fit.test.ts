@@ -376,6 +376,29 @@ test("early stopping restores the best epoch's averages where there are averages
   expect(optimizer.finalized).toBe(1);
 });
 
+test("weights that early stopping restored are where the averages begin in the next training", async () => {
+  const w = new Variable(Float32Array.of(0), { name: "w" });
+  const frozen = new Variable(Float32Array.of(7), { name: "frozen" });
+  const array = Float32Array.of(0);
+  const optimizer = new Adamax({ learningRate: 1, useEma: true, emaMomentum: 0.5 });
+  optimizer.build([w, frozen, array]);
+  const train = (callbacks: Callback[]) =>
+    fit<number, Variable | Float32Array>({
+      optimizer,
+      data: [1],
+      loss: (batch) => ({ loss: w.value[0]!, gradients: [w, array].map((one) => [Float32Array.of(-batch), one] as const) }),
+      epochs: 5,
+      callbacks,
+      progress: "none",
+    });
+  await train([earlyStopping({ monitor: "loss", patience: 2, restoreBestWeights: true })]);
+  const restored = w.value[0]!;
+  expect([restored, array[0]]).toEqual([0.5, 0.5].map(() => expect.closeTo(0.5, 5)));
+  optimizer.learningRate = 0;
+  await train([]);
+  expect([w.value[0], array[0], frozen.value[0]]).toEqual([restored, restored, 7]);
+});
+
 test("early stopping serves in one training after another", async () => {
   const callback = earlyStopping({ patience: 1 });
   expect((await validated([1, 2, 3], callback)).history.epochs).toHaveLength(2);

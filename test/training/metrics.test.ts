@@ -42,6 +42,13 @@ test("a validation whose loss returns an object measures the metrics, too, on th
   expect(plain.epochs[0]).not.toHaveProperty("valWeight");
 });
 
+test("a validation that measures metrics on some of its batches has their mean over those", async () => {
+  const { given } = setting();
+  const validation = { data: [5, 7, 9], loss: (value: number) => (value === 7 ? value : { loss: value }) };
+  const { epochs } = await fit({ ...given, metrics: { ten: () => 10 }, validation });
+  expect(epochs[0]).toMatchObject({ valLoss: 7, valTen: 10 });
+});
+
 test("metrics may be called as what every object has", async () => {
   const { given } = setting();
   const { epochs } = await fit({ ...given, metrics: { toString: () => 2, constructor: () => 3, hasOwnProperty: () => 4 } });

@@ -10,6 +10,7 @@ import {
   type FitOptions,
   fit,
   logEpochs,
+  reduceLROnPlateau,
   type TrainingPlace,
   terminateOnNaN,
   Variable,
@@ -392,6 +393,53 @@ describe("what cannot go on says so", () => {
     expect(warn.mock.calls.flat()).toEqual([
       "adamax: checkpoint-000001.safetensors has no state of the callback c, which begins afresh.",
       "adamax: checkpoint-000001.safetensors has state of a callback b, and there is none here.",
+    ]);
+  });
+
+  test("a metric that comes in the middle of an epoch is the mean over the batches that measured it, and says so; one that goes leaves nothing", async () => {
+    const { run } = program({ epochs: 1 }, { everyBatches: 1 });
+    await killed(run({ metrics: { old: () => 5 } }, { fail: 3 }));
+    const { history } = await run({ metrics: { ten: () => 10 } });
+    expect(history.epochs[0]).toMatchObject({ batches: 3, ten: 10 });
+    expect(history.epochs[0]).not.toHaveProperty("old");
+    expect(warn.mock.calls.flat()).toEqual([
+      "adamax: checkpoint-000002.safetensors has no ten of epoch 1, whose mean will be over the batches that are left.",
+    ]);
+  });
+
+  test("callbacks that watch different things do not get the state of each other, nor logs the place in another file", async () => {
+    const { run, path } = program({ epochs: 2, metrics: { acc: () => 0.5 } });
+    const callbacks = () => [
+      earlyStopping({ monitor: "loss", patience: 9 }),
+      earlyStopping({ monitor: "acc", patience: 9 }),
+      reduceLROnPlateau({ monitor: "loss" }),
+      reduceLROnPlateau({ monitor: "acc" }),
+      logEpochs(join(path, "a.csv")),
+      logEpochs(join(path, "b.csv")),
+    ];
+    await run({ callbacks: callbacks() });
+    const before = readFileSync(join(path, "a.csv"), "utf8");
+    const reordered = callbacks().reverse();
+    await run({ callbacks: reordered });
+    const best = reordered.flatMap(({ name, state }) => {
+      const { best } = state!(undefined as never) as { best?: number };
+      return best === undefined ? [] : [[name, best < 1]];
+    });
+    expect(best).toEqual([
+      ["reduceLROnPlateau(acc, max)", true],
+      ["reduceLROnPlateau(loss, min)", false],
+      ["earlyStopping(acc, max)", true],
+      ["earlyStopping(loss, min)", false],
+    ]);
+    expect(warn).not.toHaveBeenCalled();
+    await run({ epochs: 3, callbacks: [callbacks()[5]!, callbacks()[1]!] });
+    expect(readFileSync(join(path, "b.csv"), "utf8").split("\n")).toHaveLength(5);
+    expect(readFileSync(join(path, "a.csv"), "utf8")).toBe(before);
+    expect(warn.mock.calls.flat().map((line) => /callback (.*), and/.exec(line)?.[1])).toEqual([
+      "earlyStopping(loss, min)",
+      "reduceLROnPlateau(loss, min)",
+      "reduceLROnPlateau(acc, max)",
+      "logEpochs(csv, a.csv)",
     ]);
   });
 
