@@ -69,12 +69,25 @@ describe("is refused in words, and nothing is built:", () => {
     expect(thrown(() => optimizer.build([w])).message).toMatch(/buffer of another device.*Received: variable "w"/);
   });
 
-  test.each<[string, object | undefined]>([
-    ["both a device and a gpu", { device: {}, gpu: {} }],
-    ["an option that is none", { adapter: {} }],
-    ["null", null as never],
-  ])("%s", async (_, options) => {
-    expect((await rejected(WebGpuBackend.create(options as never))).message).toMatch(/takes \{ device \} or \{ gpu \}/);
+  test.each<[string, unknown, RegExp]>([
+    ["both a device and a gpu", { device: {}, gpu: {} }, /takes a device, or gpu to get one from. Received: both/],
+    ["an option that is none", { adapter: {} }, /no such option. Received: adapter=.*It takes device, gpu, float16Copies/],
+    ["an option that is nearly one", { stateDtypes: "bfloat16" }, /Did you mean stateDtype\?/],
+    ["null", null, /takes one object of options. Received: null/],
+    [
+      "a device in the place of options",
+      { device: true },
+      /device of WebGpuBackend.create must be a GPUDevice. Received: device=true/,
+    ],
+    [
+      "a dtype that is none",
+      { stateDtype: "float16" },
+      /stateDtype .* must be "float32" or "bfloat16". Received: stateDtype="float16"/,
+    ],
+    ["a seed that is too large", { stateDtype: "bfloat16", seed: 2 ** 32 }, /seed .* must be an integer in \[0, 2\^32\)/],
+    ["a seed of nothing", { seed: 1 }, /seed is for what is rounded at random. Received: seed=1, stateDtype=float32/],
+  ])("%s", async (_, options, message) => {
+    expect((await rejected(WebGpuBackend.create(options as never))).message).toMatch(message);
   });
 });
 

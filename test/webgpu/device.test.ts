@@ -4,7 +4,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { WebGpuBackend } from "../../src/backends/webgpu/backend.js";
 import { Device } from "../../src/backends/webgpu/device.js";
 import { allocate } from "../../src/backends/webgpu/memory.js";
-import { DeviceStep } from "../../src/backends/webgpu/step.js";
+import { assertBindable, DeviceStep } from "../../src/backends/webgpu/step.js";
 import { USAGE } from "../../src/backends/webgpu/usage.js";
 import { compile } from "../../src/rule/compile.js";
 import { element } from "../../src/rule/expression.js";
@@ -143,7 +143,7 @@ test("more arrays than a shader may bind: the error names them", async () => {
   const device = await openDevice();
   const names = Array.from({ length: device.limits.maxStorageBuffersPerShaderStage }, (_, i) => `slot${i}`);
   const sum = names.map((name) => element(name)).reduce((one, other) => one.add(other));
-  expect(() => new DeviceStep(device, [compile("float32", { w: sum })], ONE_CLASS)).toThrow(
+  expect(() => assertBindable(device, [compile("float32", { w: sum })])).toThrow(
     /more arrays at once than the GPU device binds.*slot0, .*maxStorageBuffersPerShaderStage is \d+/,
   );
 });

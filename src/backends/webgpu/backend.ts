@@ -12,10 +12,12 @@ import type {
   StepParameters,
 } from "../../backend.js";
 import { BackendError, OptionError, show } from "../../errors.js";
+import { type Checked, checkKinds, flag, integerFrom, isObject, type Kind, type Kinds, oneOf, optional } from "../../kinds.js";
 import type { Program } from "../../rule/program.js";
 import { Device, type DeviceSource } from "./device.js";
 import { checkGradient, Gradients } from "./gradients.js";
 import { type Allocation, addArray, type DeviceArrays, reserve } from "./memory.js";
+import { arraysFor, NO_PAIRS, pairsOf } from "./pairs.js";
 import { DeviceRow, Placement } from "./rows.js";
 import { assertBindable, DeviceStep } from "./step.js";
 import { BufferVariable, type BufferVariableOptions } from "./variable.js";
@@ -24,7 +26,24 @@ import { BufferVariable, type BufferVariableOptions } from "./variable.js";
 export interface WebGpuOptions extends DeviceSource {
   /** Whether a float16 copy of each value is kept, for shaders that compute with halves: steps write it in the same pass. Default false. */
   readonly float16Copies?: boolean;
+  /** What slots (m and u of Adamax) are kept in. "bfloat16": two of them in the bytes of one float32, rounded at random. Default "float32". */
+  readonly stateDtype?: StateDtype;
+  /** Which random numbers "bfloat16" rounds by: an integer in [0, 2^32). A resumed training goes on with the same ones. Default 0. */
+  readonly seed?: number;
 }
+type StateDtype = "float32" | "bfloat16";
+
+const given = (wanted: string): Kind<never> => ({ wanted, holds: isObject, byDefault: undefined as never });
+const KINDS: Kinds<WebGpuOptions> = {
+  device: given("a GPUDevice"),
+  gpu: given("what has requestAdapter"),
+  float16Copies: optional(flag, false),
+  stateDtype: optional(oneOf("float32", "bfloat16"), "float32"),
+  seed: optional(
+    { wanted: "an integer in [0, 2^32)", holds: (value) => integerFrom(0).holds(value) && (value as number) < 2 ** 32 },
+    0,
+  ),
+};
 
 /** Runs steps on a GPU device, where variables and state are. */
 export class WebGpuBackend implements Backend {
@@ -32,36 +51,36 @@ export class WebGpuBackend implements Backend {
   readonly #device: Device;
   readonly #gradients: Gradients;
   readonly #copiesHalves: boolean;
+  readonly #pairsSlots: boolean;
+  readonly #seed: number;
   readonly #rows = new WeakMap<Described, DeviceRow>();
 
-  private constructor(device: Device, copiesHalves: boolean) {
+  private constructor(device: Device, options: Checked<WebGpuOptions>) {
     if (!(device instanceof Device))
       throw new OptionError("A WebGpuBackend waits for its device", show(device), "Call await WebGpuBackend.create({ device }).");
     this.#device = device;
     this.#gradients = new Gradients(device);
-    this.#copiesHalves = copiesHalves;
+    this.#copiesHalves = options.float16Copies;
+    this.#pairsSlots = options.stateDtype === "bfloat16";
+    this.#seed = options.seed;
   }
 
   /** Without options: on the GPU that the browser gives. `device`: one of yours, to share buffers with; you destroy it. `gpu`: what has
    *  `requestAdapter`, in Node `create([])` of the package webgpu.
    *  @throws BackendError where there is no WebGPU or no adapter. */
   static async create(options: WebGpuOptions = {}): Promise<WebGpuBackend> {
-    const unknown = Object.keys(options ?? {}).filter((name) => !OPTIONS.includes(name));
-    if (typeof options !== "object" || options === null || unknown.length > 0 || (options.device && options.gpu))
-      throw new OptionError(
-        "WebGpuBackend.create takes { device } or { gpu }, one of them or none, and { float16Copies }",
-        unknown.length > 0 ? unknown.join(", ") : show(options),
-        "Leave the rest out.",
-      );
-    const { float16Copies = false, ...source } = options;
-    if (typeof float16Copies !== "boolean")
-      throw new OptionError("float16Copies must be true or false", show(float16Copies), "Pass one of them.");
-    return new WebGpuBackend(await Device.open(source), float16Copies);
+    const checked = checkKinds<WebGpuOptions>("WebGpuBackend.create", options, KINDS);
+    const { device, gpu, seed, stateDtype } = checked;
+    if (device && gpu)
+      throw new OptionError("WebGpuBackend.create takes a device, or gpu to get one from", "both", "Leave one out.");
+    if (seed !== 0 && stateDtype !== "bfloat16")
+      throw new OptionError("seed is for what is rounded at random", `seed=${seed}, stateDtype=${stateDtype}`, "Leave it out.");
+    return new WebGpuBackend(await Device.open({ device, gpu }), checked);
   }
 
   /** Which adapter this is, and how it computes. */
   get why(): string {
-    return this.#device.why;
+    return `${this.#device.why}${this.#pairsSlots ? "; slots in bfloat16, two in a word" : ""}`;
   }
 
   /** The device, for shaders of yours: buffers of it can be gradients and values. */
@@ -96,22 +115,23 @@ export class WebGpuBackend implements Backend {
   place(requests: readonly RowRequest[], programs: readonly Program[], firstIndex: number, onProgress?: OnProgress): DeviceRow[] {
     for (const request of requests) assertPlaceable(this.#device, request);
     if (requests.length === 0) return [];
-    assertBindable(this.#device, programs, this.#copiesHalves);
+    const { state } = requests[0]!;
+    const pairs = this.#pairsSlots ? pairsOf(state) : NO_PAIRS;
+    assertBindable(this.#device, programs, { gradient: false, copy: this.#copiesHalves, pairs });
     const arrays = new Map<RowRequest, DeviceArrays>();
     const allocate = (own: RowRequest[], names: readonly string[]): Allocation[] => {
       if (own.length === 0) return [];
       const lengths = own.map(({ variable }) => variable.length);
-      const allocation = reserve(this.#device, lengths, names);
+      const allocation = reserve(this.#device, lengths, names, undefined, pairs);
       for (const [i, request] of own.entries()) arrays.set(request, allocation.variables[i]!);
       if (!this.#copiesHalves) return [allocation];
       const parts = allocation.variables.flatMap((variable) => variable.parts);
       const ready = Promise.all([allocation.ready, addArray(this.#device, parts, "half", 2)]);
       return [{ ...allocation, ready: ready.then(() => {}) }];
     };
-    const { state } = requests[0]!;
     const theirs = requests.filter(isInBuffer);
     const ours = requests.filter((request) => !isInBuffer(request));
-    const allocations = [...allocate(ours, ["w", ...state]), ...allocate(theirs, state)];
+    const allocations = [...allocate(ours, ["w", ...arraysFor(state, pairs)]), ...allocate(theirs, arraysFor(state, pairs))];
     const copyHalves = this.#copiesHalves ? (row: DeviceRow) => this.#copyHalves(row) : undefined;
     const placement = new Placement(allocations, requests.length, copyHalves);
     for (const request of theirs) {
@@ -130,7 +150,7 @@ export class WebGpuBackend implements Backend {
   }
 
   #copyHalves({ arrays }: DeviceRow): void {
-    const step = new DeviceStep(this.#device, [COPY], [{ learningRateMultiplier: 1, weightDecay: 0 }], true);
+    const step = new DeviceStep(this.#device, [COPY], [{ learningRateMultiplier: 1, weightDecay: 0 }]);
     step.run([{ arrays, class: 0 }], 1, { learningRate: 0, step: 1 });
     step.dispose();
   }
@@ -140,7 +160,7 @@ export class WebGpuBackend implements Backend {
   }
 
   compile(programs: readonly Program[], classes: readonly RowClass[]): CompiledStep {
-    return new Step(this.#device, this.#gradients, programs, classes);
+    return new Step(this.#device, this.#gradients, programs, classes, this.#seed);
   }
 
   /** Frees what was made on the device, and the device unless it is yours. What is being read is read first. */
@@ -148,8 +168,6 @@ export class WebGpuBackend implements Backend {
     this.#device.dispose();
   }
 }
-
-const OPTIONS: readonly string[] = ["device", "gpu", "float16Copies"];
 
 /** Writes every value to where it is, and by the way its copy. */
 const COPY: Program = {
@@ -187,10 +205,10 @@ class Step implements CompiledStep {
   #memory: Promise<unknown> | undefined;
   #close: (() => Promise<string | null>) | undefined;
 
-  constructor(device: Device, gradients: Gradients, programs: readonly Program[], classes: readonly RowClass[]) {
+  constructor(device: Device, gradients: Gradients, programs: readonly Program[], classes: readonly RowClass[], seed: number) {
     this.#device = device;
     this.#gradients = gradients;
-    this.#step = new DeviceStep(device, programs, classes);
+    this.#step = new DeviceStep(device, programs, classes, seed);
     this.#usesGradients = programs.some(({ buffers }) => buffers.includes("g"));
   }
 

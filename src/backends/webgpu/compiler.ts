@@ -3,21 +3,14 @@
 
 import type { Node, Pass, Program } from "../../rule/program.js";
 import { arithmetic, type Corrections, operate, type Width } from "./arithmetic.js";
+import { NO_HALVES, PassArrays } from "./arrays.js";
 import { NARROWED, PACKED, UNPACKED, WIDENED } from "./halves.js";
 import { BINDING, constantAt, header, isKnown, knownAt, MAIN, partWord, type Shader, SPAN, TILE } from "./layout.js";
 import { joiningSums, SQUARES, THREADS, VECTORS } from "./norms.js";
+import { PAIRS } from "./pairs.js";
 import { INTEGERS } from "./wide.js";
 
 type OperationNode = Extract<Node, { kind: "operation" }>;
-
-/** What arrays are made of where it is not float32. */
-export interface Halves {
-  /** The gradient is float16. */
-  readonly gradient: boolean;
-  /** The new value is also written as float16, to the array "half". Elements four at a time only. */
-  readonly copy: boolean;
-}
-const NO_HALVES: Halves = { gradient: false, copy: false };
 
 /** `sums`: how many each pass of the step makes at most. */
 export const compilePass = (
@@ -29,23 +22,10 @@ export const compilePass = (
   halves = NO_HALVES,
 ): Shader => {
   const pass = program.passes[index]!;
-  const { nodes, stores } = pass;
+  const { nodes } = pass;
   const isSum = pass.sums.length > 0;
   const usesConstants = nodes.some((node) => node.kind === "uniform" && !isKnown(program, program.uniforms[node.uniform]!));
-  const arrays = touched(pass).map((buffer) => new BoundArray(program, buffer, width, halves.gradient));
-  const arrayOf = (buffer: number): BoundArray => arrays.find((array) => array.buffer === buffer)!;
-
-  const declarations = arrays.map((array, i) => {
-    const access = stores.some(({ buffer }) => buffer === array.buffer) ? "read_write" : "read";
-    const binding = `@group(0) @binding(${BINDING.arrays + i})`;
-    return `${binding} var<storage, ${access}> ${array.name}: array<${array.type}>;`;
-  });
-  const newValue = stores.find(({ buffer }) => program.buffers[buffer] === "w");
-  const copies = halves.copy && newValue !== undefined;
-  if (copies)
-    declarations.push(`@group(0) @binding(${BINDING.arrays + arrays.length}) var<storage, read_write> half: array<vec2<u32>>;`);
-  const offsets = new Set([...arrays.map(({ offset }) => offset), ...(copies ? (["state"] as const) : [])]);
-  const places = [...offsets].map((offset) => `let ${offset}At = table[place + ${partWord(offset)}] / ${width}u + begin;`);
+  const arrays = new PassArrays(program, pass, width, halves);
   const limits = limitsOf(pass);
   const uniforms = nodes.flatMap((node, i) => {
     if (node.kind !== "uniform") return [];
@@ -54,35 +34,33 @@ export const compilePass = (
   });
   const values = nodes.flatMap((node, i) => {
     if (node.kind === "uniform") return [];
-    if (node.kind === "load") return [`let n${i} = ${arrayOf(node.buffer).loaded};`];
+    if (node.kind === "load") return [`let n${i} = ${arrays.loaded(node.buffer)};`];
     return [`let n${i} = ${operationText(node, nodes)};`];
   });
-  const written = stores.map(({ buffer, node }) => `${arrayOf(buffer).element} = n${node};`);
-  if (copies) written.push(`half[stateAt + k] = packed(narrowed(n${newValue.node}));`);
-
+  const loop = [...arrays.words, ...values, ...arrays.written];
   const text = `
 ${header(isSum ? "read_write" : usesConstants ? "read" : "none")}
 ${arithmetic(width, corrections)}
 ${halves.gradient ? WIDENED + (width === 4 ? UNPACKED : "") : ""}
-${copies ? NARROWED + PACKED : ""}
-${declarations.join("\n")}
+${arrays.copied === null ? "" : NARROWED + PACKED}
+${halves.pairs.size > 0 ? PAIRS : ""}
+${arrays.declarations.join("\n")}
 ${isSum ? INTEGERS + joiningSums(pass.sums.length) + SQUARES : ""}
 ${MAIN}
   if (workgroup >= dispatch.count) { return; }
 ${unitText(isSum ? "span" : "tile", width)}
-  ${places.join("\n  ")}
+  ${arrays.places.join("\n  ")}
   ${uniforms.join("\n  ")}
   ${
     isSum
-      ? sumsText(pass.sums, index * sums, sums, width, [...values, ...written])
+      ? sumsText(pass.sums, index * sums, sums, width, loop)
       : `for (var k = thread; k < end; k += ${THREADS}u) {
-    ${[...values, ...written].join("\n    ")}
+    ${loop.join("\n    ")}
   }`
   }
 }
 `;
-  const names = arrays.map(({ buffer }) => program.buffers[buffer]!);
-  return { text, usesTotals: isSum || usesConstants, arrays: copies ? [...names, "half"] : names };
+  return { text, usesTotals: isSum || usesConstants, arrays: arrays.names };
 };
 
 /** Copies values to float16 that do not lie on 16 bytes: a thread takes two elements at a time. */
@@ -110,42 +88,6 @@ ${MAIN}
   usesTotals: false,
   arrays: ["w", "half"],
 });
-
-/** The arrays that a pass touches, by their place in the program. */
-const touched = ({ nodes, stores }: Pass): number[] => {
-  const loaded = nodes.flatMap((node) => (node.kind === "load" ? [node.buffer] : []));
-  return [...new Set([...loaded, ...stores.map(({ buffer }) => buffer)])].sort((a, b) => a - b);
-};
-
-/** An array as the text of a shader names it. */
-class BoundArray {
-  readonly name: string;
-  /** The word of a part that says where it begins. */
-  readonly offset: "w" | "g" | "state";
-  /** What the text of a shader calls its elements, and how they are loaded. */
-  readonly type: string;
-  readonly loaded: string;
-
-  constructor(
-    { buffers }: Program,
-    readonly buffer: number,
-    width: Width,
-    gradientIsHalf: boolean,
-  ) {
-    const own = buffers[buffer]!;
-    const isHalf = gradientIsHalf && own === "g";
-    this.name = `array${buffer}_${own.replace(/[^A-Za-z0-9]/g, "_")}`; // a slot's name may be any text
-    this.offset = own === "w" || own === "g" ? own : "state";
-    this.type = !isHalf ? "Bits" : width === 4 ? "vec2<u32>" : "u32";
-    if (!isHalf) this.loaded = this.element;
-    else if (width === 4) this.loaded = `widened(unpacked(${this.element}))`;
-    else this.loaded = `widened((${this.name}[(gAt + k) >> 1u] >> (((gAt + k) & 1u) * 16u)) & 0xffffu)`;
-  }
-
-  get element(): string {
-    return `${this.name}[${this.offset}At + k]`;
-  }
-}
 
 const nameOf = (node: number): string => `n${node}`;
 

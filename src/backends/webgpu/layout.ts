@@ -35,6 +35,7 @@ export const PART = [
   "state", //            where it begins in its state arrays, in elements,
   "w", //                in that of values,
   "g", //                and in that of gradients
+  "element", //          what its random numbers begin with
 ] as const;
 export type PartWords = Record<(typeof PART)[number], number>;
 

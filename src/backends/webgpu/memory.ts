@@ -4,6 +4,7 @@
 
 import type { Device } from "./device.js";
 import { TILE } from "./layout.js";
+import { NO_PAIRS, type Pairs, widen, writeHalf } from "./pairs.js";
 import { USAGE } from "./usage.js";
 
 /** Where an array begins: elements from the start of a buffer. */
@@ -55,6 +56,8 @@ export interface Part {
   readonly arena: Arena;
   /** In each array of the arena. */
   readonly elements: number;
+  /** Which of its arrays lie in halves of words. */
+  readonly pairs: Pairs;
   /** Where it begins in each array of the arena, in elements. */
   readonly offset: number;
   /** The first of them in the variable. */
@@ -91,8 +94,11 @@ export class DeviceArrays {
   /** Elements from `begin` on become `values`, before what is enqueued next. */
   write(name: string, begin: number, values: Float32Array<ArrayBuffer>): void {
     this.device.assertUsable();
-    for (const { place, from, to } of this.#places(name, begin, begin + values.length))
-      this.device.write(place.buffer, place.offset * 4, values.subarray(from - begin, to - begin));
+    for (const { place, half, from, to } of this.#places(name, begin, begin + values.length)) {
+      const own = values.subarray(from - begin, to - begin);
+      if (half) writeHalf(this.device, place.buffer, place.offset, half.isLower, own);
+      else this.device.write(place.buffer, place.offset * 4, own);
+    }
   }
 
   /** A copy of the elements [begin, end), as all calls before have left them. */
@@ -106,17 +112,24 @@ export class DeviceArrays {
   async readInto(name: string, begin: number, into: Float32Array | Float64Array): Promise<void> {
     const places = [...this.#places(name, begin, begin + into.length)];
     const copies = places.map(({ place, from, to }) => this.device.read(place.buffer, place.offset * 4, (to - from) * 4));
-    for (const [i, bytes] of (await Promise.all(copies)).entries()) into.set(new Float32Array(bytes), places[i]!.from - begin);
+    for (const [i, bytes] of (await Promise.all(copies)).entries()) {
+      const { half, from } = places[i]!;
+      into.set(half ? widen(new Uint32Array(bytes), half.isLower) : new Float32Array(bytes), from - begin);
+    }
   }
 
   /** Where the elements [begin, end) of an array are. */
-  *#places(name: string, begin: number, end: number): Generator<{ place: Place; from: number; to: number }> {
+  *#places(
+    name: string,
+    begin: number,
+    end: number,
+  ): Generator<{ place: Place; half: ReturnType<Pairs["get"]>; from: number; to: number }> {
     for (const part of this.parts) {
       const from = Math.max(begin, part.begin);
       const to = Math.min(end, part.begin + part.length);
       if (from >= to) continue;
       const { buffer, offset } = placeOf(part, name);
-      yield { place: { buffer, offset: offset + from - part.begin }, from, to };
+      yield { place: { buffer, offset: offset + from - part.begin }, half: part.pairs.get(name), from, to };
     }
   }
 }
@@ -124,7 +137,7 @@ export class DeviceArrays {
 /** Where an array of a part begins. */
 export const placeOf = (part: Part, name: string): Place => {
   if (name === "w" || name === "g") return part[name];
-  return { buffer: part.arena.get(name)!, offset: part.offset };
+  return { buffer: part.arena.get(part.pairs.get(name)?.array ?? name)!, offset: part.offset };
 };
 
 /** What was allocated together, and is freed together. */
@@ -139,12 +152,14 @@ export interface Allocation {
 
 const ARRAY_USAGE = USAGE.storage | USAGE.copySource | USAGE.copyTarget;
 
-/** Arrays of these names, all zeros, for variables of these lengths. All or nothing. `capacity`: elements in an array of an arena at most. */
+/** Arrays of these names, all zeros, for variables of these lengths. All or nothing. `capacity`: elements in an array of an arena at most. `pairs`:
+ *  what lies in halves of their words. */
 export const reserve = (
   device: Device,
   lengths: readonly number[],
   names: readonly string[],
   capacity = arenaCapacity(device),
+  pairs = NO_PAIRS,
 ): Allocation => {
   const { variables, arenas } = layOut(lengths, capacity);
   const bytes = arenas.reduce((sum, elements) => sum + elements, 0) * 4 * names.length;
@@ -154,7 +169,7 @@ export const reserve = (
   const partOf = ({ arena: place, offset, begin, length }: Range): Part => {
     const arena = made[place]!;
     const at = (name: string): Place => ({ buffer: arena.get(name)!, offset });
-    return { arena, elements: arenas[place]!, offset, begin, length, w: at("w"), g: at("g") };
+    return { arena, elements: arenas[place]!, pairs, offset, begin, length, w: at("w"), g: at("g") };
   };
   return {
     variables: variables.map((ranges) => new DeviceArrays(device, ranges.map(partOf))),

@@ -6,11 +6,13 @@ import { BackendError } from "../../errors.js";
 import type { Pass, Program } from "../../rule/program.js";
 import { evaluateScalars } from "../cpu/scalars.js";
 import type { Width } from "./arithmetic.js";
-import { compileNarrow, compilePass, type Halves } from "./compiler.js";
+import { type Halves, NO_HALVES } from "./arrays.js";
+import { compileNarrow, compilePass } from "./compiler.js";
 import type { Device } from "./device.js";
 import { BINDING, constants, DISPATCH, type DispatchWords, known, PART, type Shader, TILE } from "./layout.js";
 import { type Part, placeOf } from "./memory.js";
 import { THREADS } from "./norms.js";
+import { keyOf } from "./pairs.js";
 import { compileJoin, compileScalars } from "./scalars.js";
 import { makeTable, type Range, type StepRow, type Table } from "./table.js";
 import { USAGE } from "./usage.js";
@@ -53,7 +55,10 @@ export class DeviceStep {
   /** What one part needs in the totals, in units of four words. */
   readonly #constantsPerPart: number;
   readonly #sumsPerPart: number;
+  /** What a step brings to the table: the key of its random numbers, then the scalars of each class. */
   readonly #scalars: Float32Array<ArrayBuffer>;
+  readonly #key: Uint32Array<ArrayBuffer>;
+  readonly #seed: number;
   /** Which of the places of steps that wait is the next one's. */
   #turn = 0;
   readonly #parameters = { learningRate: 0, step: 0, weightDecay: 0 };
@@ -65,17 +70,18 @@ export class DeviceStep {
   #encoder: GPUCommandEncoder | undefined;
   #computePass: GPUComputePassEncoder | undefined;
 
-  /** `programs`: one for each class. They have the same passes and sums, as those of one optimizer do. `copiesHalves`: whether values have copies.
-   *  @throws BackendError when a pass needs more arrays than the device binds at once. */
-  constructor(device: Device, programs: readonly Program[], classes: readonly RowClass[], copiesHalves = false) {
+  /** `programs`: one for each class. They have the same passes and sums, as those of one optimizer do. `seed`: of what is rounded at random. */
+  constructor(device: Device, programs: readonly Program[], classes: readonly RowClass[], seed = 0) {
     this.#device = device;
-    let at = 0;
+    this.#seed = seed;
+    let at = 1;
     this.#classes = programs.map((program, i) => {
       const plan = { program, class: classes[i]!, values: new Float64Array(program.scalars.length), known: known(program), at };
       at += plan.known.length;
       return plan;
     });
     this.#scalars = new Float32Array(at);
+    this.#key = new Uint32Array(this.#scalars.buffer, 0, 1);
     const texts = programs.map(textOf);
     const distinct = [...new Set(texts)];
     this.#programs = distinct.map((text) => programs[texts.indexOf(text)]!);
@@ -84,7 +90,6 @@ export class DeviceStep {
     this.#sums = Math.max(...programs.flatMap(({ passes }) => passes.map(({ sums }) => sums.length)));
     this.#sumsPerPart = this.#sums * (this.passes - 1);
     this.#constantsPerPart = Math.max(...programs.map((program) => Math.ceil(constants(program).length / 4)));
-    assertBindable(device, this.#programs, copiesHalves);
   }
 
   /** Runs every pass over `rows[0..count)`: enqueues it and returns. */
@@ -140,6 +145,7 @@ export class DeviceStep {
   }
 
   #evaluate({ learningRate, step }: StepParameters): void {
+    this.#key[0] = keyOf(this.#seed, step);
     for (const { program, class: own, values, known: places, at } of this.#classes) {
       this.#parameters.learningRate = learningRate * own.learningRateMultiplier;
       this.#parameters.weightDecay = own.weightDecay;
@@ -260,9 +266,9 @@ export class DeviceStep {
     return { pipeline, bound, x, y: Math.ceil(workgroups / MOST_WORKGROUPS) };
   }
 
-  #passShader(program: number, pass: number, width: Width, { gradient, copy }: Halves): Shader {
-    const halves = { gradient, copy: copy && width === 4 };
-    return compilePass(this.#programs[program]!, pass, width, this.#sums, this.#device.corrections, halves);
+  #passShader(program: number, pass: number, width: Width, halves: Halves): Shader {
+    const own = { ...halves, copy: halves.copy && width === 4 };
+    return compilePass(this.#programs[program]!, pass, width, this.#sums, this.#device.corrections, own);
   }
 
   /** A buffer that holds so many bytes: the one that is there, or a new one. */
@@ -312,13 +318,12 @@ class Rebound implements Bound {
 /** A program without the values of its constants: those are given to it. */
 const textOf = (program: Program): string => JSON.stringify(program, (key, value) => (key === "value" ? undefined : value));
 
-/** `copiesHalves`: whether values have copies.
- *  @throws BackendError when a pass needs more arrays than the device binds at once. */
-export const assertBindable = ({ limits, corrections }: Device, programs: readonly Program[], copiesHalves: boolean): void => {
+/** @throws BackendError when a pass needs more arrays than the device binds at once. */
+export const assertBindable = ({ limits, corrections }: Device, programs: readonly Program[], halves = NO_HALVES): void => {
   const most = limits.maxStorageBuffersPerShaderStage;
   for (const program of programs)
     for (const pass of program.passes.keys()) {
-      const { arrays, usesTotals } = compilePass(program, pass, 4, 1, corrections, { gradient: false, copy: copiesHalves });
+      const { arrays, usesTotals } = compilePass(program, pass, 4, 1, corrections, halves);
       const needed = arrays.length + (usesTotals ? 2 : 1);
       if (needed > most)
         throw new BackendError(

@@ -2,22 +2,25 @@
  *  part in a step, or one has moved. */
 
 import type { Width } from "./arithmetic.js";
-import type { Halves } from "./compiler.js";
+import type { Halves } from "./arrays.js";
 import { PART, type PartWords, SPAN, TILE } from "./layout.js";
 import { type DeviceArrays, type Part, padded } from "./memory.js";
+import { firstElement } from "./pairs.js";
 
 /** A variable in a step. */
 export interface StepRow {
   readonly arrays: DeviceArrays;
   /** Place in the list of classes. */
   readonly class: number;
+  /** Place among all rows of the optimizer. */
+  readonly index?: number;
 }
 
 /** What one dispatch of a pass works on: tiles of parts that have the program and the buffers in common. */
 export interface Group {
   readonly program: number;
   readonly width: Width;
-  /** Whether the gradients are float16, and whether a copy of the values is kept that is. */
+  /** Which arrays are not float32. */
   readonly halves: Halves;
   /** One of the parts, to ask for the buffers. */
   readonly sample: Part;
@@ -89,7 +92,7 @@ export const makeTable = (
         for (let begin = 0; begin < words.length; begin += SPAN) spans.push(number);
       }
       const sample = entries[members[0]!]!.part;
-      const halves = { gradient: sample.g.isHalf === true, copy: sample.arena.has("half") };
+      const halves = { gradient: sample.g.isHalf === true, copy: sample.arena.has("half"), pairs: sample.pairs };
       groups.push({
         ...{ program, width: widthOf(sample), halves, sample },
         tiles: { first: firstTile, count: tiles.length - firstTile },
@@ -104,7 +107,11 @@ export const makeTable = (
 };
 
 /** The parts of a variable stand side by side, wherever they lie: its norms join them. */
-const entriesOf = ({ arrays, class: rowClass }: StepRow, firstSibling: number, scalarsOf: readonly number[]): Entry[] =>
+const entriesOf = (
+  { arrays, class: rowClass, index = 0 }: StepRow,
+  firstSibling: number,
+  scalarsOf: readonly number[],
+): Entry[] =>
   arrays.parts.map((part) => ({
     part,
     words: {
@@ -117,6 +124,7 @@ const entriesOf = ({ arrays, class: rowClass }: StepRow, firstSibling: number, s
       state: part.offset,
       w: part.w.offset,
       g: part.g.offset,
+      element: (firstElement(index) + part.begin) >>> 0,
     },
   }));
 
@@ -124,6 +132,7 @@ const entriesOf = ({ arrays, class: rowClass }: StepRow, firstSibling: number, s
 const follows = (one: Entry, other: Entry): boolean =>
   [one, other].every(({ part, words }) => isInArena(part) && words.w === words.state && words.g === words.state) &&
   one.part.arena === other.part.arena &&
+  one.part.pairs.size === 0 && // random numbers are those of each variable
   one.words.scalars === other.words.scalars &&
   one.words.state === other.words.state + padded(other.words.length);
 

@@ -53,7 +53,7 @@ export class CompiledBackend extends DeviceBackend {
 
   #refuses(programs: readonly Program[]): string | null {
     try {
-      assertBindable(this.#device!, programs, false);
+      assertBindable(this.#device!, programs);
       return null;
     } catch (error) {
       return (error as Error).message;
