@@ -19,4 +19,4 @@ class Alone implements Communicator {
   }
 }
 
-export const alone = (): World => ({ all: new Alone(), ranksOnHost: 1, close() {} });
+export const alone = (): World => ({ all: new Alone(), ranksOnHost: 1, optimizers: 0, close() {} });

@@ -47,6 +47,8 @@ export interface World {
   readonly all: Communicator;
   /** Ranks on this machine, this one included. */
   readonly ranksOnHost: number;
+  /** Optimizers that all ranks have built so far, on any mesh. */
+  optimizers: number;
   /** Waits for all ranks; afterwards none can say anything. Once for each time that the world was opened: the last counts. */
   close(): void;
 }

@@ -19,6 +19,7 @@ export interface Places {
   coord(dim: string, rank: number): number;
   /** The ranks that differ from this one only in these dimensions. */
   group(dims: readonly string[]): Communicator;
+  nextOptimizer(): number;
 }
 
 /** What of a layout is. */
@@ -51,6 +52,10 @@ export class MeshExchange implements Exchange {
     this.sums = sums;
     const parts = Array.from({ length: mesh.size }, (_, rank) => batchDims.map((dim) => mesh.coord(dim, rank)).join());
     this.#sameBatch = parts.map((part) => parts.indexOf(part));
+  }
+
+  nextOptimizer(): number {
+    return this.#mesh.nextOptimizer();
   }
 
   placementOf({ layout, name }: Described): Placement {

@@ -139,6 +139,11 @@ export class Mesh implements Ranks {
     return axes.reduce((index, axis) => index * this.shape[axis]! + coords[axis]!, 0);
   }
 
+  /** @internal The number of an optimizer that all ranks are building. */
+  nextOptimizer(): number {
+    return ++this.#world.optimizers;
+  }
+
   #placeOf(name: string): number {
     const place = this.dimNames.indexOf(name);
     if (place >= 0) return place;

@@ -52,6 +52,7 @@ class MpiWorld implements World, Job {
   readonly rollCall: RollCall;
   readonly all: Communicator;
   readonly ranksOnHost: number;
+  optimizers = 0;
   timeout: number;
   readonly #rank: number;
   readonly #process = new EndOfProcess();

@@ -15,12 +15,13 @@ export const shareLogs = async (ranks: Ranks, logs: Logs, examples: number, labe
   const scalars = Object.entries(logs).filter((entry): entry is [string, Scalar] => typeof entry[1] !== "number");
   for (const [name, scalar] of scalars) logs[name] = (await scalar.data())[0]!;
   dispose(scalars.map(([, scalar]) => scalar));
-  const names = Object.keys(logs);
+  const names = Object.keys(logs).sort();
   const [trained, validated] = [names.filter((name) => !isOfValidation(name)), names.filter(isOfValidation)];
   const counts = await ranks.meet(label, 3, async () => [examples, trained.length, validated.length]);
   const isAlike = (i: number) => counts.every((count) => count[i] === counts[0]![i]);
   const shared = [...(isAlike(1) ? trained : []), ...(isAlike(2) ? validated : [])];
-  const told = await ranks.meet(label, shared.length, async () => shared.map((name) => logs[name] as number));
+  const what = `${label}, ${shared.join(", ").replaceAll(":", " ")}`; // ranks that measure something else are in another call
+  const told = await ranks.meet(what, shared.length, async () => shared.map((name) => logs[name] as number));
   const total = counts.reduce((sum, [examples]) => sum + examples!, 0);
   for (const [i, name] of shared.entries())
     logs[name] = told.reduce((sum, numbers, r) => (counts[r]![0]! > 0 ? sum + (counts[r]![0]! / total) * numbers[i]! : sum), 0);

@@ -218,7 +218,7 @@ const train = async <Batch, V, ValidationBatch, Result>(
   };
 
   try {
-    if (!pace.isAlone) await pace.assertSame(factsOf(settings));
+    if (!pace.isAlone) await pace.assertSame(factsOf(settings), names);
     await tell((callback) => callback.onTrainBegin?.(training));
     await together(ranks, "callbacks", () => checkpointing?.begin());
     let begun = await goOn();
@@ -265,21 +265,18 @@ type Facts = Pick<
   FitSettings<unknown, unknown, unknown, unknown>,
   "epochs" | "initialEpoch" | "validationSteps" | "checkpoints"
 > & {
-  readonly metrics: object;
   readonly validation?: object;
 };
 /** What of its options ranks must have alike. */
 const factsOf = ({
   epochs,
   initialEpoch,
-  metrics,
   validation,
   validationSteps = Infinity,
   checkpoints,
 }: Facts): Readonly<Record<string, number>> => ({
   epochs,
   initialEpoch,
-  metrics: Object.keys(metrics).length,
   "validation (1: there is one)": validation ? 1 : 0,
   validationSteps,
   "checkpoints (1: there are some)": checkpoints ? 1 : 0,

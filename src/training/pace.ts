@@ -39,10 +39,11 @@ export class Pace {
     return this.#ranks === null;
   }
 
-  /** What all ranks must have alike, by name, as numbers.
-   *  @throws OptionError, on every rank, for the first that differs. */
-  async assertSame(numbers: Readonly<Record<string, number>>): Promise<void> {
-    const told = await this.meet("what fit is to do", Object.keys(numbers).length, async () => Object.values(numbers));
+  /** What all ranks must have alike, by name, as numbers; and in the same order what they measure, by their names alone.
+   *  @throws OptionError or BackendError, on every rank, for the first that differs. */
+  async assertSame(numbers: Readonly<Record<string, number>>, measured: readonly string[]): Promise<void> {
+    const label = `what fit is to do, measuring ${measured.join(", ").replaceAll(":", " ")}`;
+    const told = await this.meet(label, Object.keys(numbers).length, async () => Object.values(numbers));
     for (const [i, name] of Object.keys(numbers).entries())
       for (const [rank, other] of told.entries())
         if (other[i] !== told[0]![i])

@@ -46,9 +46,9 @@ const DIFFERENT: readonly (readonly [scenario: string, message: RegExp])[] = [
   ],
   [
     "state read",
-    /^BackendError: Every rank must make the same calls\. Received: .*step 2 is on rank 0, average of a on rank 1\./,
+    /^BackendError: Every rank must make the same calls\. Received: .*step 2 is on rank 0, average of a, variable 1 of optimizer \d+ on rank 1\./,
   ],
-  ["a cut variable read", /^BackendError: .*Received: .*step 2 is on rank 0, w of cut on rank 1\./],
+  ["a cut variable read", /^BackendError: .*Received: .*step 2 is on rank 0, w of cut, variable 3 of optimizer \d+ on rank 1\./],
   [
     "no gradients given",
     /^OptionError: Every rank must have the same steps\. Received: call: "a step" on rank 0, "a change of averages/,
@@ -56,6 +56,19 @@ const DIFFERENT: readonly (readonly [scenario: string, message: RegExp])[] = [
   [
     "optimizers in another order",
     /^OptionError: Every rank must have the same steps\. Received: .*"last".* on rank 0, .*"b".* on rank 1\./,
+  ],
+  [
+    "another move of averages",
+    /Received: call: "a change of averages, finalizeVariableValues" on rank 0, "a change of averages, swapAverages" on rank 1\./,
+  ],
+  ["constrained on one", /Received: variables 0: \["c",.*"no constraint",.* on rank 0, \["c",.*"constrained",.* on rank 1\./],
+  ["decay taken from one later", /Received: .*"w".*(0\.1|true).* on rank 0, .*"w".*(0|false).* on rank 1\./],
+  ["networks that are alike, in another order", /Received: optimizer: (\d+) on rank 0, (?!\1)\d+ on rank 1\./],
+  ["alike, read in another order", /Received: w of layer w, variable 1 of optimizer \d+ on rank 0, w of layer w, variable 2 of/],
+  ["slots read in another order", /Received: slot momentum of b, .* on rank 0, slot norm of b, .* on rank 1\./],
+  [
+    "fit with metrics of other names",
+    /^BackendError: .*what fit is to do, measuring loss, a, b on rank 0, what fit is to do, measuring loss, b, a on rank 1\./,
   ],
   ["fit with callbacks", /^no error$/],
 ];

@@ -7,5 +7,5 @@ import { Mesh } from "../../src/mesh/mesh.js";
 export const meshOf = (dimensions: Readonly<Record<string, number>>, rank = 0): Mesh => {
   const entries = Object.entries(dimensions);
   const size = entries.reduce((product, [, size]) => product * size, 1);
-  return new Mesh(entries, { all: { rank, size } as Communicator, ranksOnHost: size, close() {} });
+  return new Mesh(entries, { all: { rank, size } as Communicator, ranksOnHost: size, optimizers: 0, close() {} });
 };

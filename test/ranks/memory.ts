@@ -47,6 +47,10 @@ export class ThreadExchange implements Exchange {
     this.#placement = { team, replicas: team, membersOf: () => members, teams: [members] };
   }
 
+  nextOptimizer(): number {
+    return 1;
+  }
+
   placementOf(): Placement {
     return this.#placement;
   }

@@ -55,6 +55,8 @@ export interface Exchange {
   /** Variables that lie alike have the same placement.
    *  @throws OptionError for a layout of another mesh. */
   placementOf(variable: Described): Placement;
+  /** Counts the optimizers that all ranks have built together: each is told its number, from 1 on. */
+  nextOptimizer(): number;
   /** Told of memory from which arrays will travel, before it is written. No rank is asked. */
   prepare?(memory: ArrayBufferLike): void;
   /** `weights`: what the gradients of each rank count.

@@ -52,6 +52,8 @@ export class RankedBackend implements NearBackend {
   /** What is here of a variable of which ranks hold parts. */
   readonly #parts = new WeakMap<Described, Described>();
   #shards = false;
+  /** Its number among those that all ranks have built. By names alone, two networks that are alike could be taken for each other. */
+  #number = 0;
 
   /** @throws BackendError for a backend whose memory is far. */
   constructor(inner: Backend, exchange: Exchange, { shardState, options = {} }: RankedOptions) {
@@ -81,8 +83,12 @@ export class RankedBackend implements NearBackend {
     return COMPARED + this.#windows.own.length;
   }
 
+  get #which(): Facts {
+    return this.#number > 0 ? { optimizer: this.#number } : {};
+  }
+
   meet(): void {
-    this.#refusals.alike(() => agree(this.#exchange, this.#refusals, this.#compared, "arrays to load", {}));
+    this.#refusals.alike(() => agree(this.#exchange, this.#refusals, this.#compared, "arrays to load", this.#which));
   }
 
   refuse(error: unknown): void {
@@ -110,8 +116,9 @@ export class RankedBackend implements NearBackend {
   ): NearRow[] {
     const { rank } = this.#exchange;
     for (const { variable, foreign } of requests) if (variable.layout) assertCanBeCut(variable, foreign !== null);
-    const facts = { ...this.#options, ...factsOf(requests) };
+    const facts = { ...this.#which, ...this.#options, ...factsOf(requests) };
     this.#refusals.alike(() => agree(this.#exchange, this.#refusals, this.#compared, "variables and options", facts));
+    this.#number ||= this.#exchange.nextOptimizer();
     const placements = requests.map(({ variable }) => this.#exchange.placementOf(variable));
     for (const placement of placements) this.#windows.add(placement);
     const shards = this.#sharesState(requests);
@@ -133,7 +140,8 @@ export class RankedBackend implements NearBackend {
     this.#refusals.alike(() => this.#refusals.compare(new Float64Array(this.#compared), "these variables", what));
     return inner.map((row, i) => {
       const ranges = byRank.map((ofRank) => ofRank[i]!);
-      return new RankedRow(requests[i]!, row, adding[i]!, ranges, shards, placements[i]!, this.#exchange, this.#windows);
+      const [request, placement] = [requests[i]!, placements[i]!];
+      return new RankedRow(request, row, adding[i]!, ranges, shards, placement, this.#exchange, this.#windows, this.#number);
     });
   }
 
@@ -191,6 +199,7 @@ export class RankedBackend implements NearBackend {
       this.#exchange,
       this.#windows,
       this.#refusals,
+      () => this.#which,
     );
   }
 
@@ -225,9 +234,11 @@ const assertCanBeCut = (variable: Described, isForeign: boolean): void => {
     );
 };
 
+/** A constraint is a function, so only whether there is one can be told. */
 const factsOf = (requests: readonly RowRequest[]): Facts => ({
-  variables: requests.map(({ variable: { name, shape, dtype, layout }, class: place, state, foreign }) => {
-    const facts = [name, shape, dtype, `${layout ?? "replicated"}`, place, state, foreign !== null];
+  variables: requests.map(({ variable: { name, shape, dtype, layout, isConstrained }, class: place, state, foreign }) => {
+    const constraint = isConstrained ? "constrained" : "no constraint";
+    const facts = [name, shape, dtype, `${layout ?? "replicated"}`, constraint, place, state, foreign !== null];
     return facts;
   }),
 });

@@ -23,6 +23,8 @@ export class RankedRow implements NearRow {
   readonly sign: number;
   readonly #exchange: Exchange;
   readonly #windows: Windows;
+  /** In the labels of what is read. */
+  readonly #whose: string;
 
   constructor(
     readonly request: RowRequest,
@@ -37,6 +39,8 @@ export class RankedRow implements NearRow {
     readonly placement: Placement,
     exchange: Exchange,
     windows: Windows,
+    /** The number of its optimizer. */
+    optimizer: number,
   ) {
     this.#exchange = exchange;
     this.#windows = windows;
@@ -45,7 +49,8 @@ export class RankedRow implements NearRow {
       (isShared ? team : team.slice(0, 1)).map((rank) => ({ rank, range: ranges[rank]! })),
     );
     const { foreign, variable } = request;
-    this.sign = checksum(`${inner.index} ${variable.name} ${variable.shape}`);
+    this.sign = checksum(`${optimizer} ${inner.index} ${variable.name} ${variable.shape}`);
+    this.#whose = `${variable.name}, variable ${inner.index + 1} of optimizer ${optimizer}`;
     if (!foreign) return;
     const first = foreign.value.slice();
     placement.replicas.broadcast(first, `the first value of ${variable.name}`);
@@ -144,7 +149,7 @@ export class RankedRow implements NearRow {
         at += length;
       }
     }
-    const numbers = this.#exchange.gather(own, lengths, `${name} of ${variable.name}`);
+    const numbers = this.#exchange.gather(own, lengths, this.#labelOf(name));
     for (const [r, runs] of byRank.entries()) {
       let at = 0;
       for (const { whole, length } of runs) {
@@ -155,16 +160,20 @@ export class RankedRow implements NearRow {
     return array;
   }
 
+  /** Names may have colons in them, behind which a label no longer says which call it is. */
+  #labelOf(array: string): string {
+    return `${array} of ${this.#whose}`.replaceAll(":", " ");
+  }
+
   /** What the team has accumulated of these elements. */
   #reduceInto(own: Float64Array, wanted: readonly Run[], begin: number, end: number): void {
-    const { variable } = this.request;
     const { rank, size } = this.#exchange;
     const runs = this.#runs(rank, begin, end, ALL); // the same on every member
     const first = runs[0]?.part ?? 0;
     const last = runs.at(-1);
     const sum = this.adding.view("accumulator").slice(first, last ? last.part + last.length : 0);
     const { teams, own: told } = this.#windows;
-    const label = `what has been accumulated for ${variable.name}`;
+    const label = this.#labelOf("what has been accumulated");
     const all = this.#exchange.gather(Float64Array.from(told), new Array<number>(size).fill(told.length), label);
     const factors = this.#windows.accumulated(all.map((one) => [...one]))[teams.indexOf(this.placement.team)]!;
     this.placement.team.reduce([{ from: sum, into: sum, ranges: null }], factors, label);

@@ -1,9 +1,9 @@
 /** A step of a rank: gradients become one, each rank makes its share, and the values are shared. */
 
-import type { Described, Gradient, NearStep, RowClass, StepParameters, Values } from "../../backend.js";
+import type { Described, Gradient, NearStep, RowClass, RowRequest, StepParameters, Values } from "../../backend.js";
 import { IndexedSlices } from "../../indexed-slices.js";
 import { BLOCK, type Program } from "../../rule/program.js";
-import { checksum, mixed, refuseDifference } from "./agreement.js";
+import { checksum, type Facts, mixed, refuseDifference } from "./agreement.js";
 import type { Exchange, Reduced, SharedArray, Team } from "./exchange.js";
 import type { Refusals } from "./refusals.js";
 import type { RankedRow } from "./row.js";
@@ -14,11 +14,10 @@ import type { Windows } from "./windows.js";
 type Kind = "adds" | "usesAccumulated" | "usesGradients" | "moves";
 
 const MOVE = "a change of averages";
-const CALLS: Readonly<Record<Kind, string>> = {
+const CALLS: Readonly<Record<Exclude<Kind, "moves">, string>> = {
   adds: "a step that accumulates",
   usesAccumulated: "a step",
   usesGradients: "a step",
-  moves: `${MOVE} (swapAverages, resetAverages, finalizeVariableValues)`,
 };
 const NO_PARAMETERS: StepParameters = { learningRate: 0, step: 0 };
 
@@ -32,6 +31,8 @@ export class RankedStep implements NearStep {
   readonly #exchange: Exchange;
   readonly #windows: Windows;
   readonly #refusals: Refusals;
+  readonly #classes: readonly RowClass[];
+  readonly #which: () => Facts;
   readonly #kind: Kind;
   readonly #writesW: boolean;
   readonly #checksum: number;
@@ -45,6 +46,8 @@ export class RankedStep implements NearStep {
     exchange: Exchange,
     windows: Windows,
     refusals: Refusals,
+    /** Of which optimizer. */
+    which: () => Facts,
   ) {
     this.passes = inner.passes;
     this.#inner = inner;
@@ -52,6 +55,8 @@ export class RankedStep implements NearStep {
     this.#exchange = exchange;
     this.#windows = windows;
     this.#refusals = refusals;
+    this.#classes = classes;
+    this.#which = which;
     this.#kind = kindOf(programs);
     this.#writesW = programs.some((program) => stores(program, "w"));
     this.#checksum = checksum(JSON.stringify([programs, classes]));
@@ -84,19 +89,25 @@ export class RankedStep implements NearStep {
     if (
       all.some((other) => [0, 1, 2].some((i) => other[i] !== first![i] && !(Number.isNaN(other[i]) && Number.isNaN(first![i]))))
     )
-      refuseDifference(
-        this.#exchange,
-        "steps",
-        "a step of the optimizer",
-        JSON.stringify({
-          call: CALLS[this.#kind],
-          update: step,
-          "learning rate": learningRate,
-          [moves ? "variables" : "variables with a gradient"]: this.#rows.map(({ request }) => request.variable.name),
-          "settings of variables": this.#checksum,
-        }),
-      );
+      refuseDifference(this.#exchange, "steps", "a step of the optimizer", JSON.stringify(this.#facts(learningRate, step)));
     return all.map((one) => one.subarray(3));
+  }
+
+  /** In words, what has been compared. */
+  #facts(learningRate: number, step: number): Facts {
+    const of = <Fact>(fact: (request: RowRequest, index: number) => Fact) =>
+      this.#rows.map(({ request, index }) => fact(request, index));
+    const moves = this.#kind === "moves";
+    return {
+      call: this.#kind === "moves" ? `${MOVE}, ${moveOf(this.#programs)}` : CALLS[this.#kind],
+      update: step,
+      "learning rate": learningRate,
+      [moves ? "variables" : "variables with a gradient"]: of(({ variable }) => variable.name),
+      ...this.#which(),
+      "settings of variables": of((request) => ({ of: request.variable.name, ...this.#classes[request.class] })),
+      "places of variables": of((_, index) => index),
+      "programs of the step": this.#checksum,
+    };
   }
 
   #reduceGradients(factors: readonly Float64Array[]): void {
@@ -213,6 +224,13 @@ const kindOf = (programs: readonly Program[]): Kind => {
   if (!programs.some(({ buffers }) => buffers.includes("g"))) return "moves";
   if (!programs.some(({ buffers }) => buffers.includes("accumulator"))) return "usesGradients";
   return programs.some((program) => stores(program, "w")) ? "usesAccumulated" : "adds";
+};
+
+/** What it is called where users call it. */
+const moveOf = (programs: readonly Program[]): string => {
+  const moves = (name: string) => programs.some((program) => stores(program, name));
+  if (!moves("w")) return "resetAverages";
+  return moves("average") ? "swapAverages" : "finalizeVariableValues";
 };
 
 const blocksOf = ({ range }: RankedRow["sources"][number], sums: number): number => Math.ceil(lengthOf(range) / BLOCK) * sums;

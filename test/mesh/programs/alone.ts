@@ -2,7 +2,7 @@
 
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Adamax, fit, type History, Variable } from "adamax";
+import { Adamax, constraints, fit, type History, Variable } from "adamax";
 import { CheckpointManager, loadCheckpoint, type SaveOptions, saveCheckpoint } from "adamax/checkpoint";
 import { createMesh, Layout } from "adamax/mesh";
 import { report } from "../report.js";
@@ -174,6 +174,38 @@ const scenarios: Readonly<Record<string, () => unknown>> = {
     const one = built();
     one.optimizer.applyGradients(isOdd ? [] : pairs(one));
     if (isOdd) one.optimizer.swapAverages();
+  },
+  "another move of averages": () => {
+    const { optimizer } = built();
+    if (isOdd) optimizer.swapAverages();
+    else optimizer.finalizeVariableValues();
+  },
+  "constrained on one": () => {
+    const { optimizer } = made();
+    optimizer.build([new Variable(new Float32Array(3), { name: "c", ...(isOdd ? { constraint: constraints.nonNeg() } : {}) })]);
+  },
+  "decay taken from one later": () => {
+    const [optimizer, w] = [new Adamax({ mesh, weightDecay: 0.1 }), new Variable(new Float32Array(3), { name: "w" })];
+    if (isOdd) optimizer.excludeFromWeightDecay({ variables: [w] });
+    optimizer.applyGradients([[new Float32Array(3), w]]);
+  },
+  "networks that are alike, in another order": () => {
+    const [one, other] = [built(), built()];
+    for (const each of isOdd ? [other, one] : [one, other]) each.optimizer.applyGradients(pairs(each));
+  },
+  "alike, read in another order": async () => {
+    const layout = new Layout(["batch"], mesh);
+    const cut = [0, 1].map((i) => layout.variable(new Float32Array(4).fill(i), { shape: [4], name: "layer:w" }));
+    made().optimizer.build(cut);
+    for (const variable of isOdd ? cut.reverse() : cut) await variable.read();
+  },
+  "slots read in another order": () => {
+    const slots = built().optimizer.variables.slice(-2);
+    for (const { value } of isOdd ? slots.reverse() : slots) value.slice();
+  },
+  "fit with metrics of other names": () => {
+    const [first, second] = isOdd ? ["b", "a"] : ["a", "b"];
+    return trained(made(), { metrics: { [first!]: () => 1, [second!]: () => 2 } });
   },
   "optimizers in another order": () => {
     const [one, other] = [made(), made()];
