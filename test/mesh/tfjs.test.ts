@@ -17,6 +17,8 @@ interface Report {
   readonly why: string;
   readonly losses: number[];
   readonly refused: string[];
+  readonly metrics: [mse: number[], mae: number[]];
+  readonly others: unknown;
 }
 
 test.each([
@@ -35,7 +37,10 @@ test.each([
     const [expected] = alone.reports as [Report];
     const reports = together.reports as Report[];
     expect(expected.losses.length).toBeLessThan(40);
-    for (const { weights, iterations, why, losses, refused } of reports) {
+    for (const { weights, iterations, why, losses, refused, metrics, others } of reports) {
+      expect(metrics).toEqual(reports[0]!.metrics);
+      expect(metrics[0]).not.toEqual(metrics[1]);
+      expect(others).toMatch(/logs of epoch 0, loss, mse on rank 0, logs of epoch 0, loss, mae on rank 1\./);
       expect(weights).toEqual(reports[0]!.weights);
       expect(iterations).toBe(expected.iterations);
       expect(losses).toEqual(reports[0]!.losses); // they have stopped together
