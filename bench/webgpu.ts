@@ -11,10 +11,18 @@ import { initialValue, LEARNING_RATE } from "./model.js";
 import type { Answer, Row } from "./report.js";
 
 const EVERYTHING: AdamaxOptions = { useEma: true, weightDecay: 0.004, globalClipnorm: 1, lossScaleFactor: 1024 };
-const CASES: readonly { name: string; options: AdamaxOptions; bytes: number }[] = [
+interface Case {
+  readonly name: string;
+  readonly options: AdamaxOptions;
+  /** That move for each parameter. */
+  readonly bytes: number;
+  readonly stateDtype?: "bfloat16";
+}
+const CASES: readonly Case[] = [
   { name: "plain", options: {}, bytes: 28 }, //                read w g m u, write w m u
   { name: "everything on", options: EVERYTHING, bytes: 40 }, // and the average, and g once more for its norm
 ];
+const HALVED: Case = { name: "slots in bfloat16", options: {}, bytes: 20, stateDtype: "bfloat16" };
 /** GPUBufferUsage: COPY_SRC, COPY_DST, STORAGE, QUERY_RESOLVE, MAP_READ. */
 const [COPY_SRC, COPY_DST, STORAGE, QUERY_RESOLVE, MAP_READ] = [0x4, 0x8, 0x80, 0x200, 0x1];
 const ROUNDS = 15;
@@ -40,7 +48,7 @@ export const webgpu = async (): Promise<Answer> => {
   for (const parameters of isSoftware ? [1e5, 1e6] : [1e6, 1e7, 1e8, 1e9]) {
     const stopwatch = new Stopwatch(device, hasTimestamps);
     try {
-      rows.push(...(await bandwidth(backend, stopwatch, parameters, isSoftware, torch)));
+      rows.push(...(await bandwidth(device, stopwatch, parameters, isSoftware, torch)));
     } catch (error) {
       notes.push(`${parameters.toExponential()} parameters: left out. ${(error as Error).message.split("\n")[0]}`);
     }
@@ -77,7 +85,7 @@ const quartiles = (samples: number[]): Quartiles => {
 const exactly = (value: number): Quartiles => ({ low: value, median: value, high: value });
 
 /** A thousand variables with gradients on the device: the microseconds of `applyGradients`, and what it tells the device to do. */
-const callingThread = async (backend: WebGpuBackend, { name, options }: (typeof CASES)[number]): Promise<Row[]> => {
+const callingThread = async (backend: WebGpuBackend, { name, options }: Case): Promise<Row[]> => {
   const { device } = backend;
   const [count, length] = [1000, 100];
   const optimizer = new Adamax({ backend, learningRate: LEARNING_RATE, ...options });
@@ -237,16 +245,16 @@ type Torch = Readonly<Record<string, number>>;
 
 /** Steps over one variable of so many parameters (pieces of at most 2^28), and a copy of as many bytes, taking turns. */
 const bandwidth = async (
-  backend: WebGpuBackend,
+  device: GPUDevice,
   stopwatch: Stopwatch,
   parameters: number,
   isSoftware: boolean,
   torch: Torch,
 ): Promise<Row[]> => {
-  const { device } = backend;
   const rows: Row[] = [];
   const pieces = Array.from({ length: Math.ceil(parameters / 2 ** 26) }, (_, i) => Math.min(2 ** 26, parameters - i * 2 ** 26));
-  for (const { name, options, bytes } of CASES) {
+  for (const { name, options, bytes, stateDtype } of [...CASES, HALVED]) {
+    const backend = await WebGpuBackend.create({ device, ...(stateDtype && { stateDtype }) });
     const optimizer = new Adamax({ backend, learningRate: LEARNING_RATE, ...options });
     const variables = pieces.map((length, i) => new Variable(new Float32Array(length).fill(0.5), { name: `${i}` }));
     const gradient = device.createBuffer({ size: 4 * pieces[0]!, usage: STORAGE | COPY_DST | COPY_SRC });
@@ -301,6 +309,7 @@ const bandwidth = async (
       }
     } finally {
       optimizer.dispose();
+      backend.dispose();
       gradient.destroy();
       target.destroy();
     }

@@ -27,11 +27,10 @@ export interface WebGpuOptions extends DeviceSource {
   /** Whether a float16 copy of each value is kept, for shaders that compute with halves: steps write it in the same pass. Default false. */
   readonly float16Copies?: boolean;
   /** What slots (m and u of Adamax) are kept in. "bfloat16": two of them in the bytes of one float32, rounded at random. Default "float32". */
-  readonly stateDtype?: StateDtype;
+  readonly stateDtype?: "float32" | "bfloat16";
   /** Which random numbers "bfloat16" rounds by: an integer in [0, 2^32). A resumed training goes on with the same ones. Default 0. */
   readonly seed?: number;
 }
-type StateDtype = "float32" | "bfloat16";
 
 const given = (wanted: string): Kind<never> => ({ wanted, holds: isObject, byDefault: undefined as never });
 const KINDS: Kinds<WebGpuOptions> = {
