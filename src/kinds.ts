@@ -104,13 +104,13 @@ export const either = <A, B>(a: Kind<A>, b: Kind<B>): Kind<A | B> => ({
 /** What another one checks, or nobody. */
 export const anything: Kind<unknown> = { wanted: "anything", holds: () => true, byDefault: null };
 export const object: Kind<object> = { wanted: "an object", holds: isPlain };
+/** Also NaN. */
+export const number: Kind<number> = { wanted: "a number", holds: (value) => typeof value === "number" };
 /** Numbers in a typed array or a plain one. */
 export const numbers: Kind<ArrayLike<number | bigint>> = {
   wanted: "an array of numbers",
-  holds: (value) => ArrayBuffer.isView(value) || (Array.isArray(value) && value.every((one) => typeof one === "number")),
+  holds: (value) => ArrayBuffer.isView(value) || (Array.isArray(value) && value.every(number.holds)),
 };
-/** Also NaN. */
-export const number: Kind<number> = { wanted: "a number", holds: (value) => typeof value === "number" };
 /** What `for ... of` goes through, of `items`; texts are not. */
 export const listOf = (items: string): Kind<Iterable<never>> => ({
   wanted: `a list of ${items}`,

@@ -38,6 +38,15 @@ export const UNNAMED = "variable";
 /** How many elements an array of this shape has. */
 export const elementsIn = (shape: readonly number[]): number => shape.reduce((product, size) => product * size, 1);
 
+/** Numbers as an array of this dtype; undefined for what is none, or beyond its range. */
+export const valuesFrom = (dtype: DType, given: unknown): Values | undefined => {
+  const Wanted = ARRAYS[dtype];
+  if (given instanceof Wanted) return given;
+  if (!numbers.holds(given) || typeof (given as ArrayLike<unknown>)[0] === "bigint") return undefined;
+  const values = Wanted.from(given as ArrayLike<number>);
+  return values.some((value, i) => Math.abs(value - (given as ArrayLike<number>)[i]!) === Infinity) ? undefined : values;
+};
+
 const OPTIONS: Kinds<VariableOptions> = {
   shape: optional(sizes, undefined!),
   name: optional({ wanted: "a string", holds: (value) => typeof value === "string" } as Kind<string>, UNNAMED),
@@ -141,10 +150,10 @@ export class Variable<V extends Values = Values> implements Described {
   /** Sets the elements, in the order of calls: the next step begins with them. On every backend. Averages of an optimizer stay as they are.
    *  @throws ShapeError for values of another length; what says why the optimizer cannot have them changed now. */
   async write(values: ArrayLike<number>): Promise<void> {
-    if (values?.length !== this.length) throw new ShapeError(`${this} takes ${this.length} numbers`, show(values), "Write all.");
+    const fitting = valuesFrom(this.dtype, values);
+    if (fitting?.length !== this.length) throw new ShapeError(`${this} takes ${this.length} numbers`, show(values), "Write all.");
     this.life?.change("write");
-    const Wanted = ARRAYS[this.dtype];
-    await this.writeFrom(0, values instanceof Wanted ? values : Wanted.from(values));
+    await this.writeFrom(0, fitting);
   }
 
   /** @internal Fills `into` with the elements from `begin` on. */

@@ -173,7 +173,11 @@ export class Optimizer<Hyper extends string = never> {
 
   /** The rate of the next step. A schedule is evaluated; a function is called. */
   get learningRate(): number {
-    return this.#currentLearningRate();
+    const { learningRate: rate, calls } = this.#state;
+    if (typeof rate === "number") return rate;
+    const value = rate instanceof LearningRateSchedule ? rate.at(calls) : rate();
+    if (plainRate.holds(value)) return value;
+    return refuse(this.settings.name, "learningRate", plainRate, `${show(value)} from ${show(rate)}`);
   }
 
   /** A schedule may stand in the place of anything.
@@ -344,7 +348,7 @@ export class Optimizer<Hyper extends string = never> {
     const updates = (this.#state.calls + 1) % steps === 0;
     try {
       this.#life.assert("step");
-      const learningRate = this.#currentLearningRate();
+      const { learningRate } = this;
       const pairs = Array.isArray(gradientsAndVariables)
         ? (gradientsAndVariables as readonly GradientAndVariable[])
         : [...check("applyGradients", "gradientsAndVariables", gradientsAndVariables, PAIRS)];
@@ -397,14 +401,6 @@ export class Optimizer<Hyper extends string = never> {
     const result = this.#telling(() => check("minimize", "loss", loss, callable as Kind<typeof loss>)());
     if (!(result instanceof Promise)) return apply(result);
     return result.then(apply, this.#refuse);
-  }
-
-  #currentLearningRate(): number {
-    const { learningRate: rate, calls } = this.#state;
-    if (typeof rate === "number") return rate;
-    const value = rate instanceof LearningRateSchedule ? rate.at(calls) : rate();
-    if (plainRate.holds(value)) return value;
-    return refuse(this.settings.name, "learningRate", plainRate, `${show(value)} from ${show(rate)}`);
   }
 
   /** Builds for every variable named in the first call, also those without a gradient: they may get one later. */

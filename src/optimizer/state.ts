@@ -5,7 +5,7 @@ import { BackendError, CheckpointError, firstOf, show } from "../errors.js";
 import { integerFrom, type Kind, nonNegative } from "../kinds.js";
 import { ARRAYS, type DType } from "../rule/program.js";
 import type { KeptArray, Role } from "../rule/step-program.js";
-import type { Variable } from "../variable.js";
+import { type Variable, valuesFrom } from "../variable.js";
 import type { Dialect } from "./configuration.js";
 import type { Lifecycle } from "./lifecycle.js";
 import type { Settings } from "./options.js";
@@ -227,13 +227,8 @@ const assertCounter = (name: string, { wanted, holds }: Kind<number>, value: num
 const fitting = (state: OptimizerState, entry: StateEntry, values: SavedState[string]): Values => {
   const { dtype, length } = entry.variable;
   const name = kerasName(state, entry);
-  const Wanted = ARRAYS[dtype];
   assertLength(name, values, length);
-  if (values instanceof Wanted) return values;
-  const wrong = (): never => refuse(name, `${dtype} numbers`, show(values));
-  if (values instanceof BigInt64Array) return wrong();
-  const numbers = Wanted.from(values as readonly number[]);
-  return numbers.some((value, i) => Math.abs(value - (values[i] as number)) === Infinity) ? wrong() : numbers;
+  return valuesFrom(dtype, values) ?? refuse(name, `${dtype} numbers`, show(values));
 };
 
 export const setCounters = (state: OptimizerState, { calls, learningRate, accumulating }: Counters): void => {

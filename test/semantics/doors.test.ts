@@ -222,6 +222,27 @@ test.each([null, undefined, 5])("write(%s) is refused in words", async (values) 
   );
 });
 
+test.each([
+  ["a text", "12"],
+  ["texts", ["1", "2"]],
+  ["what is like an array, and empty", { length: 2 }],
+  ["big integers", [1n, 2n]],
+  ["an array of big integers", BigInt64Array.of(1n, 2n)],
+  ["a number beyond float32", [1e39, 0]],
+  ["numbers beyond float32", Float64Array.of(-1e300, 0)],
+  ["rows", [[1], [2]]],
+])("write: %s is refused, and nothing is written", async (_, values) => {
+  const w = variable([5, 6]);
+  await expect(w.write(values as never)).rejects.toThrow(
+    /\(shape \[2\], float32\) takes 2 numbers\. Received: .*\. Write all\.$/,
+  );
+  expect(await read(w)).toEqual([5, 6]);
+  await w.write([Infinity, Number.NaN]);
+  expect(await read(w)).toEqual([Infinity, Number.NaN]);
+  await w.write(Int8Array.of(1, 2));
+  expect(await read(w)).toEqual([1, 2]);
+});
+
 describe("iterations and schedules", () => {
   test("iterations can be set, so that a schedule starts at a step; a window of micro-batches stays as it is", () => {
     using optimizer = new Adamax({
