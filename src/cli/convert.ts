@@ -10,7 +10,7 @@ import { kerasWeights, readKeras, refuseChoice } from "../checkpoint/keras/keras
 import type { KerasFormat, KerasModel } from "../checkpoint/keras/model.js";
 import { tfjsFiles } from "../checkpoint/keras/tfjs.js";
 import { loadCheckpoint } from "../checkpoint/load.js";
-import { saveCheckpoint } from "../checkpoint/save.js";
+import { type SaveOptions, saveCheckpoint } from "../checkpoint/save.js";
 import { atomicWrite } from "../checkpoint/storage/atomic-write.js";
 import { CheckpointError, firstOf, OptionError, show } from "../errors.js";
 import { type Config, optionsFromConfig } from "../optimizer/configuration.js";
@@ -30,8 +30,9 @@ interface ConvertOptions {
 
 /** What a file holds, ready to be written. */
 interface Loaded {
-  readonly optimizer: Optimizer<never>;
-  readonly variables: readonly Variable[];
+  readonly model: { readonly optimizer: Optimizer<never>; readonly variables: readonly Variable[] };
+  /** What only a checkpoint holds besides: where a training was, say. */
+  readonly more?: Pick<SaveOptions, "user" | "metrics">;
 }
 
 export const convert = async (
@@ -57,7 +58,7 @@ export const convert = async (
     if (source) return ofKeras(from, source, given);
     if (kind === "checkpoint") return ofCheckpoint(from, given, progress);
     const exported = await readAdamaxExport(from);
-    return namingOptions(() => exported.restore(given ?? {}));
+    return { model: namingOptions(() => exported.restore(given ?? {})) };
   };
   const write = async (model: KerasModel, format: KerasFormat): Promise<void> => {
     const written = await model.bytes(format, stem);
@@ -70,15 +71,15 @@ export const convert = async (
     }
   };
   if (format === "checkpoint") {
-    const loaded = await load();
+    const { model, more } = await load();
     await mkdir(dirname(to), { recursive: true });
-    await saveCheckpoint(to, { ...loaded, onProgress: progress.of(`writing ${to}`) });
-  } else if (into !== undefined) await write((await architectureOf(into, to, format)).with(await load()), format);
+    await saveCheckpoint(to, { ...model, ...more, onProgress: progress.of(`writing ${to}`) });
+  } else if (into !== undefined) await write((await architectureOf(into, to, format)).with((await load()).model), format);
   else if (source && canBe(source, format)) await write(source, format);
   else if (format === "weights.h5" && (!source || isOfTensorflow(source))) {
-    const loaded = await load();
-    warnOfNames(loaded.variables);
-    await write(kerasWeights(loaded, "keras", PATIENT), format);
+    const { model } = await load();
+    warnOfNames(model.variables);
+    await write(kerasWeights(model, "keras", PATIENT), format);
   } else
     throw new CheckpointError(
       `${to} needs a model's architecture, which we do not write`,
@@ -94,7 +95,18 @@ const ofKeras = (from: string, source: KerasModel, given: AdamaxOptions | undefi
   const holdsOptions = source.optimizer?.config;
   if (!holdsOptions && !given)
     throw new CheckpointError(`${from} does not hold the options of an optimizer`, "no --options", `Give them: ${OPTIONS}.`);
-  return namingOptions(() => source.restore(given && !holdsOptions ? new Adamax(given) : (given ?? {})));
+  const model = namingOptions(() => source.restore(given && !holdsOptions ? new Adamax(given) : (given ?? {})));
+  warnOfRate(from, given?.learningRate, model.optimizer);
+  return { model };
+};
+
+/** A file without options may have the rate all the same, in its state, which is loaded. */
+const warnOfRate = (from: string, given: AdamaxOptions["learningRate"], { learningRate }: Optimizer<never>): void => {
+  if (typeof given === "number" && Math.fround(given) !== Math.fround(learningRate))
+    console.warn(
+      `adamax: the state in ${from} has a learning rate of its own, which stays. Received: ${learningRate}, and ${given} in --options. ` +
+        "To go on with another one, set optimizer.learningRate once it is loaded.",
+    );
 };
 
 const ofCheckpoint = async (from: string, given: AdamaxOptions | undefined, progress: Progress): Promise<Loaded> => {
@@ -105,16 +117,16 @@ const ofCheckpoint = async (from: string, given: AdamaxOptions | undefined, prog
       "no learning_rate in --options",
       `Give one: ${OPTIONS}.`,
     );
-  const { optimizer, variables } = await loadCheckpoint(from, {
+  const { optimizer, variables, user, metrics } = await loadCheckpoint(from, {
     optimizer: Adamax,
     onProgress: progress.of(`reading ${from}`),
     ...(given ? { options: given } : {}),
   });
-  return { optimizer, variables: [...variables.values()] };
+  return { model: { optimizer, variables: [...variables.values()] }, more: { user, metrics } };
 };
 
 /** Where the library asks for options, it means those of a call. */
-const namingOptions = (restore: () => Loaded): Loaded => {
+const namingOptions = (restore: () => Loaded["model"]): Loaded["model"] => {
   try {
     return restore();
   } catch (error) {

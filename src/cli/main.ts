@@ -51,9 +51,10 @@ const run = async (): Promise<number> => {
   if (before.help && place < 0) return say(HELP());
   const name = chosen(args[place], COMMANDS);
   const command = COMMANDS[name];
+  if (before.help) return say(helpOf(name, command));
   const { words, options } = read(args.slice(place + 1), { ...command.options, ...COMMON }, command.takes);
   isDebug = Boolean(before.debug || options.debug);
-  return before.help || options.help ? say(helpOf(name, command)) : command.run(words, options, progress);
+  return options.help ? say(helpOf(name, command)) : command.run(words, options, progress);
 };
 
 let code: number;

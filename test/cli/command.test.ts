@@ -3,6 +3,8 @@
 import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Adamax, Variable } from "adamax";
+import { saveCheckpoint } from "adamax/checkpoint";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { adamax } from "./adamax.js";
 
@@ -77,6 +79,28 @@ describe("convert", () => {
       code: 0,
     });
     expect((await adamax("diff", to, `${files}/keras-plain.weights.h5`)).printed).toBe("");
+  });
+
+  test("says that a rate in the state of a file stays, where another one is given", async () => {
+    const to = join(folder, "rate.safetensors");
+    const options = ["--options", '{"learning_rate": 0.5}'];
+    const { code, complained } = await adamax("convert", `${files}/keras-plain.weights.h5`, to, ...options);
+    expect(code).toBe(0);
+    expect(complained).toMatch(/has a learning rate of its own, which stays. Received: 0.0\d+, and 0.5 in --options/);
+    // A file with a configuration takes what is given.
+    const whole = await adamax("convert", `${files}/keras-plain.keras`, join(folder, "whole.safetensors"), ...options);
+    expect(whole).toEqual({ code: 0, printed: "", complained: "" });
+  });
+
+  test("from a checkpoint to a checkpoint, also onto itself: where the training was stays in it, and its metrics", async () => {
+    const path = join(folder, "training.safetensors");
+    const w = new Variable(Float32Array.of(1), { name: "w" });
+    const optimizer = new Adamax();
+    optimizer.applyGradients([[Float32Array.of(1), w]]);
+    await saveCheckpoint(path, { optimizer, user: { epoch: 3 }, metrics: { loss: 0.5, valLoss: Number.NaN } });
+    const before = readFileSync(path);
+    expect(await adamax("convert", path, path, "--force")).toMatchObject({ code: 0 });
+    expect(readFileSync(path)).toEqual(before);
   });
 
   test("replaces a file only with --force", async () => {
@@ -252,6 +276,7 @@ describe("failures", () => {
     async (command) => {
       const { code, printed, complained } = await adamax(command, "--help");
       expect({ code, complained }).toEqual({ code: 0, complained: "" });
+      expect(await adamax("--help", command)).toEqual({ code, printed, complained });
       expect(printed).toContain(`$ adamax ${command} `);
     },
   );
