@@ -233,6 +233,14 @@ test("the weights of a .keras file can be taken out as .weights.h5", async () =>
   expect(optimizer.saveOwnVariables()).toEqual(model.restore().optimizer.saveOwnVariables());
 });
 
+test("time counts that a reader has had a processor, and not what it waited for one", async () => {
+  const waiting = readKeras(`${FOLDER}/keras-plain.h5`, {
+    timeLimit: 300,
+    workerUrl: new URL("./late-worker.mjs", import.meta.url),
+  });
+  await expect(waiting).rejects.toThrow("cannot be read as HDF5. Received: late");
+});
+
 test("a reader that hangs is stopped at its time limit", async () => {
   const began = performance.now();
   const hanging = readKeras(`${FOLDER}/keras-plain.h5`, {

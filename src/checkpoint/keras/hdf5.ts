@@ -9,7 +9,8 @@ export type { Hdf5, Hdf5Attribute, Hdf5Dataset, Hdf5Object } from "./hdf5-conten
 
 /** How long a file may take, and where the worker that reads HDF5 is. */
 export interface Hdf5Options {
-  /** Milliseconds that one file may take once the library is loaded. Default: 1000, and 1000 more for each 20 MB. */
+  /** Milliseconds that one file may take once the library is loaded. In Node, those of a processor: where others keep all processors busy, it may
+   *  take up to twenty times as long. Default: 1000, and 1000 more for each 20 MB. */
   timeLimit?: number;
   /** The script of the worker. Default: the one of this package. */
   workerUrl?: URL | string;
@@ -133,12 +134,26 @@ export class Hdf5Worker {
 
 class TooSlow extends Error {}
 
+/** Of `milliseconds` passed only those count that this process had a processor, where that is known; but no more than so many times as many pass. */
+const PATIENCE = 20;
 const within = <Value>(milliseconds: number, promise: Promise<Value>): Promise<Value> =>
   new Promise((resolve, reject) => {
-    const late = () => reject(new TooSlow(`nothing after ${Math.round(milliseconds)} ms`));
-    const timer = setTimeout(late, milliseconds);
-    promise.finally(() => clearTimeout(timer)).then(resolve, reject);
+    const [begin, used] = [performance.now(), processorTime()];
+    const look = () => {
+      const passed = performance.now() - begin;
+      if (passed < milliseconds) return;
+      if (processorTime() - used < milliseconds && passed < PATIENCE * milliseconds) return;
+      reject(new TooSlow(`nothing after ${Math.round(passed)} ms`));
+    };
+    const timer = setInterval(look, Math.min(milliseconds, 100));
+    promise.finally(() => clearInterval(timer)).then(resolve, reject);
   });
+
+/** Milliseconds that all threads of this process have had; where the engine does not tell, those of the clock. */
+const processorTime = (): number => {
+  const usage = (globalThis as { process?: typeof import("node:process") }).process?.cpuUsage?.();
+  return usage ? (usage.user + usage.system) / 1000 : performance.now();
+};
 
 interface StoppableWorker {
   post(request: Hdf5Request): void;
