@@ -65,6 +65,8 @@ export class ResumableFit {
   #epoch = 0;
   /** Batches trained of this epoch. */
   #batch = 0;
+  /** Examples of this epoch that were gone through. */
+  #passed = 0;
   /** A checkpoint is due after this batch; it is made before the next one, since the last batch of an epoch does not know that it is. */
   #isDue = false;
   #epochs: number[] = [];
@@ -118,7 +120,7 @@ export class ResumableFit {
 
   async onEpochBegin(epoch: number, logs?: Logs): Promise<void> {
     this.#epoch = epoch;
-    this.#batch = 0;
+    this.#batch = this.#passed = 0;
     const ahead = this.#ahead;
     if (ahead && (this.#isFinished || epoch < ahead.epoch)) return;
     if (ahead?.batch === 0) await this.#goOn(ahead);
@@ -142,7 +144,22 @@ export class ResumableFit {
       const last = ahead.batches[ahead.epochs.indexOf(this.#epoch)];
       this.#isCut = !this.#model.stopTraining && (this.#isFinished || this.#hasTensors || batch + 1 === last);
       if (this.#isCut) this.#model.stopTraining = true;
-    } else if (batch + 1 === ahead.batch) await this.#goOn(ahead);
+    } else if (this.#hasCome(ahead, batch, logs)) await this.#goOn({ ...ahead, batch: batch + 1 });
+  }
+
+  /** Whether what has been trained of this epoch ends with this batch. Batches may be longer or shorter than they were, so examples count; but where ranks
+   *  train together, the checkpoint knows those of the first one alone.
+   *  @throws OptionError where no batch ends there. */
+  #hasCome({ name, epoch, batch: batches, seen }: Place, batch: number, logs: Logs | undefined): boolean {
+    const size = logs?.size;
+    if (this.#keeper.optimizerOf(this.#model).ranks || typeof size !== "number" || seen === 0) return batch + 1 === batches;
+    this.#passed += size;
+    if (this.#passed <= seen) return this.#passed === seen;
+    throw new OptionError(
+      "A training that goes on in the middle of an epoch goes on after the examples that it had trained",
+      `a batch that ends after ${this.#passed} examples of epoch ${epoch + 1}, and ${name} was made after ${seen}`,
+      `Give batches as they were (${batches} up to there), or others of which one ends there.`,
+    );
   }
 
   async onEpochEnd(epoch: number, logs: Logs = {}): Promise<void> {
@@ -283,7 +300,7 @@ const statefulOf = (callback: object): Stateful<LayersModel> | null => {
     assertHas("earlyStopping", callback); // set as the training begins
     const known = callback as unknown as EarlyStoppingState;
     return {
-      name: "EarlyStopping",
+      name: `EarlyStopping(${known.monitor}, ${known.mode})`, // of two that watch different things, none gets the other's
       state: () => ({ best: known.best, wait: known.wait, stoppedEpoch: known.stoppedEpoch }),
       restore(state, model) {
         Object.assign(known, state);

@@ -116,6 +116,48 @@ test("one file holds every weight, trained or not, under the names of a process 
   expect(optimizer.iterations).toBe(8);
 });
 
+/** Counts what it was called with, in whole numbers that are not trained. */
+class Counting extends tf.layers.Layer {
+  static className = "Counting";
+  #count!: tf.LayerVariable;
+  #flags!: tf.LayerVariable;
+  override build(shape: tf.Shape): void {
+    this.#count = this.addWeight("count", [2], "int32", tf.initializers.zeros(), undefined, false);
+    this.#flags = this.addWeight("flags", [2], "bool", tf.initializers.zeros(), undefined, false);
+    super.build(shape);
+  }
+  override call(inputs: tf.Tensor | tf.Tensor[]): tf.Tensor {
+    return tf.tidy(() => {
+      this.#count.write(this.#count.read().add(tf.tensor1d([1, 2 ** 25], "int32")));
+      this.#flags.write(tf.tensor1d([1, 0], "bool"));
+      return (Array.isArray(inputs) ? inputs[0]! : inputs).clone();
+    });
+  }
+}
+
+test.each(backends)("on %s, weights of whole numbers are trained beside, saved and loaded", async (backend) => {
+  await use(backend);
+  const made = () => {
+    const dense = tf.layers.dense({ units: 1, inputShape: [3], name: "before" });
+    const model = tf.sequential({ layers: [dense, new Counting({ name: "counting" })] });
+    model.compile({ optimizer: new Adamax({ useEma: true }), loss: "meanSquaredError" });
+    return model;
+  };
+  const valuesOf = (model: tf.LayersModel) => model.getWeights().map((weight) => [weight.dtype, ...weight.dataSync()]);
+  const manager = new CheckpointManager(folder());
+  const model = made();
+  await model.fit(tf.ones([8, 3]), tf.ones([8, 1]), { epochs: 3, batchSize: 4, verbose: 0, callbacks: checkpoints(manager) });
+  const again = made();
+  await resume(again, manager);
+  (again.optimizer as Adamax).finalizeVariableValues(); // as fit has done at its end
+  expect(valuesOf(again)).toEqual(valuesOf(model));
+  const [count, flags] = valuesOf(again).slice(2);
+  expect(count![0]).toBe("int32");
+  expect(count![1]).toBeGreaterThanOrEqual(6);
+  expect(count![2]).toBe((count![1] as number) * 2 ** 25); // more than a float32 holds, where it is odd
+  expect(flags).toEqual(["bool", 1, 0]);
+});
+
 test("everyEpochs, everyBatches and user do what they say; within an epoch nothing is best", async () => {
   const manager = new CheckpointManager(folder(), { keep: 100, best: "val_loss" });
   const model = makeModel();

@@ -41,6 +41,38 @@ test("a tensor in the place of options is refused, with what to write", () => {
   );
 });
 
+describe("a tf.Variable as learning rate", () => {
+  test.each([
+    ["two rates", () => tf.tensor1d([0.1, 0.2]), "float32[2]"],
+    ["whole numbers", () => tf.scalar(1, "int32"), "int32[]"],
+  ])("%s: refused, when made and when assigned", (_, value, received) => {
+    const learningRate = tf.variable(value());
+    const message = `A tf.Variable given as learningRate is one float32. Received: ${received}.`;
+    expect(() => new Adamax({ learningRate })).toThrow(message);
+    const optimizer = new Adamax();
+    expect(() => {
+      optimizer.learningRate = learningRate;
+    }).toThrow(message);
+  });
+
+  test("takes a number in any shape of one element, and none that is no rate", () => {
+    const learningRate = tf.variable(tf.tensor2d([[0.5]]));
+    const optimizer = new Adamax({ learningRate });
+    optimizer.learningRate = 0.25;
+    for (const wrong of [-1, Number.NaN, 1e39])
+      expect(() => {
+        optimizer.learningRate = wrong;
+      }).toThrow(/^learningRate of Adamax must be a finite number of 0 or more that float32 holds\. Received: learningRate=/);
+    expect([optimizer.learningRate, ...learningRate.dataSync()]).toEqual([0.25, 0.25]);
+  });
+});
+
+test("a gradient that is a cast from int32 is one of float32", () => {
+  const w = tf.variable(tf.tensor1d([1, 2]));
+  new Adamax({ learningRate: 0.5 }).applyGradients({ [w.name]: tf.tensor1d([1, -3], "int32").cast("float32") });
+  expect([...w.dataSync()].map((value) => value.toFixed(3))).toEqual(["0.500", "2.500"]);
+});
+
 describe("state that is none is refused in words", () => {
   const tensor = () => tf.scalar(1, "int32");
   const disposed = () => {

@@ -215,6 +215,26 @@ test("with initialEpoch, the training goes on from a checkpoint that is further"
   expect(second.counts.measured).toBe(4);
 });
 
+test("within an epoch, batches of another size go on after the same examples", async () => {
+  const first = setting();
+  await killed(first.fit({ epochs: 1 }, { everyBatches: 1 }, [failing(4)])); // three are saved, of 8 each
+  const second = setting(first.path);
+  await second.fit({ epochs: 1, batchSize: 4 });
+  expect(second.told).toEqual(["train", "epoch 0", "6", "7", "end 0"]);
+  expect(second.model.optimizer.iterations).toBe(3 + 2);
+});
+
+test("two early stoppings get their own state back, in whatever order they stand", async () => {
+  const path = folder();
+  const stoppings = () =>
+    (["min", "max"] as const).map((mode) => tf.callbacks.earlyStopping({ monitor: "loss", patience: 9, mode }));
+  await setting(path).fit({ epochs: 2 }, {}, stoppings());
+  const again = stoppings().reverse();
+  await setting(path).fit({ epochs: 2 }, {}, again);
+  const [most, least] = again.map((one) => (one as unknown as { best: number }).best);
+  expect(most).toBeGreaterThan(least!);
+});
+
 test("resume: false only saves", async () => {
   const first = setting();
   await first.fit({ epochs: 1 });
@@ -244,9 +264,18 @@ describe("what cannot go on says so", () => {
   test("data that is shorter than it was", async () => {
     const first = setting();
     await killed(first.fit({ epochs: 2 }, { everyBatches: 1 }, [failing(4)])); // three are saved
-    const second = setting(first.path);
-    await expect(second.fit({ epochs: 2, batchSize: 16 })).rejects.toThrow(
+    const { model, manager, xs, ys } = setting(first.path);
+    const args = { epochs: 2, batchSize: 8, verbose: 0 as const, callbacks: checkpoints(manager) };
+    await expect(model.fit(xs.slice([0, 0], [16, -1]), ys.slice([0, 0], [16, -1]), args)).rejects.toThrow(
       /same batches again.*fewer than the 3 batches of epoch 1 that checkpoint-000003/,
+    );
+  });
+
+  test("batches of which none ends where it was", async () => {
+    const first = setting();
+    await killed(first.fit({ epochs: 2 }, { everyBatches: 1 }, [failing(4)]));
+    await expect(setting(first.path).fit({ epochs: 2, batchSize: 16 })).rejects.toThrow(
+      /a batch that ends after 32 examples of epoch 1, and checkpoint-000003\.safetensors was made after 24\. .*\(3 up to there\)/,
     );
   });
 

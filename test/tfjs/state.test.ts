@@ -94,6 +94,38 @@ describe("the end of fit writes the averages of the model that was fitted", () =
     expect(warned.length).toBe(1);
   });
 
+  test("so are those that are set between build and the first fit", async () => {
+    warnings();
+    const optimizer = adamax({ useEma: true });
+    const model = modelOf(optimizer, layer("built"));
+    optimizer.build(model.trainableWeights);
+    model.setWeights([tf.tensor2d([[50]])]);
+    await fit(model);
+    expect(weight(model)).toBeGreaterThan(49.9);
+  });
+
+  test("a frozen layer that was set is validated, finalized and unfrozen as it was set", async () => {
+    warnings();
+    const optimizer = adamax({ useEma: true });
+    const model = modelOf(optimizer, layer("frozen_and_set"), layer("goes_on"));
+    const compile = () => model.compile({ optimizer, loss: "meanSquaredError" });
+    await fit(model);
+    model.layers[1]!.trainable = false;
+    compile();
+    model.layers[1]!.setWeights([tf.tensor2d([[7]])]);
+    await fit(model);
+    optimizer.swapAverages();
+    expect(weight(model)).toBe(7);
+    optimizer.swapAverages();
+    optimizer.finalizeVariableValues();
+    expect(weight(model)).toBe(7);
+    model.layers[1]!.trainable = true;
+    compile();
+    await model.trainOnBatch(xs(), ys());
+    optimizer.finalizeVariableValues();
+    expect(weight(model)).toBeGreaterThan(6.9);
+  });
+
   test("resetAverages does the same where there is no fit", () => {
     const w = tf.variable(tf.tensor1d([1]));
     const optimizer = adamax({ useEma: true, learningRate: 0 });

@@ -56,9 +56,10 @@ export const assertFits = (variable: Described, tensor: tf.Tensor): void => {
     );
 };
 
-/** The elements of a gradient in memory. */
+/** The elements of a gradient in memory. A cast from int32 leaves them what they are on TensorFlow.js' cpu backend. */
 export const gradientFor = (variable: TensorVariable, tensor: tf.Tensor | null | undefined): Gradient => {
   if (!tensor) return null;
   assertFits(variable, tensor);
-  return elementsOf(tensor) as Gradient;
+  const elements = elementsOf(tensor);
+  return tensor.dtype === "float32" && !(elements instanceof Float32Array) ? Float32Array.from(elements) : (elements as Gradient);
 };

@@ -4,10 +4,18 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Ranks } from "../../backend.js";
 import { CheckpointError, OptionError } from "../../errors.js";
+import { check } from "../../kinds.js";
 import { type Config, optionsFromConfig } from "../../optimizer/configuration.js";
 import type { GradientAndVariable } from "../../optimizer/gradients.js";
 import { type Internals, internalsOf, type Optimizer } from "../../optimizer/optimizer.js";
-import type { Group, LearningRate, OptimizerOptions, Selection, StepOptions } from "../../optimizer/options.js";
+import {
+  type Group,
+  type LearningRate,
+  type OptimizerOptions,
+  plainRate,
+  type Selection,
+  type StepOptions,
+} from "../../optimizer/options.js";
 import { forgetAccumulated } from "../../optimizer/state.js";
 import type { UpdateRule } from "../../rule/update-rule.js";
 import { LearningRateSchedule } from "../../schedules/schedule.js";
@@ -159,11 +167,13 @@ export class TensorOptimizer extends tf.Optimizer {
   #train(variables: readonly TensorVariable[]): void {
     if (variables.every(({ owner }) => owner !== null)) return;
     const fresh = variables.filter(({ owner }) => owner === null);
+    for (const variable of fresh) variable.assertTrainable();
     this.#prune();
     const savedNames = this.#loaded.namesFor(fresh, this.#tensors.trained);
     if (!(this.#near instanceof DeviceBackend)) for (const variable of fresh) variable.locate();
     this.#core.extend(fresh);
     this.#tensors.trained.push(...fresh);
+    for (const variable of fresh) variable.begin();
     if (savedNames) this.#loaded.give(fresh, savedNames, this.#tensors.trained.length);
   }
 
@@ -214,7 +224,8 @@ export class TensorOptimizer extends tf.Optimizer {
   set learningRate(value: number | tf.Tensor | LearningRateSchedule | (() => number)) {
     const steered = this.#learningRate;
     if (steered && typeof value === "number") {
-      tf.tidy(() => steered.assign(tf.scalar(value)));
+      check(this.#core.settings.name, "learningRate", value, plainRate);
+      tf.tidy(() => steered.assign(tf.fill(steered.shape, value)));
       return;
     }
     this.#core.learningRate = plainLearningRate(value) as LearningRate;
@@ -265,14 +276,15 @@ export class TensorOptimizer extends tf.Optimizer {
   beginFit(weights: readonly LayerWeight[], frozen: readonly LayerWeight[]): void {
     this.build(weights);
     this.#forgetAccumulated(this.#tensors.trainedOf(frozen));
-    const assigned = weights.filter((weight) => this.#tensors.of(weight).wasAssigned);
+    const all = [...weights, ...frozen];
+    const assigned = this.#tensors.trainedOf(all).filter(({ wasAssigned }) => wasAssigned);
     if (!this.useEma || assigned.length === 0) return;
     if (!this.#hasWarned)
       console.warn(
-        `adamax: weights were set since the last step (${assigned.length} of ${weights.length}), so their averages begin anew. (Said once.)`,
+        `adamax: weights were set since the last step (${assigned.length} of ${all.length}), so their averages begin anew. (Said once.)`,
       );
     this.#hasWarned = true;
-    this.resetAverages(assigned);
+    this.resetAverages(assigned.map(({ tensor }) => tensor));
   }
 
   /** @internal Resolves when steps are as fast as they will be. */

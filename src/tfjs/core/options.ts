@@ -61,8 +61,14 @@ const numbersIn = (name: string, tensor: tf.Tensor): tf.TypedArray => {
 /** The option's value as the core takes it: a typed array with one element for a tensor. */
 const plainNumber = (name: string, value: unknown): unknown => (isTensor(value) ? numbersIn(name, value) : value);
 
-export const plainLearningRate = (value: unknown): unknown =>
-  value instanceof tf.Variable ? () => numbersIn("learningRate", value)[0]! : plainNumber("learningRate", value);
+/** @throws OptionError for a tf.Variable that cannot be steered. */
+export const plainLearningRate = (value: unknown): unknown => {
+  if (!(value instanceof tf.Variable)) return plainNumber("learningRate", value);
+  const { dtype, shape, size } = value;
+  if (dtype !== "float32" || size !== 1)
+    throw new OptionError("A tf.Variable given as learningRate is one float32", `${dtype}[${shape}]`, "Give a tf.scalar.");
+  return () => numbersIn("learningRate", value)[0]!;
+};
 
 export const plainOptions = (
   options: Readonly<Record<string, unknown>>,

@@ -39,7 +39,7 @@ export const PRIVATE_MEMBERS = {
   customCallback: ["trainBegin"],
   /** What a checkpoint saves of a fit. */
   baseLogger: ["seen", "totals"],
-  earlyStopping: ["wait", "stoppedEpoch", "patience"],
+  earlyStopping: ["monitor", "mode", "wait", "stoppedEpoch", "patience"],
   /** A model in a fit. */
   layersModel: ["isTraining", "trainableWeights", "nonTrainableWeights", "optimizer", "history"],
 } as const;
@@ -146,6 +146,8 @@ export interface BaseLogger {
 
 /** Of TensorFlow.js' EarlyStopping; `best` is there once a fit has begun. */
 export interface EarlyStoppingState {
+  monitor: string;
+  mode: string;
   best: number;
   wait: number;
   stoppedEpoch: number;

@@ -37,12 +37,20 @@ export class Tensors {
 
   /** @throws OptionError for what is no list. */
   all(owner: string, given: Iterable<TrainableTensor>): TensorVariable[] {
-    return [...check(owner, "variables", given, listOf("tf.Variables or weights of layers"))].map((one) => this.of(one));
+    return this.#listed(owner, given).map((one) => this.of(one));
   }
 
-  /** Of these, as far as they are trained. */
+  #listed(owner: string, given: Iterable<TrainableTensor>): TrainableTensor[] {
+    return [...check(owner, "variables", given, listOf("tf.Variables or weights of layers"))];
+  }
+
+  /** Of these, as far as they are trained. Others may be of any kind. */
   trainedOf(given: Iterable<TrainableTensor>): TensorVariable[] {
-    return this.all("optimizer", given).filter(({ owner }) => owner !== null);
+    const isKnown = (one: TrainableTensor) => this.#variables.has(tensorOf(one));
+    return this.#listed("optimizer", given)
+      .filter(isKnown)
+      .map((one) => this.of(one))
+      .filter(({ owner }) => owner !== null);
   }
 
   /** Forgets tensors that were disposed of: their names may come back for others. Returns those that were trained. */

@@ -3,6 +3,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Values } from "../../backend.js";
 import { ShapeError, show } from "../../errors.js";
+import { ARRAYS } from "../../rule/program.js";
 import { Variable } from "../../variable.js";
 import { elementsOf, heapOf, readingCopies, renewInHeap } from "./elements.js";
 import { withoutSuffix } from "./names.js";
@@ -18,7 +19,7 @@ export class TensorVariable extends Variable {
   originalName: string | null = null;
   /** The name by which a configuration that was loaded means it. */
   savedName: string | null = null;
-  /** The tensor's data as this left them; null before. */
+  /** The tensor's data as this found or left them; null before it is trained. */
   #left: object | null = null;
   #located = false;
   /** What `renew` has found for `locate`. */
@@ -26,11 +27,11 @@ export class TensorVariable extends Variable {
   #inPlace = false;
   #written = false;
   /** An array of its own for the new value, where the old one may not be written. */
-  #fresh: Float32Array | null = null;
+  #fresh: Values | null = null;
   /** The value as this left it, where reading it from the tensor again would take a copy. */
   #own: Float32Array | null = null;
 
-  /** @throws ShapeError unless `tensor` is float32. */
+  /** @throws ShapeError for elements that are no numbers. */
   constructor(readonly tensor: tf.Variable) {
     super(stand(tensor), { shape: tensor.shape, name: tensor.name, adopt: false });
   }
@@ -47,6 +48,11 @@ export class TensorVariable extends Variable {
     return tensor.isDisposed || tf.engine().registeredVariables[tensor.name] !== tensor;
   }
 
+  /** What is assigned to the tensor from now on is by somebody else. */
+  begin(): void {
+    this.#left = this.tensor.dataId;
+  }
+
   /** Whether somebody else has assigned to the tensor since. */
   get wasAssigned(): boolean {
     return this.#left !== null && !this.isGone && this.tensor.dataId !== this.#left;
@@ -59,8 +65,8 @@ export class TensorVariable extends Variable {
 
   /** @internal */
   override async readInto(begin: number, into: Values): Promise<void> {
-    const values = this.#fresh ?? (this.isGone ? new Float32Array(this.length) : await this.tensor.data());
-    into.set(values.subarray(begin, begin + into.length));
+    const values = this.#fresh ?? (this.isGone ? this.#zeros() : await this.tensor.data());
+    into.set((values as Values).subarray(begin, begin + into.length));
   }
 
   /** @internal The tensor takes what was written when it is settled. */
@@ -70,10 +76,25 @@ export class TensorVariable extends Variable {
       const isWhole = values.length === length || this.isGone;
       // From a GPU, TensorFlow.js reads at once only by detours, and not everywhere.
       const before = isWhole ? null : this.#located ? tensor.dataSync() : await tensor.data();
-      this.#fresh ??= before ? new Float32Array(before) : new Float32Array(length);
+      const fresh = this.#zeros();
+      if (before) fresh.set(before);
+      this.#fresh ??= fresh;
     }
     this.#written = true;
     this.#fresh.set(values, begin);
+  }
+
+  #zeros(): Values {
+    return new ARRAYS[this.dtype](this.length);
+  }
+
+  /** @throws ShapeError unless a step can be made of it. */
+  assertTrainable(): void {
+    const { tensor } = this;
+    if (tensor.dtype !== "float32")
+      throw new ShapeError(
+        `A tf.Variable that is trained is float32. Received: ${show(tensor.name)}, which is ${tensor.dtype}. Cast it.`,
+      );
   }
 
   /** Whether its layer has a constraint. */
@@ -156,7 +177,9 @@ export class TensorVariable extends Variable {
     const written = this.#written;
     const fresh = this.#fresh ?? (this.#own && written && this.value === this.#own ? this.#own.slice() : null);
     if (fresh && !this.isGone) {
-      const value = tf.engine().makeTensor(fresh, this.tensor.shape, "float32"); // tf.tensor would look at every part of it
+      const { shape, dtype } = this.tensor;
+      const elements = fresh instanceof Float32Array ? fresh : WHOLE[dtype as keyof typeof WHOLE].from(fresh);
+      const value = tf.engine().makeTensor(elements, shape, dtype); // tf.tensor would look at every part of it
       this.tensor.assign(value);
       value.dispose();
     }
@@ -178,11 +201,15 @@ export class TensorVariable extends Variable {
   }
 }
 
+/** Numbers that are not trained, but saved with the rest. A float64 holds each of them. */
+const WHOLE = { int32: Int32Array, bool: Uint8Array } as const;
+
 /** Something of the right length, until the elements are located: on a GPU they never are.
- *  @throws ShapeError unless the tensor is float32. */
+ *  @throws ShapeError for elements that are no numbers. */
 const stand = ({ dtype, size, name, isDisposed }: tf.Variable): Values => {
   if (isDisposed)
     throw new ShapeError("A tf.Variable that is trained has data", `${show(name)}, which was disposed of`, "Make it anew.");
   if (dtype === "float32") return new Float32Array(size);
-  throw new ShapeError(`A tf.Variable that is trained is float32. Received: ${show(name)}, which is ${dtype}. Cast it.`);
+  if (dtype in WHOLE) return new Float64Array(size);
+  throw new ShapeError(`A weight is float32, int32 or bool. Received: ${show(name)}, which is ${dtype}. Cast it.`);
 };
