@@ -14,7 +14,7 @@ import { Variable } from "../variable.js";
 import { type JobClass, runStep } from "./lower.js";
 import { checkJaxOptions, type JaxSettings } from "./options.js";
 import { checkRate, type Rate, rateOf } from "./rate.js";
-import { arraysLike, describe, dtypesOf, leavesLike, leavesOf, pathsOf, type Tree, treeOf } from "./tree.js";
+import { arraysLike, assertThere, describe, dtypesOf, leavesLike, leavesOf, pathsOf, type Tree, treeOf } from "./tree.js";
 
 /** A class of the core's optimizers. */
 export interface OptimizerClass {
@@ -60,6 +60,7 @@ export class Transformation {
    *  @throws ShapeError for parameters that are neither float32 nor float64; OptionError for a number that a parameter's dtype cannot hold. */
   init<Params extends Tree>(params: Params): State {
     this.#dtypesOf(params);
+    assertThere({ Parameters: params });
     const arrays = Object.fromEntries(
       this.#kept.map(({ role, name }) => [
         name,
@@ -106,6 +107,7 @@ export class Transformation {
   #advance(params: Tree, grads: Tree, state: State, learningRate: Rate | undefined): [values: np.Array[], state: State] {
     const classes = this.#classesOf(params);
     const arrays = this.#arraysOf(params, grads, state);
+    assertThere({ Parameters: params, Gradients: grads, "The state": { count: state.count, ...state.arrays } });
     const programs = new Map(classes.map((own) => [own, this.#program(own)]));
     const rate = (learningRate ?? null) === null ? rateOf(this.#options, state.count) : checkRate(learningRate);
     const jobClasses = this.#jobClasses(programs, rate, state.count);
@@ -157,6 +159,7 @@ export class Transformation {
     if (this.#stepSettings.emaMomentum === null)
       throw new OptionError("There are no averages", "useEma=false", "Make the optimizer with useEma: true.");
     this.#assertState(state);
+    assertThere({ Averages: state.arrays.average });
     return tree.ref(state.arrays.average!) as Params;
   }
 

@@ -82,6 +82,22 @@ export const arraysLike = (params: Tree, other: unknown, what: string): np.Array
   });
 };
 
+/** @throws ShapeError, with the path, for an array that somebody has taken before, or that is given more often than there are references to it: jax-js
+ *  would say so in the middle of the step. */
+export const assertThere = (trees: Readonly<Record<string, unknown>>): void => {
+  const given = new Map<unknown, number>();
+  for (const [what, one] of Object.entries(trees))
+    for (const [path, leaf] of entriesOf(one)) {
+      const { refCount = Number.POSITIVE_INFINITY } = leaf as Partial<np.Array>; // in a graph nobody counts
+      const times = (given.get(leaf) ?? 0) + 1;
+      given.set(leaf, times);
+      if (refCount >= times) continue;
+      const received =
+        refCount > 0 ? `an array that is given ${times} times, with ${refCount} references` : "an array that was spent";
+      throw new ShapeError(`${what} for ${path} must be there`, received, "Pass .ref of what is used again, tree.ref of a tree.");
+    }
+};
+
 /** The dtypes of the parameters.
  *  @throws ShapeError for one that a step cannot be made in. */
 export const dtypesOf = (params: Tree): DType[] =>

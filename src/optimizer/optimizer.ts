@@ -374,7 +374,7 @@ export class Optimizer<Hyper extends string = never> {
     if (accumulates) for (const trained of call.trained) trained.accumulated = !updates;
     this.#state.calls++;
     // Last, because they are the caller's code: if one throws, the step has been made and is counted.
-    if (updates && this.#constrained) for (const { variable } of call.trained) variable.constrain();
+    if (updates && this.#constrained) this.#constrain(call.trained);
     return this.iterations;
   }
 
@@ -401,6 +401,13 @@ export class Optimizer<Hyper extends string = never> {
     const result = this.#telling(() => check("minimize", "loss", loss, callable as Kind<typeof loss>)());
     if (!(result instanceof Promise)) return apply(result);
     return result.then(apply, this.#refuse);
+  }
+
+  /** Constraints are the caller's code, which may throw on one rank alone. */
+  #constrain(trained: readonly Trained[]): void {
+    this.#telling(() => {
+      for (const { variable } of trained) variable.constrain();
+    });
   }
 
   /** Builds for every variable named in the first call, also those without a gradient: they may get one later. */
@@ -446,7 +453,7 @@ export class Optimizer<Hyper extends string = never> {
     if (!this.useEma) return;
     if (this.#life.isSwapped) this.swapAverages();
     this.#move("finalize", "finalize", chosen);
-    for (const { variable } of chosen) variable.constrain();
+    this.#constrain(chosen);
   }
 
   #move(deed: "swap" | "finalize" | "write", move: Move, trained: readonly Trained[], after?: "ready" | "swapped"): void {
@@ -538,7 +545,7 @@ export class Optimizer<Hyper extends string = never> {
   dispose(): void {
     const { isSwapped } = this.#life;
     if (!this.#life.dispose()) return;
-    if (isSwapped) for (const { variable } of this.#trained) variable.constrain(); // they stay
+    if (isSwapped) this.#constrain(this.#trained); // they stay
     this.#remove(this.#trained);
     this.#call.clear();
     this.#steps.forget();

@@ -251,6 +251,46 @@ describe("what is not like the parameters is refused", () => {
   });
 });
 
+describe("an array that was spent is refused, with its path, and nothing is taken", () => {
+  const optimizer = adamax({ useEma: true });
+  const pair = (value: number) => ({ a: np.array([value]), b: np.array([value]) });
+  const made = () => {
+    const params = pair(1);
+    return { params, grads: pair(2), state: optimizer.init(tree.ref(params)) };
+  };
+  type Made = ReturnType<typeof made>;
+
+  test.each<[string, (made: Made) => void, string, string]>([
+    ["a gradient", ({ grads }) => grads.b.dispose(), "Gradients for b must be there", "an array that was spent"],
+    ["the count", ({ state }) => state.count.dispose(), "The state for count must be there", "an array that was spent"],
+    ["a slot", ({ state }) => tree.dispose(state.arrays.norm!), "The state for norm/a must be there", "an array that was spent"],
+    [
+      "a gradient given for two parameters",
+      ({ grads }) => Object.assign(grads, { b: grads.a }),
+      "Gradients for b must be there",
+      "an array that is given 2 times, with 1 references",
+    ],
+  ])("%s", (_, spend, message, arrived) => {
+    const { params, grads, state } = made();
+    spend({ params, grads, state });
+    const counts = () =>
+      [params, grads, state.arrays].flatMap((one) => tree.leaves<np.Array>(one)).map(({ refCount }) => refCount);
+    const before = counts();
+    expectError(() => optimizer.step(params, grads, state), ShapeError, [message, arrived, "tree.ref"]);
+    expectError(() => optimizer.update(grads, state, params), ShapeError, [message, arrived, "tree.ref"]);
+    expect(counts()).toEqual(before);
+  });
+
+  test("a parameter, and an average", () => {
+    const { params, grads, state } = made();
+    tree.dispose([params, state.arrays.average!]); // the first averages are references to the parameters
+    const [lost, advice] = ["an array that was spent", ".ref"];
+    expectError(() => optimizer.init(params), ShapeError, ["Parameters for a must be there", lost, advice]);
+    expectError(() => optimizer.step(params, grads, state), ShapeError, ["Parameters for a must be there", lost, advice]);
+    expectError(() => optimizer.averages(state), ShapeError, ["Averages for a must be there", lost, advice]);
+  });
+});
+
 describe("the rate of one step", () => {
   test.each<[unknown, string]>([
     ["x", '"x"'],

@@ -14,6 +14,7 @@ const REFUSED: readonly (readonly [scenario: string, message: RegExp])[] = [
   ["progress of build throws", /^RangeError: mine$/],
   ["build again", /^OptionError: build must come before build/],
   ["extend by one twice", /^ShapeError: A variable can be given only once/],
+  ["a constraint throws", /^RangeError: mine$/],
   ["minimize throws", /^RangeError: mine$/],
   ["minimize rejects", /^RangeError: mine$/],
   ["minimize of no number", /^OptionError: .*loss/],

@@ -108,7 +108,9 @@ export class TensorOptimizer extends tf.Optimizer {
       const weight = options?.weight ?? this.examples;
       this.#core.applyGradients(this.#pairs(named, variables), weight === null ? options : { ...options, weight });
     });
-    for (const variable of this.#tensors.trained) if (variable.settle()) variable.constrainTensor();
+    this.#telling(() => {
+      for (const variable of this.#tensors.trained) if (variable.settle()) variable.constrainTensor();
+    });
   }
 
   /** The gradients of the loss, and a step; `fit` calls it for each batch. */

@@ -2,7 +2,7 @@
 
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Adamax, constraints, fit, type History, Variable } from "adamax";
+import { Adamax, type Constraint, constraints, fit, type History, Variable } from "adamax";
 import { CheckpointManager, loadCheckpoint, type SaveOptions, saveCheckpoint } from "adamax/checkpoint";
 import { createMesh, Layout } from "adamax/mesh";
 import { report } from "../report.js";
@@ -55,6 +55,12 @@ const scenarios: Readonly<Record<string, () => unknown>> = {
   "extend by one twice": () => {
     const { optimizer, variables } = built();
     optimizer.extend(isOdd ? variables : [new Variable(new Float32Array(3))]);
+  },
+  "a constraint throws": () => {
+    const { optimizer } = made();
+    const constraint: Constraint = (value) => (isOdd ? mine() : value);
+    const w = new Variable(Float32Array.of(1), { name: "w", constraint });
+    for (let i = 0; i < 2; i++) optimizer.applyGradients([[Float32Array.of(1), w]]); // elsewhere the first one is made
   },
   "minimize throws": () => {
     const one = built();
