@@ -20,7 +20,7 @@ export const optionsFrom = (config: Readonly<Record<string, unknown>>): Record<s
     const name = camelCase(key);
     if (name in options)
       throw new OptionError(`The configuration has ${name} twice`, Object.keys(config).join(", "), "Keep one.");
-    options[name] = plain(value);
+    if (value !== undefined) options[name] = plain(value);
   }
   return options;
 };

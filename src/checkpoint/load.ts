@@ -8,6 +8,7 @@ import { internalsOf, Optimizer } from "../optimizer/optimizer.js";
 import { type Counters, setCounters } from "../optimizer/state.js";
 import { together } from "../resuming/together.js";
 import { ARRAYS } from "../rule/program.js";
+import { optionsFrom } from "../spelling.js";
 import { Variable } from "../variable.js";
 import { isFunctionRate, isNamed, type Names, settingDifferences, tensorDifferences, variableDifferences } from "./compare.js";
 import { crc32 } from "./format/crc32.js";
@@ -116,12 +117,13 @@ export const loadWhole = async <T extends AnyOptimizer>(
       keepsRate: settings === "mine",
     });
   }
-  const { options: overrides = {}, variables } = options as AsNewOptimizer<T>;
+  const { options: asked = {}, variables } = options as AsNewOptimizer<T>;
+  const overrides = optionsFrom(asked as Config); // for what is undefined, the file's
   let optimizer: T | null = null;
   try {
     const made = await together(ranks, LOADING, () => {
       const given = [...(variables ?? makeVariables(checkpoint, options as AsNewOptimizer<T>))];
-      optimizer = makeOptimizer(checkpoint, options as AsNewOptimizer<T>, given);
+      optimizer = makeOptimizer(checkpoint, { ...(options as AsNewOptimizer<T>), options: overrides }, given);
       return { optimizer, given };
     });
     const strict = !Object.keys(overrides).some((name) => !RUNS_ONLY.has(name));

@@ -1,7 +1,7 @@
 /** An optimizer and its variables as ordered, named tensors, and everything else about them as JSON. */
 
 import type { Values } from "../backend.js";
-import { CheckpointError, show } from "../errors.js";
+import { CheckpointError, refuseResized, show } from "../errors.js";
 import type { Kind } from "../kinds.js";
 import { type Config, toConfig } from "../optimizer/configuration.js";
 import { variableOf } from "../optimizer/gradients.js";
@@ -104,8 +104,16 @@ export const modelOf = (
     ...trained.map(({ variable }) => ({ variable, given: variable, trained: true })),
     ...others.map((given, i) => ({ variable: variableOf(given, `variable_${trained.length + i}`), given, trained: false })),
   ];
+  for (const { variable } of all) assertUnresized(variable);
   const inFile = numbered(all.map(({ variable, given }) => names.get(given) ?? nameOfValue(variable, names) ?? variable.name));
   return all.map((one, i) => ({ ...one, name: inFile[i]! }));
+};
+
+/** @throws ShapeError for an array that would be read, or written, in part. */
+const assertUnresized = (variable: Variable): void => {
+  const isPlain = variable.isShared && !variable.layout; // tensors are found anew by who reads them
+  const here = isPlain ? variable.visible?.length : undefined;
+  if (here !== undefined && here !== variable.length) refuseResized(variable, here);
 };
 
 const nameOfValue = ({ visible }: Variable, names: ReadonlyMap<Variable | Values, string>): string | undefined =>

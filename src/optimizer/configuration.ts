@@ -103,7 +103,7 @@ export const optionsFromConfig = (
   options.groups = eachOf(options.groups, groupFrom);
   options.excludeFromWeightDecay = eachOf(options.excludeFromWeightDecay, patternFrom);
   const given = withoutDecay(withoutNeutral(currentNames(options)));
-  Object.assign(given, overrides);
+  Object.assign(given, optionsFrom(overrides as Config));
   given.learningRate = learningRateFrom(given.learningRate, customObjects);
   return given;
 };
@@ -142,7 +142,7 @@ const unwrap = (rule: UpdateRule, json: Config): Config => {
   const { class_name: className, config } = json as Serialized;
   if ("inner_optimizer" in json) return unwrapLossScale(rule, json);
   if (typeof className !== "string" || !isObject(config)) return json;
-  const own = className.split(">").at(-1)!;
+  const own = className.replace(/^.*>/, "");
   if (/^LossScaleOptimizer(V3)?$/.test(own)) return unwrapLossScale(rule, config);
   if (own.toLowerCase() !== rule.name.toLowerCase())
     throw new OptionError("The configuration is that of another optimizer", `${className}, for ${rule.name}`, "Use that class.");

@@ -3,7 +3,7 @@
 import type { Gradient } from "../backend.js";
 import { OptionError } from "../errors.js";
 import { checkLoss } from "../optimizer/gradients.js";
-import { Optimizer } from "../optimizer/optimizer.js";
+import { internalsOf, Optimizer } from "../optimizer/optimizer.js";
 import { together } from "../resuming/together.js";
 import { batchLoop } from "./batch-loop.js";
 import { Checkpointing, type Position } from "./checkpointing.js";
@@ -167,6 +167,7 @@ const train = async <Batch, V, ValidationBatch, Result>(
   };
   const validateEpoch = async (epoch: number, { data, loss }: NonNullable<typeof validation>): Promise<Sums> => {
     const sums = noSums();
+    if (optimizer instanceof Optimizer) internalsOf(optimizer).life.assert("step"); // where a callback has swapped, this would swap back
     if (optimizer.useEma) optimizer.swapAverages();
     try {
       await overBatches({ batches: data, name: "validation.data", epoch, most: validationSteps }, async (batch) => {

@@ -211,6 +211,8 @@ describe("what is refused is named", () => {
   test("a schedule that was not given again", async () => {
     const saved = await readAdamaxExport(`${FOLDER}/optax-decay-schedule.npz`);
     expect(() => saved.restore()).toThrow(/no learning rate, or a schedule/);
+    expect(() => saved.restore({ learningRate: undefined } as never)).toThrow(/no learning rate, or a schedule/);
+    expect(() => saved.restore([] as never)).toThrow(/restore takes an optimizer, or options/);
   });
 
   test("an optimizer without these slots", async () => {

@@ -191,9 +191,13 @@ test("restore refuses what it would pass over, and an optimizer that has variabl
 });
 
 test("a learning rate that is given wins over the one in the state", async () => {
-  const { optimizer } = (await read("keras-plain.keras")).restore({ learningRate: 0.5 });
+  const model = await read("keras-plain.keras");
+  const { optimizer } = model.restore({ learningRate: 0.5 });
   expect(optimizer.learningRate).toBe(0.5);
   expect(optimizer.iterations).toBe(calls);
+  const { learningRate } = model.restore().optimizer;
+  expect(model.restore({ learningRate: undefined } as never).optimizer.learningRate).toBe(learningRate);
+  expect(model.restore({ learning_rate: 0.25 } as never).optimizer.learningRate).toBe(0.25);
 });
 
 test("a model that was never in a file is written as .weights.h5", async () => {

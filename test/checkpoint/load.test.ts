@@ -216,6 +216,43 @@ describe("a part is loaded when it is asked for by name", () => {
   });
 });
 
+test("an option that is undefined is not given: the file's stays; either spelling wins over it", async () => {
+  const w = new Variable(Float32Array.of(1), { name: "w" });
+  const groups = [{ variables: [w], learningRateMultiplier: 0 }];
+  const optimizer = new Adamax({ learningRate: 0.5, beta1: 0.5, groups });
+  optimizer.applyGradients([[Float32Array.of(1), w]]);
+  const blob = await checkpointBlob({ optimizer });
+  const load = async (options: object) => (await loadCheckpoint(blob, { optimizer: Adamax, options })).optimizer;
+  const same = await load({ learningRate: undefined, beta1: undefined, groups: undefined });
+  expect([same.learningRate, same.hyperparameters.beta1]).toEqual([0.5, 0.5]);
+  same.applyGradients([[Float32Array.of(1), same.trainableVariables[0]!]]);
+  expect(same.trainableVariables[0]!.value[0]).toBe(1);
+  expect((await load({ learningRate: 0.25 })).learningRate).toBe(0.25);
+  expect((await load({ learning_rate: 0.25 })).learningRate).toBe(0.25);
+  await expect(load({ learningRate: undefined, decay: 1 })).rejects.toThrow("Keras removed it");
+});
+
+test.each([
+  ["shrunk", (buffer: ArrayBuffer) => (buffer as unknown as { resize(to: number): void }).resize(4)],
+  ["grown", (buffer: ArrayBuffer) => (buffer as unknown as { resize(to: number): void }).resize(16)],
+  ["detached", (buffer: ArrayBuffer) => void structuredClone(0, { transfer: [buffer] })],
+])("an array that was %s is neither saved nor loaded in part", async (_, change) => {
+  const { optimizer } = trained({}, 1);
+  const make = () => {
+    const buffer = new (ArrayBuffer as unknown as new (bytes: number, options: object) => ArrayBuffer)(8, { maxByteLength: 16 });
+    return { buffer, frozen: new Variable(new Float32Array(buffer).fill(7), { name: "frozen" }) };
+  };
+  const whole = make();
+  const blob = await checkpointBlob({ optimizer, variables: [whole.frozen] });
+  change(whole.buffer);
+  for (const refused of [
+    checkpointBlob({ optimizer, variables: [whole.frozen] }),
+    loadCheckpoint(blob, { optimizer, variables: [whole.frozen] }),
+  ])
+    expect((await rejection(refused)).message).toMatch(/"frozen".* was resized or detached/);
+  await loadCheckpoint(blob, { optimizer, variables: [make().frozen] });
+});
+
 test("a learning rate that was set by hand is restored", async () => {
   const { optimizer } = trained({ learningRate: 0.5 }, 1);
   optimizer.learningRate = 0.125;

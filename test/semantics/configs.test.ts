@@ -101,6 +101,24 @@ test.each<[unknown, RegExp]>([
   expect(() => Adamax.fromConfig({ learning_rate: 0.5 }, overrides as never)).toThrow(message);
 });
 
+test("an override that is undefined is not given; either spelling wins", () => {
+  const config = { learning_rate: 0.5, beta_1: 0.5, clipnorm: 1, groups: [{ names: ["w"], learning_rate_multiplier: 2 }] };
+  const read = (overrides: object) => {
+    using optimizer = Adamax.fromConfig(config, overrides);
+    return [
+      optimizer.learningRate,
+      optimizer.hyperparameters.beta1,
+      optimizer.settings.clipnorm,
+      optimizer.settings.groups.length,
+    ];
+  };
+  const given = { learningRate: undefined, beta1: undefined, clipnorm: undefined, groups: undefined };
+  expect(read(given)).toEqual([0.5, 0.5, 1, 1]);
+  expect(read({ learningRate: 0.25, clipnorm: null, groups: [] })).toEqual([0.25, 0.5, null, 0]);
+  expect(read({ learning_rate: 0.25, beta_1: 0.25 })).toEqual([0.25, 0.25, 1, 1]);
+  expect(() => read({ learning_rate: 0.25, learningRate: 0.125 })).toThrow("learningRate twice");
+});
+
 test("a rate by its old name is not taken beside the configuration's: what to give is said", () => {
   expect(() => Adamax.fromConfig({ learning_rate: 0.5 }, { lr: 0.25 } as never)).toThrow(
     "lr is the old name of learningRate. Received: both. Keep learningRate.",

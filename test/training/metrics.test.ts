@@ -49,6 +49,13 @@ test("a validation that measures metrics on some of its batches has their mean o
   expect(epochs[0]).toMatchObject({ valLoss: 7, valTen: 10 });
 });
 
+test("a validation does not take raw values for averages, where a callback has swapped them", async () => {
+  const { optimizer, given } = setting(true);
+  const callback: Callback = { onBatchEnd: ({ batch }) => void (batch === 2 && optimizer.swapAverages()) };
+  const validation = { data: [5], loss: () => 1 };
+  await expect(fit({ ...given, callbacks: [callback], validation })).rejects.toThrow("The variables hold their averages");
+});
+
 test("metrics may be called as what every object has", async () => {
   const { given } = setting();
   const { epochs } = await fit({ ...given, metrics: { toString: () => 2, constructor: () => 3, hasOwnProperty: () => 4 } });

@@ -5,9 +5,12 @@
 
 import { Adamax, type AdamaxOptions, adamax } from "../../adamax.js";
 import type { Values } from "../../backend.js";
-import { CheckpointError, show } from "../../errors.js";
+import { CheckpointError, OptionError, show } from "../../errors.js";
+import { isPlain } from "../../kinds.js";
+import type { Config } from "../../optimizer/configuration.js";
 import { internalsOf, Optimizer } from "../../optimizer/optimizer.js";
 import { namedEntries } from "../../optimizer/state.js";
+import { optionsFrom } from "../../spelling.js";
 import { Variable } from "../../variable.js";
 import { readHeader, typeNameOf } from "../format/safetensors.js";
 import { decodeNumbers, isFloating, isTypeName, type Numbers, type StoredArray } from "../keras/arrays.js";
@@ -140,7 +143,10 @@ export class AdamaxExport {
     return { optimizer, variables: [...variables.values()] };
   }
 
-  #optionsWith(given: AdamaxOptions): AdamaxOptions {
+  #optionsWith(asked: AdamaxOptions): AdamaxOptions {
+    if (!isPlain(asked))
+      throw new OptionError("restore takes an optimizer, or options", show(asked), "Leave it out to use the file's own.");
+    const given = optionsFrom(asked as Config); // for what is undefined, the file's
     const { learningRate, beta1, beta2, epsilon, weightDecay, problems } = this.settings;
     const missing = problems.filter(({ option }) => option === null || !(option in given));
     if (missing.length > 0)

@@ -3,8 +3,9 @@
 import { Adamax, type AdamaxOptions } from "../../adamax.js";
 import { CheckpointError, OptionError, show } from "../../errors.js";
 import { checkKinds, isPlain, type Kind, type Kinds, listOf, optional } from "../../kinds.js";
-import type { Dialect } from "../../optimizer/configuration.js";
+import type { Config, Dialect } from "../../optimizer/configuration.js";
 import { Optimizer } from "../../optimizer/optimizer.js";
+import { optionsFrom } from "../../spelling.js";
 import { Variable } from "../../variable.js";
 import { refuseTwice } from "../format/names.js";
 import { groupsByName, variablesMeant, withoutSelections } from "../selections.js";
@@ -118,6 +119,7 @@ export class KerasModel {
         `one that trains ${given.trainableVariables.length}`,
         "Make a new one.",
       );
+    const overrides = given instanceof Optimizer ? {} : optionsFrom(given as Config); // for what is undefined, the file's
     const saved = this.#contents.optimizer;
     const { rule } = given instanceof Optimizer ? (given.constructor as typeof Optimizer) : Adamax;
     if (saved?.className && saved.className.toLowerCase() !== rule.name.toLowerCase())
@@ -131,7 +133,7 @@ export class KerasModel {
         isFloating(value) ? [[name, new Variable(value.slice(), { name, shape })] as const] : [],
       ),
     );
-    const optimizer = given instanceof Optimizer ? given : this.#optimizerFrom(given, variables);
+    const optimizer = given instanceof Optimizer ? given : this.#optimizerFrom(overrides, variables);
     if (!saved || !hasSlots(saved)) {
       optimizer.build(this.variables.filter(({ trainable }) => trainable !== false).map(({ name }) => variables.get(name)!));
       return { optimizer, variables: [...variables.values()] };
@@ -145,7 +147,7 @@ export class KerasModel {
         "The file is damaged; write it again.",
       );
     optimizer.build(trained.map(({ name }) => variables.get(name)!));
-    const keepsRate = !(given instanceof Optimizer) && given.learningRate !== undefined;
+    const keepsRate = overrides.learningRate !== undefined;
     loadState(optimizer, keepsRate ? state.filter(({ name }) => name !== "learning_rate") : state);
     return { optimizer, variables: [...variables.values()] };
   }
