@@ -73,6 +73,10 @@ test("a gradient that is a cast from int32 is one of float32", () => {
   expect([...w.dataSync()].map((value) => value.toFixed(3))).toEqual(["0.500", "2.500"]);
 });
 
+test.each([undefined, null, 5])("minimize(%s) is refused in words", (loss) => {
+  expect(() => new Untyped().minimize(loss)).toThrow(`loss of minimize must be a function. Received: loss=${loss}.`);
+});
+
 describe("state that is none is refused in words", () => {
   const tensor = () => tf.scalar(1, "int32");
   const disposed = () => {

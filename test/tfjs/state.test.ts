@@ -2,7 +2,7 @@
 
 import { beforeAll, describe, expect, test } from "vitest";
 import { schedules } from "../../src/index.js";
-import { Adamax, type AdamaxOptions } from "../../src/tfjs/index.js";
+import { Adamax, type AdamaxOptions, registerAdamax } from "../../src/tfjs/index.js";
 import { warnings } from "../semantics/helpers.js";
 import { tf, usual } from "./backends.js";
 
@@ -340,10 +340,34 @@ describe("state is found by the names that last", () => {
   });
 });
 
+test("averages that were loaded are written before the first step, where it is known into what; else that is an error", async () => {
+  registerAdamax();
+  const model = modelOf(adamax({ useEma: true }), layer("deployed"));
+  for (let i = 0; i < 3; i++) await model.trainOnBatch(xs(), ys());
+  const artifacts = await saved(model);
+  (model.optimizer as Adamax).finalizeVariableValues();
+  const load = () => tf.loadLayersModel(tf.io.fromMemory(artifacts));
+
+  const loaded = await load();
+  const optimizer = loaded.optimizer as Adamax;
+  for (const call of ["finalizeVariableValues", "resetAverages", "swapAverages"] as const)
+    expect(() => optimizer[call]()).toThrow(
+      `Averages that were loaded wait for their variables. Received: ${call} before any is known. Call optimizer.build(`,
+    );
+  expect(weight(loaded)).toBeLessThan(4);
+  optimizer.finalizeVariableValues(loaded.trainableWeights);
+  expect(weight(loaded)).toBe(weight(model));
+
+  const again = await load();
+  again.setWeights([tf.tensor2d([[50]])]);
+  (again.optimizer as Adamax).resetAverages(again.trainableWeights);
+  await fit(again);
+  expect(weight(again)).toBeGreaterThan(49.9);
+});
+
 test("a model that is saved before its first step is trained after loading, as it would have been", async () => {
   const model = modelOf(adamax(), layer("early"));
   const artifacts = await saved(model);
-  const { registerAdamax } = await import("../../src/tfjs/index.js");
   registerAdamax();
   const loaded = await tf.loadLayersModel(tf.io.fromMemory(artifacts));
   await fit(model);

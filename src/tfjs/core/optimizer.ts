@@ -4,7 +4,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Ranks } from "../../backend.js";
 import { CheckpointError, OptionError } from "../../errors.js";
-import { check } from "../../kinds.js";
+import { callable, check } from "../../kinds.js";
 import { type Config, optionsFromConfig } from "../../optimizer/configuration.js";
 import type { GradientAndVariable } from "../../optimizer/gradients.js";
 import { type Internals, internalsOf, type Optimizer } from "../../optimizer/optimizer.js";
@@ -116,6 +116,7 @@ export class TensorOptimizer extends tf.Optimizer {
   /** The gradients of the loss, and a step; `fit` calls it for each batch. */
   override minimize(...given: Parameters<tf.Optimizer["minimize"]>): tf.Scalar | null {
     const [loss, ...rest] = given;
+    this.#telling(() => check("minimize", "loss", loss, callable));
     return super.minimize(() => this.#telling(loss), ...rest);
   }
 
@@ -260,7 +261,7 @@ export class TensorOptimizer extends tf.Optimizer {
    *  `variables`: only into these, as far as they are trained; default all. */
   finalizeVariableValues(variables?: Iterable<TrainableTensor>): void {
     if (!this.useEma) return;
-    const chosen = variables && this.#tensors.trainedOf(variables);
+    const chosen = this.#averaged("finalizeVariableValues", variables);
     this.#rewrite(() => this.#core.finalizeVariableValues(chosen));
     for (const variable of chosen ?? this.#tensors.trained) variable.constrainTensor();
   }
@@ -269,8 +270,23 @@ export class TensorOptimizer extends tf.Optimizer {
    *  since the last step. Without useEma, nothing. `variables`: only theirs, as far as they are trained; default all. */
   resetAverages(variables?: Iterable<TrainableTensor>): void {
     if (!this.useEma) return;
+    const chosen = this.#averaged("resetAverages", variables);
     this.#find([]);
-    this.#core.resetAverages(variables && this.#tensors.trainedOf(variables));
+    this.#core.resetAverages(chosen);
+  }
+
+  /** Of these variables, those that have averages: where some were loaded and wait, these variables take theirs now.
+   *  @throws OptionError where it cannot be known which variables that would be. */
+  #averaged(method: string, variables?: Iterable<TrainableTensor>): TensorVariable[] | undefined {
+    const given = variables && this.#tensors.list(method, variables);
+    if (this.#waiting && given) this.build(given);
+    if (this.#waiting && !given)
+      throw new OptionError(
+        "Averages that were loaded wait for their variables",
+        `${method} before any is known`,
+        "Call optimizer.build(model.trainableWeights) first.",
+      );
+    return given && this.#tensors.trainedOf(given);
   }
 
   /** @internal A model's fit begins. `weights` are to be trained, and bring the constraints of their layers; `frozen` are not. An average of values that
@@ -297,6 +313,7 @@ export class TensorOptimizer extends tf.Optimizer {
   /** Exchanges the variables with their moving averages, for validation; call it again to go back. No step can be made in between.
    *  @throws OptionError unless useEma is on. */
   swapAverages(): void {
+    if (this.useEma) this.#averaged("swapAverages");
     this.#rewrite(() => this.#core.swapAverages());
   }
 

@@ -37,20 +37,18 @@ export class Tensors {
 
   /** @throws OptionError for what is no list. */
   all(owner: string, given: Iterable<TrainableTensor>): TensorVariable[] {
-    return this.#listed(owner, given).map((one) => this.of(one));
+    return this.list(owner, given).map((one) => this.of(one));
   }
 
-  #listed(owner: string, given: Iterable<TrainableTensor>): TrainableTensor[] {
+  /** @throws OptionError for what is no list. */
+  list(owner: string, given: Iterable<TrainableTensor>): TrainableTensor[] {
     return [...check(owner, "variables", given, listOf("tf.Variables or weights of layers"))];
   }
 
   /** Of these, as far as they are trained. Others may be of any kind. */
-  trainedOf(given: Iterable<TrainableTensor>): TensorVariable[] {
-    const isKnown = (one: TrainableTensor) => this.#variables.has(tensorOf(one));
-    return this.#listed("optimizer", given)
-      .filter(isKnown)
-      .map((one) => this.of(one))
-      .filter(({ owner }) => owner !== null);
+  trainedOf(given: readonly TrainableTensor[]): TensorVariable[] {
+    const known = given.filter((one) => this.#variables.has(tensorOf(one)));
+    return known.map((one) => this.of(one)).filter(({ owner }) => owner !== null);
   }
 
   /** Forgets tensors that were disposed of: their names may come back for others. Returns those that were trained. */
