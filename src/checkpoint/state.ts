@@ -207,7 +207,7 @@ export const describe = ({
     metadata: {
       format: FORMAT,
       version: VERSION,
-      optimizer: stringifyJson(saved, "The optimizer's configuration"),
+      optimizer: stringifyJson(saved, "The optimizer's configuration", true),
       variables: JSON.stringify(list),
       user: stringifyJson(user, "user"),
       metrics: stringifyJson(metricsToJson(metrics), "metrics"),

@@ -223,6 +223,8 @@ const train = async <Batch, V, ValidationBatch, Result>(
     await tell((callback) => callback.onTrainBegin?.(training));
     await together(ranks, "callbacks", () => checkpointing?.begin());
     let begun = await goOn();
+    if (!history.resumedFrom && initialEpoch >= epochs)
+      progress.goesOn({ name: `initialEpoch ${initialEpoch}`, epoch: initialEpoch, batch: 0 }, epochs);
     if (checkpointing && position.epoch < epochs) await pace.meet("the folder of checkpoints", 0, prepareSaving);
     const updatesBefore = optimizer.iterations;
     while (position.epoch < epochs && (begun || !stopped())) {

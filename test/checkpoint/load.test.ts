@@ -232,6 +232,17 @@ test("an option that is undefined is not given: the file's stays; either spellin
   await expect(load({ learningRate: undefined, decay: 1 })).rejects.toThrow("Keras removed it");
 });
 
+test("a setting of -0 is saved as 0", async () => {
+  const learningRate = new schedules.CosineDecay({ initialLearningRate: 0.1, decaySteps: 5, alpha: -0 });
+  for (const options of [{ learningRate: -0, weightDecay: -0, epsilon: -0, beta1: -0 }, { learningRate }]) {
+    const { optimizer, variables } = trained(options, 1);
+    const blob = await checkpointBlob({ optimizer });
+    const loaded = await loadCheckpoint(blob, { optimizer: Adamax });
+    expect(everything(loaded.optimizer, [...loaded.variables.values()])).toEqual(everything(optimizer, variables));
+    await loadCheckpoint(blob, { optimizer }); // nothing differs
+  }
+});
+
 test.each([
   ["shrunk", (buffer: ArrayBuffer) => (buffer as unknown as { resize(to: number): void }).resize(4)],
   ["grown", (buffer: ArrayBuffer) => (buffer as unknown as { resize(to: number): void }).resize(16)],

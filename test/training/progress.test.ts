@@ -43,6 +43,17 @@ const written = async ({
 
 const slow = { isTTY: true, milliseconds: 100 };
 
+test("an initialEpoch that leaves nothing to train is said", async () => {
+  const text: string[] = [];
+  const terminal = { write: (more: string) => void text.push(more), isTTY: false, columns: 80 };
+  const loss = (batch: number): BatchLoss<unknown> => ({ loss: batch, gradients: [] });
+  const train = (epochs: number) => fit({ optimizer, data: [1], loss, epochs, initialEpoch: 2 }, { clock: () => 0, terminal });
+  expect((await train(2)).epochs).toEqual([]);
+  expect(text.join("")).toBe("initialEpoch 2: all 2 epochs are trained, nothing is left to do\n");
+  await train(3);
+  expect(text).toHaveLength(2);
+});
+
 test("in a terminal, a bar is drawn over itself and an epoch leaves one line", async () => {
   const text = await written(slow);
   expect(text.split("\n").map((line) => line.split("\r").at(-1))).toEqual([

@@ -57,10 +57,10 @@ const excessOf = (text: string, deepest: number): string | null => {
 };
 const [QUOTE, COMMA, BACKSLASH, BRACKET, BRACE] = [0x22, 0x2c, 0x5c, 0x5b, 0x7b] as const;
 
-/** JSON from which the same value is read again.
+/** JSON from which the same value is read again; with `asZero`, 0 for -0.
  *  @throws OptionError that names the part that JSON cannot hold: NaN, a function, undefined, a class ... */
-export const stringifyJson = (value: unknown, what: string): string => {
-  assertJson(value, what, 1);
+export const stringifyJson = (value: unknown, what: string, asZero = false): string => {
+  assertJson(value, what, 1, asZero);
   const text = JSON.stringify(value);
   assertReadable(text, what);
   return text;
@@ -72,7 +72,7 @@ export const assertReadable = (text: string, what: string): void => {
   if (excess) throw new CheckpointError(`${what} cannot be saved`, excess, "Keep large data in files of its own.");
 };
 
-const assertJson = (value: unknown, what: string, depth: number): void => {
+const assertJson = (value: unknown, what: string, depth: number, asZero: boolean): void => {
   const refuse: (received: string) => never = (received) => {
     throw new OptionError(
       `${what} must be JSON`,
@@ -83,12 +83,12 @@ const assertJson = (value: unknown, what: string, depth: number): void => {
   if (depth > DEEPEST) refuse(`a value nested deeper than ${DEEPEST}, or a circle`);
   if (value === null || typeof value === "boolean" || typeof value === "string") return;
   if (typeof value === "number") {
-    if (Object.is(value, -0)) refuse("-0");
+    if (Object.is(value, -0) && !asZero) refuse("-0");
     if (!Number.isFinite(value)) refuse(show(value));
     return;
   }
   if (Array.isArray(value)) {
-    for (const [i, item] of value.entries()) assertJson(item, `${what}[${i}]`, depth + 1);
+    for (const [i, item] of value.entries()) assertJson(item, `${what}[${i}]`, depth + 1, asZero);
     return;
   }
   const prototype = typeof value === "object" && Object.getPrototypeOf(value);
@@ -96,6 +96,6 @@ const assertJson = (value: unknown, what: string, depth: number): void => {
     refuse(show(value));
   for (const [key, item] of Object.entries(value)) {
     if (key === "__proto__") refuse("a key __proto__");
-    assertJson(item, `${what}.${key}`, depth + 1);
+    assertJson(item, `${what}.${key}`, depth + 1, asZero);
   }
 };
