@@ -6,7 +6,7 @@ import { OptionError, show } from "../errors.js";
 import { definedRule, type UpdateRule } from "../rule/update-rule.js";
 import type { TransformationOptions } from "./options.js";
 import { type OptimizerClass, Transformation } from "./transformation.js";
-import { arraysLike, dtypesOf, leavesOf, type Tree, treeOf } from "./tree.js";
+import { arraysLike, assertThere, dtypesOf, leavesOf, type Tree, treeOf } from "./tree.js";
 
 export type { LearningRate, Mask, TransformationOptions } from "./options.js";
 export { type OptimizerClass, type State, Transformation } from "./transformation.js";
@@ -54,6 +54,7 @@ export const adamax: (options?: AdamaxOptions) => Transformation = transformatio
 export const applyUpdates = <Params extends Tree>(params: Params, updates: Params): Params => {
   dtypesOf(params);
   const added = arraysLike(params, updates, "Updates");
+  assertThere({ Parameters: params, Updates: updates });
   return treeOf(
     params,
     leavesOf<np.Array>(params).map((leaf, i) => leaf.add(added[i]!)),

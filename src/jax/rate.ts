@@ -16,10 +16,11 @@ const isScalar = (value: unknown): value is np.Array => isArray(value) && value.
 /** The rate that stands in for the option in one step.
  *  @throws OptionError unless it is a number of 0 or more, or a scalar. */
 export const checkRate = (rate: unknown): Rate => {
-  if (isScalar(rate) || plainRate.holds(rate)) return rate as Rate;
+  const isSpent = isArray(rate) && rate.refCount === 0;
+  if ((isScalar(rate) && !isSpent) || plainRate.holds(rate)) return rate as Rate;
   throw new OptionError(
     `The learning rate of one step must be ${plainRate.wanted}, or a scalar array`,
-    describe(rate),
+    isSpent ? "an array that was spent" : describe(rate),
     "Pass that of this step, such as schedule.at(i); schedules and functions are the option learningRate.",
   );
 };

@@ -288,6 +288,15 @@ describe("an array that was spent is refused, with its path, and nothing is take
     expectError(() => optimizer.init(params), ShapeError, ["Parameters for a must be there", lost, advice]);
     expectError(() => optimizer.step(params, grads, state), ShapeError, ["Parameters for a must be there", lost, advice]);
     expectError(() => optimizer.averages(state), ShapeError, ["Averages for a must be there", lost, advice]);
+    expectError(() => applyUpdates(grads, params), ShapeError, ["Updates for a must be there", lost, advice]);
+  });
+
+  test("a rate", () => {
+    const { params, grads, state } = made();
+    const rate = np.array(0.1);
+    rate.dispose();
+    const parts: Parts = ["The learning rate of one step must be", "an array that was spent", "schedule.at(i)"];
+    expectError(() => optimizer.step(params, grads, state, rate), OptionError, parts);
   });
 });
 
