@@ -76,6 +76,21 @@ export const batchLoop = (stopped: () => boolean, clock: () => number, { wait, w
   };
 };
 
+/** The first batch of the first of these epochs that has one. */
+export const firstBatch = async <Batch>(
+  batches: Batches<Batch>,
+  epochs: readonly number[],
+  wait: Waiting["wait"],
+): Promise<{ readonly value: Batch } | null> => {
+  for (const epoch of epochs) {
+    const reader = readerOf(await wait(typeof batches === "function" ? batches(epoch) : batches));
+    const { done, value } = await wait(reader.next());
+    await wait(reader.close());
+    if (!done) return { value };
+  }
+  return null;
+};
+
 const tooFew = ({ name, epoch, done }: Pass<unknown>, count: number) =>
   new OptionError(
     `${name} must give the same batches again when a training goes on in the middle of an epoch`,

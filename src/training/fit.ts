@@ -5,7 +5,7 @@ import { OptionError } from "../errors.js";
 import { checkLoss } from "../optimizer/gradients.js";
 import { internalsOf, Optimizer } from "../optimizer/optimizer.js";
 import { together } from "../resuming/together.js";
-import { batchLoop } from "./batch-loop.js";
+import { batchLoop, firstBatch } from "./batch-loop.js";
 import { Checkpointing, type Position } from "./checkpointing.js";
 import { checkFitOptions, checkMetric, checkValidationLoss, type FitOptions, type FitSettings, type Metric } from "./options.js";
 import { meanOverRanks, Pace, ranksOf, type StopReason } from "./pace.js";
@@ -129,17 +129,23 @@ const train = async <Batch, V, ValidationBatch, Result>(
   const label = (what: string) => `${what} of batch ${position.sums.count + 1} of epoch ${position.epoch + 1}`;
   /** Of the rank's last batch. Where it has none any more, they say which variables the others train; they count nothing. */
   let pairs: readonly (readonly [Gradient, V])[] | null = null;
+  /** A training that goes on within an epoch may have passed over all that this rank has of it. */
+  const pairsOfAnother = async () => {
+    const another = await firstBatch(data, [position.epoch + 1, 1], wait);
+    if (!another) throw noBatchAtAll();
+    return [...checkLoss("fit", await wait(loss(another.value))).gradients];
+  };
   /** One step. Returns what was measured before it, of all ranks; null when all have stopped. */
   const step = async (batch: { readonly value: Batch } | null): Promise<Record<string, number> | null> => {
     let weight: number | undefined = 0;
     const told = await pace.meet(label("the loss"), 1 + names.length, async () => {
       if (!batch) {
-        if (!pairs) throw noBatchAtAll();
+        pairs ??= await pairsOfAnother();
         return [0, ...names.map(() => 0)];
       }
       const result = checkLoss("fit", await wait(loss(batch.value)));
       const measured = await measure(batch.value, result);
-      pairs = Array.isArray(result.gradients) ? result.gradients : [...result.gradients]; // it is read twice
+      pairs = [...result.gradients]; // they are read twice
       weight = result.weight;
       return [weight ?? 1, ...measured];
     });

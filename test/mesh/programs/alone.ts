@@ -164,6 +164,28 @@ const scenarios: Readonly<Record<string, () => unknown>> = {
     const { epochs } = await trained(made(), { callbacks: isOdd ? [{ onBatchEnd() {} }] : [] });
     return epochs.length === 1 ? "no error" : "epochs are missing";
   },
+  "fit resumed behind the last batch": async () => {
+    const killedAfter = async (batches: number, place: string) => {
+      const { optimizer, variables } = made();
+      const [{ value }] = variables;
+      const onBatchEnd = () => {
+        if (--batches === 0) throw new RangeError("killed");
+      };
+      await fit({
+        optimizer,
+        data: isOdd ? [1] : [1, 2, 3],
+        loss: (batch) => ({ loss: 1, gradients: variables.map((variable) => [value.map((x) => x + batch), variable] as const) }),
+        epochs: 2,
+        callbacks: [{ onBatchEnd }],
+        checkpoints: { manager: new CheckpointManager(join(folder, place)), variables, everyBatches: 1 },
+        progress: "none",
+      });
+      return JSON.stringify([optimizer.iterations, ...variables.map((variable) => [...variable.value])]);
+    };
+    const never = await killedAfter(Infinity, "never");
+    await killedAfter(6, "killed").catch(() => {});
+    if ((await killedAfter(Infinity, "killed")) !== never) throw new Error("other bits");
+  },
   "state read": () => {
     const one = built();
     if (isOdd) one.optimizer.variables.map(({ value }) => value);
