@@ -2,6 +2,7 @@
 
 import * as tf from "@tensorflow/tfjs-core";
 import { type CallbackList, EarlyStopping, type LayersModel, type Logs } from "@tensorflow/tfjs-layers";
+import type { Ranks } from "../backend.js";
 import { OptionError } from "../errors.js";
 import { fromJson, toJson } from "../resuming/json.js";
 import { type FoundCheckpoint, placeIn, type SavingOptions, warnOf } from "../resuming/manager.js";
@@ -33,6 +34,8 @@ interface TrainingRecord {
   readonly logs: Readonly<Record<string, readonly number[]>>;
   /** Of the epoch under way: what its BaseLogger holds. */
   readonly seen: number;
+  /** How many examples that is; null where ranks train together, of which each knows its own. */
+  readonly examples: number | null;
   readonly totals: Readonly<Record<string, number>>;
   readonly callbacks: readonly CallbackState[];
 }
@@ -147,17 +150,17 @@ export class ResumableFit {
     } else if (this.#hasCome(ahead, batch, logs)) await this.#goOn({ ...ahead, batch: batch + 1 });
   }
 
-  /** Whether what has been trained of this epoch ends with this batch. Batches may be longer or shorter than they were, so examples count; but where ranks
-   *  train together, the checkpoint knows those of the first one alone.
+  /** Whether what has been trained of this epoch ends with this batch. Batches may be longer or shorter than they were, so examples count, where they are
+   *  known.
    *  @throws OptionError where no batch ends there. */
-  #hasCome({ name, epoch, batch: batches, seen }: Place, batch: number, logs: Logs | undefined): boolean {
+  #hasCome({ name, epoch, batch: batches, examples }: Place, batch: number, logs: Logs | undefined): boolean {
     const size = logs?.size;
-    if (this.#keeper.optimizerOf(this.#model).ranks || typeof size !== "number" || seen === 0) return batch + 1 === batches;
+    if (this.#ranks || !examples || typeof size !== "number") return batch + 1 === batches;
     this.#passed += size;
-    if (this.#passed <= seen) return this.#passed === seen;
+    if (this.#passed <= examples) return this.#passed === examples;
     throw new OptionError(
       "A training that goes on in the middle of an epoch goes on after the examples that it had trained",
-      `a batch that ends after ${this.#passed} examples of epoch ${epoch + 1}, and ${name} was made after ${seen}`,
+      `a batch that ends after ${this.#passed} examples of epoch ${epoch + 1}, and ${name} was made after ${examples}`,
       `Give batches as they were (${batches} up to there), or others of which one ends there.`,
     );
   }
@@ -196,6 +199,10 @@ export class ResumableFit {
   /** What is measured of an epoch. */
   get #names(): readonly string[] {
     return this.#params.metrics as readonly string[];
+  }
+
+  get #ranks(): Ranks | null {
+    return this.#keeper.optimizerOf(this.#model).ranks;
   }
 
   get #total(): number {
@@ -255,11 +262,13 @@ export class ResumableFit {
 
   async #save(epoch: number, batch: number, metrics: Readonly<Record<string, number>>): Promise<void> {
     this.#isDue = false;
+    const seen = batch === 0 ? 0 : this.#logger.seen;
     const record: TrainingRecord = {
       epochs: this.#epochs,
       batches: this.#batches,
       logs: this.#logs,
-      seen: batch === 0 ? 0 : this.#logger.seen,
+      seen,
+      examples: this.#ranks ? null : seen,
       totals: batch === 0 ? {} : await this.#totals(),
       callbacks: statesOf(this.#stateful, this.#model),
     };

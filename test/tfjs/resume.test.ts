@@ -224,6 +224,19 @@ test("within an epoch, batches of another size go on after the same examples", a
   expect(second.model.optimizer.iterations).toBe(3 + 2);
 });
 
+test("a checkpoint that knows no number of examples, as that of ranks, goes on after as many batches", async () => {
+  const first = setting();
+  const { save } = first.manager;
+  vi.spyOn(first.manager, "save").mockImplementation((content) => {
+    Object.assign((content as unknown as { user: { training: object } }).user.training, { examples: null });
+    return save.call(first.manager, content);
+  });
+  await killed(first.fit({ epochs: 1 }, { everyBatches: 1 }, [failing(4)]));
+  const second = setting(first.path);
+  await second.fit({ epochs: 1, batchSize: 4 });
+  expect(second.told).toEqual(["train", "epoch 0", "3", "4", "5", "6", "7", "end 0"]);
+});
+
 test("two early stoppings get their own state back, in whatever order they stand", async () => {
   const path = folder();
   const stoppings = () =>
