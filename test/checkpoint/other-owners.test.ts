@@ -122,3 +122,14 @@ test("files of Keras: what is gone through once is not lost, and what is not of 
   large[0] = 1e38;
   expect(model.with({ variables: [{ name: "dense/kernel", value: large }] }).variables[0]!.value[1]).toBe(Infinity);
 });
+
+test("files of Keras: values are not passed over for those of the optimizer", () => {
+  const { variable, optimizer } = player("dense/kernel", 2);
+  const model = kerasWeights({ variables: [variable], optimizer });
+  const value = Float32Array.of(1, 2);
+  expect(() => model.with({ variables: [{ name: "dense/kernel", value }], optimizer })).toThrow("The optimizer has other values");
+  value.set(variable.value);
+  expect(model.with({ variables: [{ name: "dense/kernel", value }], optimizer }).variables[0]!.value).toEqual(value);
+  value.fill(7);
+  expect(model.with({ variables: [{ name: "dense/kernel", value }] }).variables[0]!.value).toEqual(value);
+});

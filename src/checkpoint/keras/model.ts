@@ -182,6 +182,7 @@ export class KerasModel {
     trainable.forEach(assertWholeHere);
     const lists = [named, trainable];
     for (const list of lists) refuseTwice(list.map(({ name }) => name));
+    refuseOtherValues(named, trainable);
     const values = new Map(lists.flat().map(({ name, value }) => [name, value]));
     const known = new Map(this.variables.map((one) => [one.name, one]));
     const wrong = lists.flat().flatMap((given: { readonly name: string; readonly value: Numbers; readonly shape?: unknown }) => {
@@ -234,6 +235,18 @@ export class KerasModel {
 }
 
 const isWhole = (variable: Variable): boolean => variable.value.length === variable.length;
+
+/** @throws CheckpointError where values are given of a variable for which the optimizer has others: one of them would be passed over. */
+const refuseOtherValues = (named: readonly { name: string; value: Numbers }[], trainable: readonly Variable[]): void => {
+  const trained = new Map(trainable.map(({ name, value }) => [name, value]));
+  const other = named.find(({ name, value }) => trained.get(name)?.some((one, i) => !Object.is(one, value[i])));
+  if (other)
+    throw new CheckpointError(
+      "The optimizer has other values of a variable that is given",
+      show(other.name),
+      "Write them into the optimizer's, or leave them out.",
+    );
+};
 
 /** @throws what says why the values of these variables are not theirs now: their averages, or neither old nor new. */
 export const assertReadable = (variables: readonly unknown[]): void => {
