@@ -28,7 +28,7 @@ interface TrainingRecord extends Omit<Position, "epoch" | "sums"> {
   readonly sums: SavedSums;
   /** The whole epochs, column by column: numbers of one name take less room together. */
   readonly history: Readonly<Record<string, readonly (number | null)[]>>;
-  /** Which of the checkpoint's variables had been in a pair, in the order in which they first were. */
+  /** Which of the optimizer's variables, in build order, had been in a pair, in the order in which they first were. */
   readonly seen: readonly number[];
   readonly callbacks: readonly CallbackState[];
 }
@@ -91,7 +91,7 @@ export class Checkpointing<V> {
     if (!found) return null;
     const { epoch, training } = placeIn(OWNER, found, isRecord);
     const { history, seen, ...record } = fromJson(training) as TrainingRecord;
-    for (const place of seen) this.#training.variables.add(this.#variables[place] as V);
+    for (const place of seen) this.#training.variables.add(this.#given(place) as V);
     this.#saved = this.#key(epoch, record.sums);
     return { ...record, epoch, history: rowsOf(history), name: found.name, skipped: found.skipped };
   }
@@ -140,26 +140,34 @@ export class Checkpointing<V> {
 
   /** @throws OptionError for a variable that is trained, and that no checkpoint could be loaded into. */
   assertNamed(): void {
-    this.#placesOfSeen();
+    const named = new Set(this.#variables.flatMap(namesOf));
+    for (const variable of this.#training.variables)
+      if (!named.has(variable))
+        throw new OptionError(
+          "checkpoints of fit must name every variable that is trained",
+          `variables without ${variable instanceof Variable ? variable : show(variable)}`,
+          "Add it: a checkpoint could not be loaded without it.",
+        );
   }
 
+  /** By the order of the build, which a checkpoint keeps: that of the list of variables may change. */
   #placesOfSeen(): number[] {
-    const places = new Map<unknown, number>();
-    for (const [place, variable] of this.#variables.entries()) {
-      places.set(variable, place);
-      if (variable instanceof Variable && variable.visible) places.set(variable.visible, place);
-    }
-    return [...this.#training.variables].map((variable) => {
-      const place = places.get(variable);
-      if (place !== undefined) return place;
-      throw new OptionError(
-        "checkpoints of fit must name every variable that is trained",
-        `variables without ${variable instanceof Variable ? variable : show(variable)}`,
-        "Add it: a checkpoint could not be loaded without it.",
-      );
-    });
+    this.assertNamed();
+    const { trainableVariables } = this.#optimizer;
+    const places = new Map(trainableVariables.flatMap((one, place) => namesOf(one).map((name) => [name, place] as const)));
+    return [...this.#training.variables].map((variable) => places.get(variable)!);
+  }
+
+  /** What the loss calls the variable at this place: an array, where that was given for it. */
+  #given(place: number): unknown {
+    const variable = this.#optimizer.trainableVariables[place];
+    return this.#variables.find((one) => one === variable?.visible) ?? variable;
   }
 }
+
+/** What a loss may call a variable: itself, or the array that is its value. */
+const namesOf = (variable: Variable | Values): unknown[] =>
+  variable instanceof Variable && variable.visible ? [variable, variable.visible] : [variable];
 
 const OWNER = "fit";
 

@@ -42,7 +42,7 @@ export const logEpochs = (target: LogTarget, options: LogOptions = {}): Callback
       await file?.open();
       if (format === "csv" && (!columns || file?.bytes === 0)) {
         columns = Object.keys(result);
-        await write(columns.join(","));
+        await write(columns.map(quoted).join(","));
       }
       await write(columns ? rowOf(result, columns) : JSON.stringify(result, (_, value) => textOf(value)));
     },
@@ -56,6 +56,9 @@ export const logEpochs = (target: LogTarget, options: LogOptions = {}): Callback
 };
 
 const textOf = (value: unknown): unknown => (typeof value === "number" && !Number.isFinite(value) ? `${value}` : value);
+
+/** A name in CSV, which may hold what separates them. */
+const quoted = (name: string): string => (/[",\r\n]/.test(name) ? `"${name.replaceAll('"', '""')}"` : name);
 
 const rowOf = (result: EpochResult, columns: readonly string[]): string => {
   const names = Object.keys(result);

@@ -125,6 +125,15 @@ test("a monitor that no epoch has is an error that knows what was meant", async 
   );
 });
 
+test("names of metrics are quoted in a CSV log, where they hold what separates them", async () => {
+  const lines: string[] = [];
+  const { run } = setting([1]);
+  const metrics = { "a,b": () => 2, 'say "c"': () => 3 };
+  await run([logEpochs((line) => void lines.push(line), { format: "csv" })], { metrics, validation: undefined });
+  expect(lines[0]).toBe('epoch,batches,loss,"a,b","say ""c""",learningRate,seconds');
+  expect(lines[1]!.split(",").slice(0, 5)).toEqual(["1", "1", "1", "2", "3"]);
+});
+
 test("a plateau cannot steer a rate that follows a schedule", async () => {
   const { run, optimizer } = setting([1, 1], new schedules.CosineDecay({ initialLearningRate: 0.1, decaySteps: 10 }));
   await expect(run([reduceLROnPlateau()])).rejects.toThrow(/a learning rate that is a number.*schedule/);

@@ -407,6 +407,33 @@ describe("what cannot go on says so", () => {
     ]);
   });
 
+  test.each([
+    ["variables", (value: number, name: string) => new Variable(Float32Array.of(value), { name })],
+    ["arrays", (value: number) => Float32Array.of(value)],
+  ])(
+    "the %s may be named in another order: the averages of those that were trained are written, and no others",
+    async (_, make) => {
+      const path = folder();
+      const run = async (isReversed: boolean) => {
+        const [a, b] = [make(0, "a"), make(5, "b")];
+        const optimizer = new Adamax({ learningRate: 0.1, useEma: true, emaMomentum: 0.5 });
+        optimizer.build([a, b]);
+        await fit<number, Variable | Float32Array>({
+          optimizer,
+          data: [1],
+          epochs: 2,
+          loss: () => ({ loss: 1, gradients: [[Float32Array.of(1), a]] }),
+          checkpoints: { manager: new CheckpointManager(path), variables: isReversed ? [b, a] : [a, b] },
+          progress: "none",
+        });
+        return [a, b].map((one) => (one instanceof Variable ? one.value[0] : one[0]));
+      };
+      const first = await run(false);
+      expect(first).toEqual([expect.closeTo(-0.125, 6), 5]);
+      expect(await run(true)).toEqual(first); // finished: nothing is trained
+    },
+  );
+
   test("callbacks that watch different things do not get the state of each other, nor logs the place in another file", async () => {
     const { run, path } = program({ epochs: 2, metrics: { acc: () => 0.5 } });
     const callbacks = () => [
