@@ -228,7 +228,7 @@ export class TensorOptimizer extends tf.Optimizer {
     const steered = this.#learningRate;
     if (steered && typeof value === "number") {
       check(this.#core.settings.name, "learningRate", value, plainRate);
-      tf.tidy(() => steered.assign(tf.fill(steered.shape, value)));
+      tf.tidy(() => steered.assign(tf.tensor([value], steered.shape)));
       return;
     }
     this.#core.learningRate = plainLearningRate(value) as LearningRate;
