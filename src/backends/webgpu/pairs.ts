@@ -95,29 +95,21 @@ export const writeHalf = (
   isLower: boolean,
   values: Float32Array<ArrayBuffer>,
 ): void => {
-  for (let begin = 0; begin < values.length; begin += PIECE)
-    writePiece(device, words, first + begin, isLower, values.subarray(begin, begin + PIECE));
-};
-
-const writePiece = (
-  device: Device,
-  words: GPUBuffer,
-  first: number,
-  isLower: boolean,
-  values: Float32Array<ArrayBuffer>,
-): void => {
   const { gpu, commands } = device;
-  const { length } = values;
-  const written = device.buffer("written", 16 + 4 * length, USAGE.storage | USAGE.copyTarget);
-  device.write(written, 0, Uint32Array.of(first, length, Number(isLower), 0));
-  device.write(written, 16, values);
   const pipeline = device.pipeline("halves that are written", WRITE);
-  const entries = [written, words].map((buffer, binding) => ({ binding, resource: { buffer } }));
-  const pass = commands.encoder().beginComputePass();
-  pass.setPipeline(pipeline);
-  pass.setBindGroup(0, gpu.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries }));
-  pass.dispatchWorkgroups(Math.min(WORKGROUPS, Math.ceil(length / THREADS)));
-  pass.end();
-  commands.encoded(1);
-  device.free(written); // when that is done
+  const layout = pipeline.getBindGroupLayout(0);
+  for (let begin = 0; begin < values.length; begin += PIECE) {
+    const piece = values.subarray(begin, begin + PIECE);
+    const written = device.buffer("written", 16 + piece.byteLength, USAGE.storage | USAGE.copyTarget);
+    device.write(written, 0, Uint32Array.of(first + begin, piece.length, Number(isLower), 0));
+    device.write(written, 16, piece);
+    const entries = [written, words].map((buffer, binding) => ({ binding, resource: { buffer } }));
+    const pass = commands.encoder().beginComputePass();
+    pass.setPipeline(pipeline);
+    pass.setBindGroup(0, gpu.createBindGroup({ layout, entries }));
+    pass.dispatchWorkgroups(Math.min(WORKGROUPS, Math.ceil(piece.length / THREADS)));
+    pass.end();
+    commands.encoded(1);
+    device.free(written); // when that is done
+  }
 };

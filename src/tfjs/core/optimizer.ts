@@ -436,7 +436,7 @@ const wayOfValues = (name: string): string => {
 };
 
 // Where a saved model names "Adamax" and `registerAdamax` was not called, tf.loadLayersModel makes TensorFlow.js' own, which cannot take state: it says only
-// that this is not implemented. Importing is enough to be led on.
+// that it has no setWeights. Importing is enough to be led on.
 tf.AdamaxOptimizer.prototype.setWeights = async () => {
   throw new CheckpointError(
     "TensorFlow.js' own Adamax cannot take the state that was saved",
