@@ -67,7 +67,11 @@ export const tfjsWebgpu = async (): Promise<Answer> => {
   const training = mnist.digits("train", DIGITS);
   for (const network of NETWORKS) {
     const sides = [];
-    for (const [name, optimizer] of [[OURS, OURS], [THEIRS, THEIRS], [AGAIN, THEIRS]] as const)
+    for (const [name, optimizer] of [
+      [OURS, OURS],
+      [THEIRS, THEIRS],
+      [AGAIN, THEIRS],
+    ] as const)
       sides.push(chromiums.inChromium(chromium, name, await page.call("makeFits", training, network, optimizer)));
     const measurement = await interleave(sides, { seconds: 240, mostRounds: 60 });
     for (const { dispose } of sides) await dispose?.();

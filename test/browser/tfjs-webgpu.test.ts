@@ -489,6 +489,32 @@ test("a backend that was removed takes the variables along: the next step says s
   both.ours.dispose();
 });
 
+test("a command of TensorFlow.js that the device refuses takes a step with it: the next call says so, once, and training goes on", async () => {
+  const ten = Array.from({ length: 10 }, () => tf.ones([4]).mul(2));
+  const w = variableOf("w", wave(600, 0), [600]);
+  const optimizer = new Adamax({ learningRate: 0.1 });
+  const step = () => tf.tidy(() => optimizer.applyGradients({ w: tf.ones([600]) }));
+  for (let k = 0; k < 3; k++) {
+    step();
+    await w.data();
+  }
+  const before = await w.data();
+  tf.addN(ten).dispose(); // binds 11 buffers, which are more than TensorFlow.js asks its device for
+  step();
+  expect(await w.data()).toEqual(before);
+  await new Promise((resolve) => setTimeout(resolve));
+  expect(step).toThrow(/refused a command of TensorFlow.js.*that was among it is not made.* Received: .*AddN.*Load the last/s);
+  step();
+  expect(await w.data()).not.toEqual(before);
+
+  tf.addN(ten).dispose();
+  step();
+  await expect(optimizer.getWeights()).rejects.toThrow("refused a command of TensorFlow.js");
+  tf.dispose((await optimizer.getWeights()).map(({ tensor }) => tensor));
+  tf.dispose(ten);
+  optimizer.dispose();
+});
+
 /** Numbers in [0, 1), the same for the same seed. */
 const random = (seed: number) => {
   let state = seed;

@@ -9,6 +9,10 @@ export interface Commands {
   encoded(dispatches: number): void;
   /** Submits what waits. */
   submit(): void;
+  /** @throws BackendError, once, where the device refused what others had encoded beside steps, and the steps with it. */
+  assertMade(): void;
+  /** Likewise, after something has been read: of all steps before that. */
+  made(): Promise<void>;
 }
 
 /** For each step an encoder, which is submitted at once. */
@@ -32,4 +36,9 @@ export class OwnCommands implements Commands {
   }
 
   submit(): void {}
+
+  /** Nobody else encodes here. */
+  assertMade(): void {}
+
+  async made(): Promise<void> {}
 }

@@ -95,6 +95,7 @@ class TensorStep implements CompiledStep {
   begin(all: readonly TensorRow[], count: number, parameters: StepParameters): void {
     this.#device.assertUsable();
     assertThere(this.#inside);
+    this.#device.commands.assertMade();
     const rows = all.slice(0, count).filter(({ length }) => length > 0);
     for (const { placement } of rows) placement.assertThere();
     for (const row of rows) row.prepareGradient(this.#touched[row.class]!);

@@ -44,8 +44,31 @@ export const assertThere = (backend: WebgpuKernels): void => {
 /** TensorFlow.js' own encoder: a step goes with what TensorFlow.js encodes before and after it, in this order. */
 export class SharedCommands implements Commands {
   readonly waiting = 16;
+  /** Of which it is not known whether they were made. */
+  #steps = 0;
+  #refusal: BackendError | undefined;
 
-  constructor(readonly backend: WebgpuKernels) {}
+  constructor(readonly backend: WebgpuKernels) {
+    backend.device.addEventListener("uncapturederror", ({ error: { message } }) => {
+      if (this.#steps > 0 && ABOUT_SUBMISSIONS.test(message)) this.#refusal ??= notMade(message);
+    });
+  }
+
+  assertMade(): void {
+    const refusal = this.#refusal;
+    if (!refusal) return;
+    this.#refusal = undefined;
+    this.#steps = 0;
+    throw refusal;
+  }
+
+  async made(): Promise<void> {
+    const steps = this.#steps;
+    if (steps === 0) return;
+    await new Promise((resolve) => setTimeout(resolve)); // browsers tell of errors after the promises of what came later
+    this.assertMade();
+    if (this.#steps === steps) this.#steps = 0;
+  }
 
   encoder(): GPUCommandEncoder {
     this.backend.ensureCommandEncoderReady();
@@ -55,6 +78,7 @@ export class SharedCommands implements Commands {
 
   /** TensorFlow.js submits when there are enough dispatches; so do we. */
   encoded(dispatches: number): void {
+    this.#steps++;
     this.backend.dispatchCountInPass += dispatches;
     if (this.backend.dispatchCountInPass >= tf.env().getNumber("WEBGPU_DEFERRED_SUBMIT_BATCH_SIZE")) this.submit();
   }
@@ -65,6 +89,16 @@ export class SharedCommands implements Commands {
     this.backend.submitQueue();
   }
 }
+
+/** Of Chromium, Firefox and Safari alike. */
+const ABOUT_SUBMISSIONS = /submit|command ?(buffer|encoder)/i;
+
+const notMade = (message: string): BackendError =>
+  new BackendError(
+    "The GPU device refused a command of TensorFlow.js, and all that was submitted with it. A step of the optimizer that was among it is not made",
+    message,
+    "The browser's console may say more (tf.addN of ten tensors binds more buffers than there may be). Load the last checkpoint.",
+  );
 
 const isThere = (backend: WebgpuKernels): boolean => tf.findBackend("webgpu") === backend;
 

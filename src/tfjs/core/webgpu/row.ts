@@ -62,6 +62,7 @@ export class TensorRow extends DeviceRow {
 
   override async read(name: string, begin: number, into: Values): Promise<void> {
     await (name === "w" ? this.variable.readInto(begin, into) : super.read(name, begin, into));
+    await this.arrays.device.commands.made(); // else the state of a step that was not made would be saved
   }
 
   override async write(name: string, begin: number, values: Values): Promise<void> {
