@@ -26,6 +26,12 @@ export default {
     ...downOnly,
     { name: "no-circle", severity: "error", from: {}, to: { circular: true } },
     {
+      name: "what-an-optimizer-is-made-of-does-not-know-it",
+      severity: "error",
+      from: { path: layers.parts, pathNot: "^src/optimizer/" },
+      to: { path: "^src/optimizer/" },
+    },
+    {
       name: "adapters-do-not-import-each-other",
       severity: "error",
       from: { path: "^src/(tfjs|jax|mesh|webgpu|checkpoint|training)/" },

@@ -3,7 +3,7 @@
 import type { Described, DeviceBuffer, PartOfShape, Row, Values } from "./backend.js";
 import { BackendError, refuseResized, ShapeError, show } from "./errors.js";
 import { callable, checkKinds, flag, type Kind, type Kinds, numbers, object, optional, sizes } from "./kinds.js";
-import type { Lifecycle } from "./optimizer/lifecycle.js";
+import type { Lifecycle } from "./lifecycle.js";
 import { ARRAYS, type DType, isValues } from "./rule/program.js";
 
 /** Keeps a value where it belongs. */

@@ -3,10 +3,10 @@
 import type { Values } from "../backend.js";
 import { CheckpointError, refuseResized, show } from "../errors.js";
 import type { Kind } from "../kinds.js";
+import type { Lifecycle } from "../lifecycle.js";
 import { type Config, toConfig } from "../optimizer/configuration.js";
 import { variableOf } from "../optimizer/gradients.js";
 import { reader } from "../optimizer/holding.js";
-import type { Lifecycle } from "../optimizer/lifecycle.js";
 import { internalsOf, type Optimizer } from "../optimizer/optimizer.js";
 import { entriesOf, type OptimizerState, type StateEntry, type Trained, valuesOf } from "../optimizer/state.js";
 import type { Variable } from "../variable.js";

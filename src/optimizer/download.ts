@@ -1,9 +1,9 @@
 /** Fetching state from memory that is far. */
 
 import type { Row, Values } from "../backend.js";
+import type { Lifecycle } from "../lifecycle.js";
 import type { KeptArray } from "../rule/step-program.js";
 import type { Variable } from "../variable.js";
-import type { Lifecycle } from "./lifecycle.js";
 import type { OptimizerState } from "./state.js";
 
 /** Copies what cannot be seen from here. What was changed meanwhile is not kept: copies of two moments are of none. */

@@ -1,7 +1,7 @@
 /** What takes its time with an optimizer: readers, who notice when they were overtaken, and loading, which holds it. */
 
 import { CheckpointError } from "../errors.js";
-import type { Lifecycle } from "./lifecycle.js";
+import type { Lifecycle } from "../lifecycle.js";
 
 /** For a reader that takes its time. What it gets throws once something was changed, so that nobody takes old and new for one.
  *  @throws CheckpointError, or what says why nothing can be read now. */

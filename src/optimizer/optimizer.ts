@@ -20,6 +20,7 @@ import {
   sizes,
   text,
 } from "../kinds.js";
+import { Lifecycle } from "../lifecycle.js";
 import { ARRAYS, type DType } from "../rule/program.js";
 import type { Move } from "../rule/step-program.js";
 import { definedRule, type UpdateRule } from "../rule/update-rule.js";
@@ -37,7 +38,6 @@ import {
   refuseTwice,
   variableOf,
 } from "./gradients.js";
-import { Lifecycle } from "./lifecycle.js";
 import {
   type BuildOptions,
   checkBuildOptions,

@@ -3,11 +3,11 @@
 import type { Row, Values } from "../backend.js";
 import { BackendError, CheckpointError, firstOf, show } from "../errors.js";
 import { integerFrom, type Kind, nonNegative } from "../kinds.js";
+import type { Lifecycle } from "../lifecycle.js";
 import { ARRAYS, type DType } from "../rule/program.js";
 import type { KeptArray, Role } from "../rule/step-program.js";
 import { type Variable, valuesFrom } from "../variable.js";
 import type { Dialect } from "./configuration.js";
-import type { Lifecycle } from "./lifecycle.js";
 import type { Settings } from "./options.js";
 
 /** One array of the optimizer's state. */

@@ -1,6 +1,6 @@
-/** What is going on with an optimizer, and what may be done with it now. */
+/** What is going on with an optimizer and its variables, and what may be done with them now. */
 
-import { BackendError, OptionError } from "../errors.js";
+import { BackendError, OptionError } from "./errors.js";
 
 /** "broken": a step or a load broke off, so that variables and state are neither old nor new. It is also what a step is until it ends. */
 type State = "ready" | "swapped" | "loading" | "broken" | "disposed";
