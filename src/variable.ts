@@ -77,6 +77,11 @@ export class Variable<V extends Values = Values> implements Described {
   /** The value on its way back from memory that is far. */
   #returning: Promise<void> | undefined;
 
+  /** Libraries that watch objects for changes (Vue) leave those alone that say what they are; a proxy of one would have no private members. */
+  get [Symbol.toStringTag](): string {
+    return "Variable";
+  }
+
   constructor(value: V, options: VariableOptions = {}) {
     if (!isValues(value))
       throw new ShapeError(

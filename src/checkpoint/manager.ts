@@ -289,4 +289,9 @@ export class CheckpointManager {
     if (!this.#hasWarned) console.warn(`adamax: old checkpoints are not deleted. ${(error as Error).message}`);
     this.#hasWarned = true;
   }
+
+  /** As of Variable. */
+  get [Symbol.toStringTag](): string {
+    return "CheckpointManager";
+  }
 }

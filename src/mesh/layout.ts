@@ -227,6 +227,11 @@ export class LayoutMap {
   [Symbol.iterator](): IterableIterator<[pattern: string, layout: Layout]> {
     return this.#layouts.entries();
   }
+
+  /** As of Variable. */
+  get [Symbol.toStringTag](): string {
+    return "LayoutMap";
+  }
 }
 
 const pair: Kind<readonly [pattern: string, layout: Layout]> = {

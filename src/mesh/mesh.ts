@@ -165,6 +165,11 @@ export class Mesh implements Ranks {
   toString(): string {
     return `mesh ${this.dimNames.map((name, axis) => `${name}=${this.shape[axis]}`).join(", ")}`;
   }
+
+  /** As of Variable. */
+  get [Symbol.toStringTag](): string {
+    return "Mesh";
+  }
 }
 
 /** A mesh of the ranks that mpirun started, each of which must call this, alike. Without mpirun it is a mesh of one.

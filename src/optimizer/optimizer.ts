@@ -565,6 +565,11 @@ export class Optimizer<Hyper extends string = never> {
     for (const trained of left) this.#trained.push(trained); // one by one: as arguments of a call, many would not fit the stack
   }
 
+  /** So that Vue makes no proxy of it. */
+  get [Symbol.toStringTag](): string {
+    return "Optimizer";
+  }
+
   /** `using optimizer = new Adamax()` disposes at the end of the block. */
   [Symbol.dispose](): void {
     this.dispose();

@@ -166,6 +166,11 @@ export class WebGpuBackend implements Backend {
   dispose(): void {
     this.#device.dispose();
   }
+
+  /** As of Variable. */
+  get [Symbol.toStringTag](): string {
+    return "WebGpuBackend";
+  }
 }
 
 /** Writes every value to where it is, and by the way its copy. */

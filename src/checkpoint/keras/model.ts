@@ -232,6 +232,11 @@ export class KerasModel {
   bytes(format: KerasReadFormat = this.format, stem?: string): Promise<Uint8Array | ReadonlyMap<string, Uint8Array>> {
     return this.#contents.write(this, format, stem);
   }
+
+  /** As of Variable. */
+  get [Symbol.toStringTag](): string {
+    return "KerasModel";
+  }
 }
 
 const isWhole = (variable: Variable): boolean => variable.value.length === variable.length;

@@ -417,6 +417,11 @@ export class TensorOptimizer extends tf.Optimizer {
   [Symbol.dispose](): void {
     this.dispose();
   }
+
+  /** As of Variable. */
+  get [Symbol.toStringTag](): string {
+    return "Optimizer";
+  }
 }
 
 /** @throws OptionError for what is no class of optimizers. */
