@@ -6,17 +6,7 @@ import { Adamax as CoreAdamax, type AdamaxOptions as CoreOptions, defineRule, Op
 import { Adamax, type AdamaxOptions, tfOptimizer } from "adamax/tfjs";
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { Lamb } from "../../examples/rules/lamb.js";
-
-const wave = (length: number, phase: number): Float32Array<ArrayBuffer> =>
-  Float32Array.from({ length }, (_, i) => Math.sin(i * 12.9898 + phase) * 2);
-
-/** Of TensorFlow.js' backend. */
-interface Kernels {
-  readonly device: GPUDevice;
-  readonly tensorMap: { get(dataId: object): { resource: GPUBuffer } };
-  submitQueue?: unknown;
-}
-const kernels = (): Kernels => tf.backend() as unknown as Kernels;
+import { type Kernels, kernels, variableOf, wave } from "./tensors.js";
 
 beforeEach(async () => {
   expect(await tf.setBackend("webgpu")).toBe(true);
@@ -58,9 +48,6 @@ const pair = (options: AdamaxOptions): Pair => {
   const variables = names.map((name) => [name, new Variable(gradientOf(name, 0), { shape: shapes[name]!, name })] as const);
   return new Pair(options, tensors, Object.fromEntries(variables));
 };
-
-const variableOf = (name: string, values: Float32Array, shape: number[]): tf.Variable =>
-  tf.tidy(() => tf.variable(tf.tensor(values, shape), true, name));
 
 const expectEqual = async ({ tensors, variables }: Pair): Promise<void> => {
   for (const name of names) expect(await tensors[name]!.data(), name).toEqual(variables[name]!.value);

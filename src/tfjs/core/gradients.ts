@@ -44,11 +44,15 @@ export const registered = (name: string): tf.Variable => {
   );
 };
 
-/** @throws ShapeError unless the gradient is there, and has the variable's shape. */
+/** @throws ShapeError unless the gradient is there, has the variable's shape, and consists of numbers. */
 export const assertFits = (variable: Described, tensor: tf.Tensor): void => {
   if (tensor.isDisposed)
     throw new ShapeError(
       `The gradient of variable ${show(variable.name)} was disposed of. Received: a tensor without data. Keep it until the step is made (tf.keep).`,
+    );
+  if (tensor.dtype === "complex64" || tensor.dtype === "string")
+    throw new ShapeError(
+      `The gradient of variable ${show(variable.name)} must consist of real numbers. Received: a tensor of dtype ${tensor.dtype}. Pass a tensor of real numbers, or null.`,
     );
   if (!tf.util.arraysEqual(tensor.shape, [...variable.shape]))
     throw new ShapeError(

@@ -6,16 +6,17 @@ import { assertBindable, DeviceStep } from "../../../backends/webgpu/step.js";
 import type { Program } from "../../../rule/program.js";
 import { DeviceBackend } from "../device.js";
 import type { WebgpuKernels } from "../private-members.js";
-import { assertThere, lookInside, SharedCommands } from "./inside.js";
+import { assertThere, lookInside, SharedCommands, underBackend } from "./inside.js";
 import { placeRows } from "./memory.js";
 import type { TensorRow, Touched } from "./row.js";
 
-/** Shaders that were compiled, and how the device computes, are known to all optimizers on it. */
-const devices = new WeakMap<GPUDevice, Device>();
+/** Shaders that were compiled, and how the device computes, are known to all optimizers on a backend. Another backend on the same device has commands
+ *  of its own. */
+const devices = new WeakMap<WebgpuKernels, Device>();
 
 const deviceOf = (inside: WebgpuKernels): Device => {
-  const device = devices.get(inside.device) ?? Device.share(inside.device, new SharedCommands(inside));
-  devices.set(inside.device, device);
+  const device = devices.get(inside) ?? Device.share(inside.device, new SharedCommands(inside));
+  devices.set(inside, device);
   return device;
 };
 
@@ -98,8 +99,10 @@ class TensorStep implements CompiledStep {
     this.#device.commands.assertMade();
     const rows = all.slice(0, count).filter(({ length }) => length > 0);
     for (const { placement } of rows) placement.assertThere();
-    for (const row of rows) row.prepareGradient(this.#touched[row.class]!);
-    for (const row of rows) row.prepareValue(this.#touched[row.class]!);
+    underBackend(this.#inside, () => {
+      for (const row of rows) row.prepareGradient(this.#touched[row.class]!);
+      for (const row of rows) row.prepareValue(this.#touched[row.class]!);
+    });
     if (this.#device.isAllocating) this.#close = this.#watch();
     this.#rows = rows;
     // Before the step looks where the arrays are.
@@ -120,7 +123,9 @@ class TensorStep implements CompiledStep {
     this.#step.end((encoder) => {
       for (const row of rows) row.take(encoder, this.#touched[row.class]!);
     });
-    for (const row of rows) row.settle(this.#touched[row.class]!);
+    let usedLent = false;
+    for (const row of rows) usedLent = row.settle(this.#touched[row.class]!) || usedLent;
+    if (usedLent) this.#device.commands.submit();
     this.#rows = [];
     const close = this.#close;
     this.#close = undefined;

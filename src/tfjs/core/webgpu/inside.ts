@@ -41,6 +41,22 @@ export const assertThere = (backend: WebgpuKernels): void => {
   );
 };
 
+/** Does what makes tensors, or assigns them: where TensorFlow.js uses another backend now, that would read ours at once, to bring them there. A backend that
+ *  is there is taken before `setBackend` returns. */
+export const underBackend = (backend: WebgpuKernels, work: () => void): void => {
+  if (tf.backend() === backend) {
+    work();
+    return;
+  }
+  const now = tf.getBackend();
+  void tf.setBackend("webgpu");
+  try {
+    work();
+  } finally {
+    void tf.setBackend(now);
+  }
+};
+
 /** TensorFlow.js' own encoder: a step goes with what TensorFlow.js encodes before and after it, in this order. */
 export class SharedCommands implements Commands {
   readonly waiting = 16;

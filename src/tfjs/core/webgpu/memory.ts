@@ -38,4 +38,5 @@ const elsewhere = ({ device, parts }: DeviceArrays): DeviceArrays =>
     }),
   );
 
-const NOWHERE = {} as GPUBuffer;
+/** Until a step says where: four elements fit at a time, as in what takes its place. */
+const NOWHERE = { size: Number.POSITIVE_INFINITY } as GPUBuffer;

@@ -41,6 +41,8 @@ export class TensorRow extends DeviceRow {
   #gradient: GPUBuffer | null = null;
   /** A copy of the gradient, where that consists of integers. */
   #converted: tf.Tensor | null = null;
+  /** Whether this step uses a buffer of the user's, who may write to it or destroy it when the call has returned. */
+  #usesLent = false;
   /** For a variable that is used in place: zeros for a gradient that it does not have, and room for a value that went. */
   readonly #spare = new Map<"w" | "g", GPUBuffer>();
 
@@ -123,6 +125,7 @@ export class TensorRow extends DeviceRow {
       inside.uploadToGPU(dataId);
       data = inside.tensorMap.get(dataId);
     }
+    if (data.external) this.#usesLent = true;
     return data;
   }
 
@@ -172,8 +175,8 @@ export class TensorRow extends DeviceRow {
         encoder.copyBufferToBuffer(w.buffer, 4 * w.offset, target.resource!, 4 * begin, 4 * length);
   }
 
-  /** After the step has been submitted. */
-  settle({ storesValue }: Touched): void {
+  /** After the step has been encoded. Returns whether it must be submitted at once. */
+  settle({ storesValue }: Touched): boolean {
     if (storesValue) {
       this.variable.wrote();
       this.#resident = this.#target?.resource ?? null;
@@ -181,6 +184,9 @@ export class TensorRow extends DeviceRow {
     }
     this.#converted?.dispose();
     this.#converted = this.#source = this.#target = this.#gradient = null;
+    const usedLent = this.#usesLent;
+    this.#usesLent = false;
+    return usedLent;
   }
 
   #spareOf(array: "w" | "g"): GPUBuffer {

@@ -1,0 +1,147 @@
+/** Our compiled step on TensorFlow.js' webgpu backend, among tensors that are not as usual: buffers of the user's, other backends, other elements. */
+
+import * as tf from "@tensorflow/tfjs";
+import { WebGPUBackend } from "@tensorflow/tfjs-backend-webgpu";
+import { Adamax as CoreAdamax, Variable } from "adamax";
+import { Adamax } from "adamax/tfjs";
+import { afterEach, beforeEach, expect, onTestFinished, test } from "vitest";
+import { kernels, variableOf, wave } from "./tensors.js";
+
+beforeEach(async () => {
+  expect(await tf.setBackend("webgpu")).toBe(true);
+});
+afterEach(() => tf.disposeVariables());
+
+/** In an arena, and in place. */
+const LENGTHS = [100, 40_000];
+
+/** A variable here and one of the core, each with an optimizer, to be told the same. */
+const both = (name: string, values: Float32Array<ArrayBuffer>) => {
+  const [ours, core] = [new Adamax({ learningRate: 0.1 }), new CoreAdamax({ learningRate: 0.1 })];
+  const [w, variable] = [variableOf(name, values), new Variable(values.slice())];
+  const apply = (gradient: tf.Tensor, numbers: Float32Array<ArrayBuffer>) => {
+    ours.applyGradients({ [name]: gradient });
+    core.applyGradients([[numbers, variable]]);
+  };
+  return { w, variable, apply };
+};
+
+const { STORAGE, COPY_SRC, COPY_DST } = GPUBufferUsage;
+const bufferOf = (values: Float32Array<ArrayBuffer>): GPUBuffer => {
+  const { device } = kernels();
+  const buffer = device.createBuffer({ size: values.byteLength, usage: STORAGE | COPY_SRC | COPY_DST });
+  device.queue.writeBuffer(buffer, 0, values);
+  return buffer;
+};
+const lend = (buffer: GPUBuffer): tf.Tensor => tf.tensor({ buffer, zeroCopy: true } as never, [buffer.size / 4], "float32");
+
+test.each(LENGTHS)(
+  "a buffer of the user's may be written to and destroyed when the call has returned: %d elements",
+  async (length) => {
+    const { w, variable, apply } = both("w", wave(length, 0));
+    tf.tidy(() => apply(tf.tensor(wave(length, 1)), wave(length, 1)));
+    await w.data(); // memory is there: from now on steps wait
+    const buffer = bufferOf(wave(length, 1));
+    const gradient = lend(buffer);
+    for (let step = 1; step < 4; step++) {
+      kernels().device.queue.writeBuffer(buffer, 0, wave(length, step));
+      apply(gradient, wave(length, step));
+    }
+    const values = bufferOf(wave(length, 4));
+    const lent = lend(values);
+    w.assign(lent as tf.Tensor<tf.Rank>);
+    variable.value.set(wave(length, 4));
+    tf.dispose([lent, gradient]);
+    buffer.destroy();
+    tf.tidy(() => apply(tf.tensor(wave(length, 5)), wave(length, 5)));
+    values.destroy();
+    expect(await w.data()).toEqual(variable.value);
+  },
+);
+
+test("TensorFlow.js' backend made anew on the same device: steps are submitted there", async () => {
+  const factory = tf.findBackendFactory("webgpu");
+  onTestFinished(() => {
+    tf.removeBackend("webgpu");
+    tf.registerBackend("webgpu", factory, 3);
+  });
+  const adapter = (await navigator.gpu.requestAdapter())!;
+  const device = await adapter.requestDevice();
+  for (let round = 0; round < 2; round++) {
+    tf.disposeVariables();
+    tf.removeBackend("webgpu");
+    tf.registerBackend("webgpu", () => new WebGPUBackend(device as never, adapter.info as never), 3);
+    expect(await tf.setBackend("webgpu")).toBe(true);
+    const { w, variable, apply } = both("w", wave(10, 0));
+    tf.tidy(() => apply(tf.tensor(wave(10, 1)), wave(10, 1)));
+    expect(await w.data()).toEqual(variable.value);
+  }
+  tf.disposeVariables();
+});
+
+test.each(LENGTHS)(
+  "a step while TensorFlow.js uses another backend, with a value that others hold, and one of integers: %d elements",
+  async (length) => {
+    const { w, variable, apply } = both("w", wave(length, 0));
+    const held = w.clone();
+    const step = (phase: number) => tf.tidy(() => apply(tf.tensor(wave(length, phase)), wave(length, phase)));
+    await tf.setBackend("cpu");
+    step(1);
+    await tf.setBackend("webgpu");
+    expect(await w.data()).toEqual(variable.value);
+    expect(await held.data()).toEqual(wave(length, 0));
+    const counted = Float32Array.from({ length }, (_, i) => i);
+    tf.tidy(() => w.assign(tf.range(0, length, 1, "int32").cast("float32") as never));
+    variable.value.set(counted);
+    const integers = tf.tidy(() => tf.range(0, length, 1, "int32").add(tf.range(0, length, 1, "int32"))); // on the GPU, if long
+    await tf.setBackend("cpu");
+    apply(
+      integers,
+      counted.map((x) => 2 * x),
+    );
+    expect(tf.getBackend()).toBe("cpu");
+    expect(await w.data()).toEqual(variable.value);
+    tf.dispose([held, integers]);
+  },
+);
+
+test.each(["complex64", "string"] as const)("a gradient of %s is refused by name, and nothing moves", async (dtype) => {
+  const { w, apply } = both("w", wave(4, 0));
+  const gradient = dtype === "string" ? tf.tensor(["a", "b", "c", "d"]) : tf.complex(wave(4, 1), wave(4, 2));
+  expect(() => apply(gradient, wave(4, 1))).toThrow(`Received: a tensor of dtype ${dtype}`);
+  expect(await w.data()).toEqual(wave(4, 0));
+});
+
+test("gradients of bool, also where a cast says that they are float32", async () => {
+  for (const length of LENGTHS) {
+    const { w, variable, apply } = both(`w ${length}`, wave(length, 0));
+    const bits = Float32Array.from({ length }, (_, i) => i % 2);
+    tf.tidy(() => {
+      const gradient = tf.tensor(Uint8Array.from(bits), [length], "bool");
+      apply(gradient, bits);
+      apply(gradient.cast("float32"), bits);
+    });
+    expect(await w.data()).toEqual(variable.value);
+  }
+});
+
+test("a long variable is read four elements at a time from the first step on, also one that comes later", () => {
+  const texts: string[] = [];
+  const { device } = kernels();
+  const { createShaderModule } = device;
+  device.createShaderModule = (descriptor) => {
+    if (descriptor.label?.startsWith("pass")) texts.push(descriptor.code);
+    return createShaderModule.call(device, descriptor);
+  };
+  onTestFinished(() => {
+    device.createShaderModule = createShaderModule;
+  });
+  const optimizer = new Adamax({ learningRate: 0.1, clipvalue: 3 });
+  for (const name of ["early", "late"]) {
+    variableOf(name, wave(40_000, 0));
+    tf.tidy(() => optimizer.applyGradients({ [name]: tf.ones([40_000]) }));
+  }
+  expect(texts.length).toBeGreaterThan(0);
+  for (const text of texts) expect(text).toContain("alias Float = vec4<f32>");
+  optimizer.dispose();
+});
