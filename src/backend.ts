@@ -20,6 +20,8 @@ export interface SparseGradient {
 export interface DeviceGradient {
   readonly buffer: object;
   readonly offset?: number;
+  /** The bytes from there on that belong to it, where that is said: as many as its elements take, or more. */
+  readonly size?: number;
   /** What its elements are. Default "float32". */
   readonly dtype?: "float32" | "float16";
 }

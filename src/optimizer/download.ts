@@ -11,6 +11,7 @@ export const download = async ({ trained, arrays, downloads }: OptimizerState, l
   const { changes } = life;
   const far = trained.filter(({ row }) => !row.view);
   const copies = await Promise.all(far.map(({ variable, row }) => copiesOf(variable, row, arrays)));
+  life.assert("save"); // what was enqueued before may not have come to its end
   if (life.changes !== changes) return;
   far.forEach(({ row }, i) => {
     downloads.set(row, copies[i]!);

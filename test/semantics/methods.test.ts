@@ -596,6 +596,21 @@ describe("averages", () => {
     expect((await read(v))[0]).toBe(value);
   });
 
+  test("those of a variable that never had a gradient are exchanged and finalized with the others", async () => {
+    using optimizer = new Adamax({ useEma: true, learningRate: 1 });
+    const [v, w] = [variable([1, 2], "v"), variable([3, 4], "w")];
+    optimizer.build([v, w]);
+    optimizer.applyGradients([[f32(1, -1), v]]);
+    optimizer.swapAverages();
+    expect(await read(w)).toEqual([3, 4]);
+    optimizer.swapAverages();
+    optimizer.finalizeVariableValues();
+    expect([await read(w), (await read(v)).map((x) => x.toFixed(2))]).toEqual([
+      [3, 4],
+      ["0.99", "2.01"],
+    ]);
+  });
+
   test("swapAverages exchanges them with the variables, and called again exchanges them back", async () => {
     const { optimizer, w, value, average } = await averaging();
     optimizer.swapAverages();

@@ -20,7 +20,7 @@ import { type Allocation, addArray, type DeviceArrays, reserve } from "./memory.
 import { arraysFor, NO_PAIRS, pairsOf } from "./pairs.js";
 import { DeviceRow, Placement } from "./rows.js";
 import { assertBindable, DeviceStep } from "./step.js";
-import { BufferVariable, type BufferVariableOptions } from "./variable.js";
+import { BufferVariable, type BufferVariableOptions, refuseShared } from "./variable.js";
 
 /** What `WebGpuBackend.create` takes. */
 export interface WebGpuOptions extends DeviceSource {
@@ -32,9 +32,13 @@ export interface WebGpuOptions extends DeviceSource {
   readonly seed?: number;
 }
 
-const given = (wanted: string): Kind<never> => ({ wanted, holds: isObject, byDefault: undefined as never });
+const given = (wanted: string, ...members: string[]): Kind<never> => ({
+  wanted,
+  holds: (value) => isObject(value) && members.every((name) => name in value),
+  byDefault: undefined as never,
+});
 const KINDS: Kinds<WebGpuOptions> = {
-  device: given("a GPUDevice"),
+  device: given("a GPUDevice", "queue", "limits", "lost", "createBuffer"),
   gpu: given("what has requestAdapter"),
   float16Copies: optional(flag, false),
   stateDtype: optional(oneOf("float32", "bfloat16"), "float32"),
@@ -53,6 +57,8 @@ export class WebGpuBackend implements Backend {
   readonly #pairsSlots: boolean;
   readonly #seed: number;
   readonly #rows = new WeakMap<Described, DeviceRow>();
+  /** What has been placed and not been freed. */
+  #placements = 0;
 
   private constructor(device: Device, options: Checked<WebGpuOptions>) {
     if (!(device instanceof Device))
@@ -102,7 +108,8 @@ export class WebGpuBackend implements Backend {
   /** Where shaders find the float16 copy of a variable's value: fixed from `build` on.
    *  @throws BackendError where none is kept. */
   float16(variable: Described): DeviceBuffer {
-    const half = this.#rows.get(variable)?.half;
+    const row = this.#rows.get(variable);
+    const half = row?.isFreed ? null : row?.half;
     if (half) return half;
     throw new BackendError(
       `No float16 copy of ${variable} is kept here`,
@@ -113,6 +120,7 @@ export class WebGpuBackend implements Backend {
 
   place(requests: readonly RowRequest[], programs: readonly Program[], firstIndex: number, onProgress?: OnProgress): DeviceRow[] {
     for (const request of requests) assertPlaceable(this.#device, request);
+    refuseShared(requests.filter(isInBuffer).map(({ variable }) => variable as BufferVariable));
     if (requests.length === 0) return [];
     const { state } = requests[0]!;
     const pairs = this.#pairsSlots ? pairsOf(state) : NO_PAIRS;
@@ -132,7 +140,11 @@ export class WebGpuBackend implements Backend {
     const ours = requests.filter((request) => !isInBuffer(request));
     const allocations = [...allocate(ours, ["w", ...arraysFor(state, pairs)]), ...allocate(theirs, arraysFor(state, pairs))];
     const copyHalves = this.#copiesHalves ? (row: DeviceRow) => this.#copyHalves(row) : undefined;
-    const placement = new Placement(allocations, requests.length, copyHalves);
+    const onFree = () => {
+      if (--this.#placements === 0) this.#gradients.dispose(); // room for rows of any optimizer's gradients
+    };
+    this.#placements++;
+    const placement = new Placement(allocations, requests.length, copyHalves, onFree);
     for (const request of theirs) {
       const { buffer, offset } = (request.variable as BufferVariable).place;
       const own = arrays.get(request)!;
@@ -143,15 +155,19 @@ export class WebGpuBackend implements Backend {
     return requests.map((request, i) => {
       const row = new DeviceRow(request, firstIndex + i, arrays.get(request)!, placement);
       this.#rows.set(request.variable, row);
-      if (copyHalves && isInBuffer(request)) this.#device.guard(() => copyHalves(row)); // nobody will write it
+      // Nobody will write it. Where its buffer is refused, every step says so.
+      if (copyHalves && isInBuffer(request)) copyHalves(row).catch(() => {});
       return row;
     });
   }
 
-  #copyHalves({ arrays }: DeviceRow): void {
+  #copyHalves({ arrays, request }: DeviceRow): Promise<void> {
     const step = new DeviceStep(this.#device, [COPY], [{ learningRateMultiplier: 1, weightDecay: 0 }]);
-    step.run([{ arrays, class: 0 }], 1, { learningRate: 0, step: 1 });
-    step.dispose();
+    return this.#device.attempt(`to copy the value of ${request.variable} to float16`, () => {
+      step.run([{ arrays, class: 0 }], 1, { learningRate: 0, step: 1 });
+      step.dispose();
+      return step.memory;
+    });
   }
 
   checkGradient(gradient: Exclude<Gradient, null>, variable: Described): void {
@@ -194,10 +210,10 @@ const assertPlaceable = (device: Device, { variable, foreign }: RowRequest): voi
     refuse("train float64: WGSL, its language, has no such numbers", "Make it of a Float32Array, or use the backend wasm.");
   if (variable.isConstrained)
     refuse("call a constraint, a function over the value", "Leave the constraint out, or use the backend wasm.");
-  if (foreign)
+  if (foreign && !(variable instanceof BufferVariable))
     refuse("train an array where it lies", "Pass a Variable without adopt: false, or backend.variable({ buffer, shape }).");
   if (variable instanceof BufferVariable && variable.device !== device)
-    refuse("train a buffer of another device", "Make the variable by the backend that trains it.");
+    refuse("train a variable that another backend has made of a buffer", "Make it by the backend that trains it.");
 };
 
 class Step implements CompiledStep {
@@ -207,7 +223,9 @@ class Step implements CompiledStep {
   readonly #usesGradients: boolean;
   /** Of the running step: what there must be memory for, and what tells what the device has refused of it. */
   #memory: Promise<unknown> | undefined;
-  #close: (() => Promise<string | null>) | undefined;
+  #close: ReturnType<Device["watch"]> | undefined;
+  /** Whether it reads or writes buffers of the caller's. */
+  #isShared = false;
 
   constructor(device: Device, gradients: Gradients, programs: readonly Program[], classes: readonly RowClass[], seed: number) {
     this.#device = device;
@@ -222,17 +240,22 @@ class Step implements CompiledStep {
 
   begin(rows: readonly DeviceRow[], count: number, parameters: StepParameters): void {
     this.#device.assertUsable();
-    let isWatched = this.#device.isAllocating;
+    this.#isShared = false;
     for (let i = 0; i < count; i++) {
       const { placement, request, gradient } = rows[i]!;
       placement.assertThere();
-      isWatched ||= isInBuffer(request) || (gradient !== null && "buffer" in gradient && !ArrayBuffer.isView(gradient));
+      this.#isShared ||= isInBuffer(request) || (gradient !== null && "buffer" in gradient && !ArrayBuffer.isView(gradient));
     }
     const gradients = this.#usesGradients ? this.#gradients : null;
-    this.#memory = gradients?.bring(rows, count);
-    if (isWatched || this.#memory) this.#close = this.#device.watch();
+    const brought = gradients?.bring(rows, count);
+    brought?.catch(() => {}); // told by `end`
+    const isPlanned = this.#step.isPlanned(rows, count);
+    if (this.#isShared || this.#device.isAllocating || !isPlanned) this.#close = this.#device.watch();
     try {
-      this.#step.begin(rows, count, parameters, gradients ? (encoder) => gradients.encode(encoder) : undefined);
+      const encode = gradients ? (encoder: GPUCommandEncoder) => gradients.encode(encoder) : undefined;
+      this.#step.begin(rows, count, parameters, encode, isPlanned);
+      const { memory } = this.#step;
+      this.#memory = brought || memory ? Promise.all([brought, memory]) : undefined;
     } catch (error) {
       void this.#close?.();
       this.#close = undefined;
@@ -251,21 +274,10 @@ class Step implements CompiledStep {
     this.#step.end();
     const [memory, close] = [this.#memory, this.#close];
     this.#memory = this.#close = undefined;
-    if (close) return assertDone(memory, close());
+    if (close) return this.#device.assertDone(this.#isShared ? "a step over buffers of yours" : null, memory, close());
   }
 
   free(): void {
     this.#step.dispose();
   }
 }
-
-const assertDone = async (memory: Promise<unknown> | undefined, refused: Promise<string | null>): Promise<void> => {
-  await memory;
-  const message = await refused;
-  if (message === null) return;
-  throw new BackendError(
-    "The GPU device refuses a step over buffers of yours: they must be of backend.device, and not destroyed",
-    message.split("\n")[0],
-    "Pass buffers that are.",
-  );
-};

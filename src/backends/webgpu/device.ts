@@ -4,6 +4,7 @@ import { BackendError, OptionError, show } from "../../errors.js";
 import type { Corrections } from "./arithmetic.js";
 import { type Commands, OwnCommands } from "./commands.js";
 import { neededCorrections } from "./probe.js";
+import { uploadable } from "./uploadable.js";
 import { MAP_MODE_READ, USAGE } from "./usage.js";
 
 /** Where the device comes from. Without any of the two: from `navigator.gpu`. */
@@ -168,7 +169,7 @@ export class Device {
       for (const buffer of added) this.free(buffer);
       throw new BackendError(
         "The GPU has no memory for the variables, their gradients and their state",
-        `a request for ${bytes} bytes, beside ${this.#bytes} in use (${error.message.split("\n")[0]})`,
+        `a request for ${bytes} bytes, beside ${this.#bytes} in use (${firstLine(error.message)})`,
         "Train fewer variables, free other memory of the GPU, or use the backend wasm.",
       );
     });
@@ -199,23 +200,47 @@ export class Device {
     try {
       act();
     } finally {
-      void close().then((message) => {
-        if (message) this.#fault ??= this.#refused(message);
+      void close().then((refused) => {
+        if (typeof refused === "string") this.#fault ??= this.#refused(refused);
       });
     }
   }
 
-  /** From now on until the function is called that this returns, what the device refuses is no bug, where there was no memory for something. Else
-   *  the function says what the device refused; null if nothing. */
-  watch(): () => Promise<string | null> {
+  /** Watches what the device refuses, from now on until the function is called that this returns, which says in the end: what was refused, or why there
+   *  was no memory for it; null if all was done. */
+  watch(): () => Promise<string | Error | null> {
     const allocations = [...this.#allocations];
     this.gpu.pushErrorScope("validation");
     return async () => {
       const popped = this.#popped();
       const settled = await Promise.allSettled([...allocations, ...this.#allocations]);
       const message = await popped;
-      return settled.every(({ status }) => status === "fulfilled") ? message : null;
+      return message && (settled.find((one) => one.status === "rejected")?.reason ?? message);
     };
+  }
+
+  /** Does something with buffers that may not be there, or not be ours. Resolves when it is done, and rejects with BackendError where there was no
+   *  memory for what `act` says it needs, or where the device refuses `what`. */
+  async attempt(what: string, act: () => Promise<unknown> | undefined): Promise<void> {
+    const close = this.watch();
+    let memory: Promise<unknown> | undefined;
+    try {
+      memory = act();
+    } catch (error) {
+      void close();
+      throw error;
+    }
+    await this.assertDone(what, memory, close());
+  }
+
+  /** Until something is done. `refused`: what `watch` says in the end. `what`: does it with buffers of the caller's; else to be refused is a bug.
+   *  @throws BackendError where there was no memory, or the device refuses it. */
+  async assertDone(what: string | null, memory: Promise<unknown> | undefined, refused: ReturnType<ReturnType<Device["watch"]>>) {
+    await memory;
+    const message = await refused;
+    if (message === null) return;
+    if (message instanceof Error) throw message;
+    throw what === null ? this.#refused(message) : new BackendError(`The GPU device refuses ${what}`, firstLine(message), USABLE);
   }
 
   /** A lost device shows by itself. */
@@ -258,7 +283,7 @@ export class Device {
   /** Brings `data` to a buffer, after all that was asked before. */
   write(buffer: GPUBuffer, offset: number, data: Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>): void {
     this.commands.submit();
-    if (data.length > 0) this.gpu.queue.writeBuffer(buffer, offset, data); // Deno (2.9) ends the process over an empty array
+    if (data.length > 0) this.gpu.queue.writeBuffer(buffer, offset, uploadable(data)); // Deno (2.9) ends the process over an empty array
   }
 
   /** A copy of `bytes` bytes of a buffer, as all calls before have left them. Multiples of 4.
@@ -284,14 +309,14 @@ export class Device {
     const encoder = this.gpu.createCommandEncoder();
     encoder.copyBufferToBuffer(buffer, offset, staging, 0, bytes);
     this.gpu.queue.submit([encoder.finish()]);
-    const noMemory = this.#popped();
-    const refused = this.#popped();
     const mapped = staging.mapAsync(MAP_MODE_READ);
     mapped.catch(() => {}); // what the scopes say comes first
+    const noMemory = this.#popped();
+    const refused = this.#popped();
     try {
-      const message = (await noMemory) ?? (await refused);
-      if (message)
-        throw new BackendError("The GPU device cannot be read from", message, "Free memory of the GPU, and try again.");
+      const lack = await noMemory;
+      const message = lack ?? (await refused);
+      if (message) throw notRead(message, lack ? "Free memory of the GPU, and try again." : USABLE);
       await mapped;
       return staging.getMappedRange().slice(0);
     } catch (error) {
@@ -336,6 +361,13 @@ const noWebGpu = (given: unknown): Error =>
         show(given),
         "In Node, pass create([]) of the package webgpu.",
       );
+
+/** What must hold of buffers that are not ours. */
+const USABLE = "Pass buffers of backend.device that are neither destroyed nor mapped.";
+const notRead = (message: string, remedy: string): BackendError =>
+  new BackendError("The GPU device cannot be read from", firstLine(message), remedy);
+/** The lines that follow say in which call. */
+const firstLine = (message: string): string => message.split("\n")[0]!.replace(/\.$/, "");
 
 const ownFault = (wrong: string, report: string): BackendError =>
   new BackendError(`${wrong}. This is a bug of adamax, not of your program. Please report it, with what follows.\n${report}`);

@@ -1,7 +1,7 @@
 /** What gradients a device takes, and how they get to where a step reads them: buffers are read where they are, arrays are brought to the arenas. */
 
 import type { Described, DeviceGradient, Gradient } from "../../backend.js";
-import { ShapeError, show } from "../../errors.js";
+import { nearest, ShapeError, show } from "../../errors.js";
 import { IndexedSlices } from "../../indexed-slices.js";
 import { wordsFor } from "../../rule/program.js";
 import { checkGradient as checkArray } from "../cpu/gradients.js";
@@ -33,39 +33,50 @@ const isBuffer = (buffer: unknown): buffer is GPUBuffer =>
 
 /** What never changes of a buffer. To ask the device's own objects takes longer than all else that a step does for a variable. */
 const facts = new WeakMap<object, { readonly usage: number; readonly size: number }>();
-const factsOf = (buffer: unknown): { readonly usage: number; readonly size: number } | null => {
+const factsOf = (given: DeviceGradient): { readonly usage: number; readonly size: number } | null => {
+  const { buffer } = given;
   const known = typeof buffer === "object" && buffer !== null && facts.get(buffer);
   if (known) return known;
   if (!isBuffer(buffer)) return null;
+  refuseUnknown(given); // a name that is misspelt is so from the first time on
   const { usage, size } = buffer;
   facts.set(buffer, { usage, size });
   return { usage, size };
 };
 
+const NAMES: readonly (keyof DeviceGradient)[] = ["buffer", "offset", "dtype", "size"];
+const refuseUnknown = (given: DeviceGradient): void => {
+  for (const [name, value] of Object.entries(given)) {
+    if (NAMES.includes(name as never)) continue;
+    const near = nearest(name, NAMES);
+    const remedy = near ? `Did you mean ${near}?` : `It takes ${NAMES.join(", ")}.`;
+    throw new ShapeError("A gradient in a buffer has no such property", `${name}=${show(value)}`, remedy);
+  }
+};
+
 /** @throws ShapeError unless so many elements can be bound there. `what` begins the message. */
-export const checkBuffer = (
-  { limits }: Device,
-  what: () => string,
-  { buffer, offset = 0, dtype = "float32" }: DeviceGradient,
-  length: number,
-): void => {
-  const found = factsOf(buffer);
+export const checkBuffer = ({ limits }: Device, what: () => string, given: DeviceGradient, length: number): void => {
+  const { offset = 0, dtype = "float32", size } = given;
+  const found = factsOf(given);
   const bytes = dtype === "float16" ? 2 : 4;
   const isFit =
     found &&
     found.usage & USAGE.storage &&
     (bytes === 2 || dtype === "float32") &&
+    Number.isInteger(offset) &&
     offset >= 0 &&
     offset % bytes === 0 &&
+    (size === undefined || size >= bytes * length) &&
     offset + bytes * length <= found.size - (found.size % 4) &&
     found.size <= limits.maxStorageBufferBindingSize;
-  if (!isFit) refuseBuffer(what(), { buffer, offset, dtype }, length, limits.maxStorageBufferBindingSize);
+  if (!isFit) refuseBuffer(what(), given, length, limits.maxStorageBufferBindingSize);
 };
 
-const refuseBuffer = (what: string, { buffer, offset, dtype }: Required<DeviceGradient>, length: number, most: number): never => {
+const refuseBuffer = (what: string, given: DeviceGradient, length: number, most: number): never => {
+  const { buffer, offset = 0, dtype = "float32", size: range } = given;
   const because = (wrong: string, received: string, remedy: string) => new ShapeError(`${what} ${wrong}`, received, remedy);
   const bytes = dtype === "float16" ? 2 : 4;
-  const found = factsOf(buffer);
+  const found = factsOf(given);
   if (!found) throw because("must be in a GPUBuffer", show(buffer), "Pass { buffer, offset }, or an array.");
   const { usage, size } = found;
   if (!(usage & USAGE.storage))
@@ -90,7 +101,7 @@ const refuseBuffer = (what: string, { buffer, offset, dtype }: Required<DeviceGr
     );
   throw because(
     `must be ${length} ${dtype} numbers, ${bytes * length} bytes`,
-    `a buffer of ${size} bytes, from byte ${offset} on`,
+    `a buffer of ${size} bytes, from byte ${offset} on${range === undefined ? "" : `, of which size names ${show(range)}`}`,
     "Correct the offset, or pass the buffer that holds them.",
   );
 };
@@ -116,6 +127,13 @@ export class Gradients {
   bring(rows: readonly DeviceRow[], count: number): Promise<unknown> | undefined {
     const written = writtenBuffers(rows, count);
     const added = this.#makeRoom(rows, count, written);
+    this.#device.guard(() => this.#gather(rows, count, written));
+    const grown = this.#scatter.flush();
+    return added || grown ? Promise.all([added, grown]) : undefined;
+  }
+
+  /** Uploads what comes from main memory, and lists what is to be encoded. */
+  #gather(rows: readonly DeviceRow[], count: number, written: Written | null): void {
     this.#zeros.length = this.#lengths.length = this.#copies.length = 0;
     for (let i = 0; i < count; i++) {
       const { arrays, gradient, request } = rows[i]!;
@@ -138,8 +156,6 @@ export class Gradients {
       if (isSparse) this.#scatter.add(arrays.parts, gradient, request.variable);
     }
     this.#uploads.flush();
-    const grown = this.#scatter.flush();
-    return added || grown ? Promise.all([added, grown]) : undefined;
   }
 
   /** What has to be done on the device before the step. */

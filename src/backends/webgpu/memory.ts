@@ -91,14 +91,16 @@ export class DeviceArrays {
     if (!(part.alone && isLikewise)) this.device.moves++;
   }
 
-  /** Elements from `begin` on become `values`, before what is enqueued next. */
-  write(name: string, begin: number, values: Float32Array<ArrayBuffer>): void {
+  /** Elements from `begin` on become `values`, before what is enqueued next. What it returns resolves when there was memory for what it needed. */
+  write(name: string, begin: number, values: Float32Array<ArrayBuffer>): Promise<unknown> | undefined {
     this.device.assertUsable();
+    const memory: Promise<void>[] = [];
     for (const { place, half, from, to } of this.#places(name, begin, begin + values.length)) {
       const own = values.subarray(from - begin, to - begin);
-      if (half) writeHalf(this.device, place.buffer, place.offset, half.isLower, own);
+      if (half) memory.push(...writeHalf(this.device, place.buffer, place.offset, half.isLower, own));
       else this.device.write(place.buffer, place.offset * 4, own);
     }
+    return memory.length > 0 ? Promise.all(memory) : undefined;
   }
 
   /** A copy of the elements [begin, end), as all calls before have left them. */
@@ -199,10 +201,14 @@ export const addArray = (
   const lacking = new Map(parts.filter(({ arena }) => !arena.has(name)).map(({ arena, elements }) => [arena, elements]));
   if (lacking.size === 0) return undefined;
   const bytes = [...lacking.values()].reduce((sum, elements) => sum + elements * bytesPerElement, 0);
-  return device.reserve(bytes, () => {
+  const { ready } = device.reserve(bytes, () => {
     for (const [arena, elements] of lacking)
       arena.set(name, device.buffer(`array ${name}`, elements * bytesPerElement, ARRAY_USAGE));
-  }).ready;
+  });
+  ready.catch(() => {
+    for (const arena of lacking.keys()) arena.delete(name);
+  });
+  return ready;
 };
 
 /** What a shader can bind, in whole tiles. */

@@ -87,29 +87,36 @@ fn main(@builtin(global_invocation_id) thread: vec3<u32>) {
 }
 `;
 
-/** From element `first` of `words` on. */
+/** From element `first` of `words` on. What it returns resolves when there was memory for each piece. */
 export const writeHalf = (
   device: Device,
   words: GPUBuffer,
   first: number,
   isLower: boolean,
   values: Float32Array<ArrayBuffer>,
-): void => {
+): Promise<void>[] => {
   const { gpu, commands } = device;
+  const memory: Promise<void>[] = [];
   const pipeline = device.pipeline("halves that are written", WRITE);
   const layout = pipeline.getBindGroupLayout(0);
   for (let begin = 0; begin < values.length; begin += PIECE) {
     const piece = values.subarray(begin, begin + PIECE);
-    const written = device.buffer("written", 16 + piece.byteLength, USAGE.storage | USAGE.copyTarget);
-    device.write(written, 0, Uint32Array.of(first + begin, piece.length, Number(isLower), 0));
-    device.write(written, 16, piece);
-    const entries = [written, words].map((buffer, binding) => ({ binding, resource: { buffer } }));
-    const pass = commands.encoder().beginComputePass();
-    pass.setPipeline(pipeline);
-    pass.setBindGroup(0, gpu.createBindGroup({ layout, entries }));
-    pass.dispatchWorkgroups(Math.min(WORKGROUPS, Math.ceil(piece.length / THREADS)));
-    pass.end();
-    commands.encoded(1);
+    const bytes = 16 + piece.byteLength;
+    const usage = USAGE.storage | USAGE.copyTarget;
+    const { made: written, ready } = device.reserve(bytes, () => device.buffer("written", bytes, usage));
+    memory.push(ready);
+    device.guard(() => {
+      device.write(written, 0, Uint32Array.of(first + begin, piece.length, Number(isLower), 0));
+      device.write(written, 16, piece);
+      const entries = [written, words].map((buffer, binding) => ({ binding, resource: { buffer } }));
+      const pass = commands.encoder().beginComputePass();
+      pass.setPipeline(pipeline);
+      pass.setBindGroup(0, gpu.createBindGroup({ layout, entries }));
+      pass.dispatchWorkgroups(Math.min(WORKGROUPS, Math.ceil(piece.length / THREADS)));
+      pass.end();
+      commands.encoded(1);
+    });
     device.free(written); // when that is done
   }
+  return memory;
 };

@@ -9,18 +9,23 @@ import type { StepRow } from "./table.js";
 export class Placement {
   readonly #allocations: readonly Allocation[];
   #rows: number;
+  #isFreed = false;
   #refusal: Error | undefined;
   /** Resolves when there was memory for all. */
   readonly ready: Promise<unknown>;
 
-  /** `copyHalves`: renews the float16 copy of a value, where one is kept. */
+  readonly #onFree: () => void;
+
+  /** `copyHalves`: renews the float16 copy of a value, where one is kept. `onFree`: called when the memory has gone. */
   constructor(
     allocations: readonly Allocation[],
     rows: number,
-    readonly copyHalves?: (row: DeviceRow) => void,
+    readonly copyHalves?: (row: DeviceRow) => Promise<unknown> | undefined,
+    onFree: () => void = () => {},
   ) {
     this.#allocations = allocations;
     this.#rows = rows;
+    this.#onFree = onFree;
     this.ready = Promise.all(allocations.map(({ ready }) => ready));
     this.ready.catch((error) => {
       this.#refusal = error;
@@ -38,7 +43,10 @@ export class Placement {
   }
 
   #free(): void {
+    if (this.#isFreed) return;
+    this.#isFreed = true;
     for (const allocation of this.#allocations) allocation.free();
+    this.#onFree();
   }
 }
 
@@ -66,13 +74,21 @@ export class DeviceRow implements Row, StepRow {
 
   async write(array: string, begin: number, values: Values): Promise<void> {
     this.placement.assertThere();
-    const { device } = this.arrays;
-    device.guard(() => {
-      this.arrays.write(array, begin, values as Float32Array<ArrayBuffer>);
-      // What is written in pieces is written to its end.
-      if (array === "w" && begin + values.length === this.request.variable.length) this.placement.copyHalves?.(this);
+    const memory: (Promise<unknown> | undefined)[] = [];
+    this.arrays.device.guard(() => {
+      memory.push(this.arrays.write(array, begin, values as Float32Array<ArrayBuffer>));
+      if (array === "w") memory.push(this.written(begin + values.length));
     });
-    await this.placement.ready;
+    await Promise.all([this.placement.ready, ...memory]);
+  }
+
+  /** The value has been written up to there. What is written in pieces is written to its end. */
+  written(end: number): Promise<unknown> | undefined {
+    return end === this.request.variable.length ? this.placement.copyHalves?.(this) : undefined;
+  }
+
+  get isFreed(): boolean {
+    return this.#isFreed;
   }
 
   get buffer(): DeviceBuffer {

@@ -13,6 +13,8 @@ const PIECE = 1024;
 const WORDS = 3;
 const MOST_WORKGROUPS = 65535;
 const SECTION_WORDS = 64; // bindings begin on 256 bytes
+/** Bind groups that are kept: where several arenas have rows, it depends on their number where the second one's begin. */
+const MOST_KEPT = 64;
 
 const SCATTER = /* wgsl */ `
 @group(0) @binding(0) var<storage, read> upload: array<u32>;
@@ -26,7 +28,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 }
 `;
 
-/** What goes to one arena. */
+/** What goes to one arena, or as much of it as a shader can bind. */
 interface Section {
   readonly target: GPUBuffer;
   /** The words of its pieces, places in the upload being counted from the first of its values. */
@@ -37,7 +39,9 @@ interface Section {
 
 export class Scatter {
   readonly #device: Device;
-  readonly #sections = new Map<GPUBuffer, Section>();
+  readonly #sections: Section[] = [];
+  /** That which is filled now, for each arena. */
+  readonly #open = new Map<GPUBuffer, Section>();
   #words = new Uint32Array(0);
   #upload: GPUBuffer | undefined;
   #dispatches: { target: GPUBuffer; offset: number; pieces: number }[] = [];
@@ -61,27 +65,37 @@ export class Scatter {
 
   #addPieces({ arena, offset, begin: partBegin }: Part, begin: number, values: Float32Array): void {
     const target = arena.get("g")!;
-    let section = this.#sections.get(target);
-    if (!section) {
-      section = { target, pieces: [], values: [], elements: 0 };
-      this.#sections.set(target, section);
+    for (let i = 0; i < values.length; i += PIECE) {
+      const piece = values.length > PIECE ? values.subarray(i, i + PIECE) : values;
+      const section = this.#sectionFor(target, piece.length);
+      section.pieces.push(offset - partBegin + begin + i, section.elements, piece.length);
+      section.values.push(piece);
+      section.elements += piece.length;
     }
-    for (let i = 0; i < values.length; i += PIECE)
-      section.pieces.push(offset - partBegin + begin + i, section.elements + i, Math.min(PIECE, values.length - i));
-    section.values.push(values);
-    section.elements += values.length;
+  }
+
+  /** One with room for a piece of so many elements. */
+  #sectionFor(target: GPUBuffer, length: number): Section {
+    const open = this.#open.get(target);
+    const words = open ? 1 + open.pieces.length + WORDS + open.elements + length : 0;
+    if (open && 4 * inSections(words) <= this.#device.limits.maxStorageBufferBindingSize) return open;
+    const section = { target, pieces: [], values: [], elements: 0 };
+    this.#sections.push(section);
+    this.#open.set(target, section);
+    return section;
   }
 
   /** Enqueues the upload. What it returns resolves when there was memory for it. */
   flush(): Promise<void> | undefined {
     this.#dispatches = [];
-    if (this.#sections.size === 0) return undefined;
+    if (this.#sections.length === 0) return undefined;
     let words = 0;
-    for (const { pieces, elements } of this.#sections.values()) words += inSections(1 + pieces.length + elements);
-    if (this.#words.length < words) this.#words = new Uint32Array(2 ** Math.ceil(Math.log2(words)));
+    for (const { pieces, elements } of this.#sections) words += inSections(1 + pieces.length + elements);
+    const most = Math.max(words, this.#device.limits.maxBufferSize / 4);
+    if (this.#words.length < words) this.#words = new Uint32Array(Math.min(2 ** Math.ceil(Math.log2(words)), most));
     const floats = new Float32Array(this.#words.buffer);
     let at = 0;
-    for (const { target, pieces, values, elements } of this.#sections.values()) {
+    for (const { target, pieces, values, elements } of this.#sections) {
       const count = pieces.length / WORDS;
       const first = 1 + pieces.length;
       this.#words[at] = count;
@@ -94,7 +108,8 @@ export class Scatter {
       this.#dispatches.push({ target, offset: 4 * at, pieces: count });
       at += inSections(first + elements);
     }
-    this.#sections.clear();
+    this.#sections.length = 0;
+    this.#open.clear();
     const grown = this.#reserve(this.#words.byteLength);
     this.#device.guard(() => this.#device.write(this.#upload!, 0, this.#words.subarray(0, words)));
     return grown;
@@ -123,10 +138,13 @@ export class Scatter {
     const key = `${this.#dispatches.length} ${offset}`;
     const known = this.#bindGroups.get(key);
     if (known?.target === target) return known.bindGroup;
+    if (this.#bindGroups.size >= MOST_KEPT) this.#bindGroups.clear();
+    const upload = this.#upload!;
+    const size = Math.min(upload.size - offset, this.#device.limits.maxStorageBufferBindingSize);
     const bindGroup = this.#device.gpu.createBindGroup({
       layout: pipeline.getBindGroupLayout(0),
       entries: [
-        { binding: 0, resource: { buffer: this.#upload!, offset } },
+        { binding: 0, resource: { buffer: upload, offset, size } },
         { binding: 1, resource: { buffer: target } },
       ],
     });
@@ -141,6 +159,9 @@ export class Scatter {
       this.#device.buffer("rows of gradients", bytes, USAGE.storage | USAGE.copyTarget),
     );
     this.#upload = made;
+    ready.catch(() => {
+      if (this.#upload === made) this.dispose();
+    });
     return ready;
   }
 }

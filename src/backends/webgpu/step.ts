@@ -67,6 +67,8 @@ export class DeviceStep {
   #rows: readonly StepRow[] = [];
   #moves = 0;
   #dispatches: Dispatch[][] = [];
+  /** Resolves when there was memory for what the step that began last has needed anew. */
+  memory: Promise<unknown> | undefined;
   #encoder: GPUCommandEncoder | undefined;
   #computePass: GPUComputePassEncoder | undefined;
 
@@ -105,9 +107,11 @@ export class DeviceStep {
     count: number,
     parameters: StepParameters,
     prepare?: (encoder: GPUCommandEncoder) => void,
+    isPlanned = this.isPlanned(rows, count),
   ): void {
     this.#device.assertUsable();
-    if (!this.#isPlanned(rows, count)) this.#plan(rows.slice(0, count));
+    this.memory = isPlanned ? undefined : this.#plan(rows.slice(0, count));
+    this.memory?.catch(() => {}); // whoever asks is told
     this.#evaluate(parameters);
     this.#encoder = this.#upload();
     prepare?.(this.#encoder);
@@ -173,7 +177,8 @@ export class DeviceStep {
     return encoder;
   }
 
-  #isPlanned(rows: readonly StepRow[], count: number): boolean {
+  /** Whether a step over these variables needs nothing new on the device. */
+  isPlanned(rows: readonly StepRow[], count: number): boolean {
     const planned = this.#rows;
     if (count !== planned.length || this.#device.moves !== this.#moves || !this.#buffers.has("table")) return false;
     for (let i = 0; i < count; i++) if (rows[i] !== planned[i]) return false;
@@ -181,21 +186,22 @@ export class DeviceStep {
   }
 
   /** Makes the table and the dispatches for a step over these variables. */
-  #plan(rows: readonly StepRow[]): void {
+  #plan(rows: readonly StepRow[]): Promise<unknown> | undefined {
     const table = makeTable(
       rows,
       this.#programOf,
       this.#classes.map(({ at }) => at),
       this.#programs.map(mergeable),
     );
-    this.#writeTable(table);
+    const memory = this.#writeTable(table);
     this.#dispatches = Array.from({ length: this.passes }, (_, pass) => this.#dispatchesOf(pass, table));
     this.#rows = rows;
     this.#moves = this.#device.moves;
+    return memory;
   }
 
   /** Brings the table to the device, and what each dispatch is told: groups, sections, and the joining of sums, in this order. */
-  #writeTable({ words, parts, tiles, spans, large, groups, sections }: Table): void {
+  #writeTable({ words, parts, tiles, spans, large, groups, sections }: Table): Promise<unknown> | undefined {
     const partsAt = this.#scalars.length;
     const tilesAt = partsAt + parts * PART.length;
     const spansAt = tilesAt + tiles;
@@ -217,13 +223,16 @@ export class DeviceStep {
         (slot * SLOT_BYTES) / 4,
       );
     const { storage, uniform, copySource, copyTarget } = USAGE;
-    this.#reserve("table", (partsAt + words.length) * 4, storage | copyTarget);
-    this.#reserve("totals", (constantsAt + parts * this.#constantsPerPart) * 16, storage);
-    this.#reserve("slots", slots.byteLength, uniform | copyTarget);
     const { waiting } = this.#device.commands;
-    if (waiting > 1) this.#reserve("waiting", waiting * this.#scalars.byteLength, copySource | copyTarget);
+    const memory = [
+      this.#reserve("table", (partsAt + words.length) * 4, storage | copyTarget),
+      this.#reserve("totals", (constantsAt + parts * this.#constantsPerPart) * 16, storage),
+      this.#reserve("slots", slots.byteLength, uniform | copyTarget),
+      waiting > 1 ? this.#reserve("waiting", waiting * this.#scalars.byteLength, copySource | copyTarget) : undefined,
+    ].filter((ready) => ready !== undefined);
     this.#device.write(this.#buffers.get("table")!, partsAt * 4, words);
     this.#device.write(this.#buffers.get("slots")!, 0, slots);
+    return memory.length > 0 ? Promise.all(memory) : undefined;
   }
 
   #dispatchesOf(pass: number, { groups, sections, large }: Table): Dispatch[] {
@@ -272,11 +281,16 @@ export class DeviceStep {
   }
 
   /** A buffer that holds so many bytes: the one that is there, or a new one. */
-  #reserve(name: "table" | "totals" | "slots" | "waiting", bytes: number, usage: number): void {
+  #reserve(name: "table" | "totals" | "slots" | "waiting", bytes: number, usage: number): Promise<void> | undefined {
     const held = this.#buffers.get(name);
-    if (held && held.size >= bytes) return;
+    if (held && held.size >= bytes) return undefined;
     if (held) this.#device.free(held);
-    this.#buffers.set(name, this.#device.buffer(name, Math.max(16, bytes), usage));
+    const { made, ready } = this.#device.reserve(bytes, () => this.#device.buffer(name, Math.max(16, bytes), usage));
+    this.#buffers.set(name, made);
+    ready.catch(() => {
+      if (this.#buffers.get(name) === made) this.dispose(); // a later step begins anew
+    });
+    return ready;
   }
 }
 
@@ -329,7 +343,7 @@ export const assertBindable = ({ limits, corrections }: Device, programs: readon
         throw new BackendError(
           "This step reads and writes more arrays at once than the GPU device binds to a shader",
           `${arrays.join(", ")}, with ${needed} buffers; maxStorageBuffersPerShaderStage is ${most}`,
-          "Leave out the average or the accumulation, ask your device for a higher limit, or use the backend wasm.",
+          "Leave out the average, the accumulation or the float16 copies, ask your device for a higher limit, or use the backend wasm.",
         );
     }
 };

@@ -162,6 +162,7 @@ const byBuffers = (entries: readonly Entry[], first: number): number[][] => {
 const widthOf = ({ arena, w, g, length }: Part): Width => {
   const isValueFit = w.buffer === arena.get("w") || (w.offset % 4 === 0 && length % 4 === 0);
   const end = g.offset + 4 * Math.ceil(length / 4);
-  const isGradientFit = g.buffer === arena.get("g") || (g.offset % 4 === 0 && end * (g.isHalf ? 2 : 4) <= g.buffer.size);
+  const isAnywhere = g.buffer !== arena.get("g") && g.buffer !== undefined; // a variable may have had no gradient yet
+  const isGradientFit = !isAnywhere || (g.offset % 4 === 0 && end * (g.isHalf ? 2 : 4) <= g.buffer.size);
   return isValueFit && isGradientFit ? 4 : 1;
 };

@@ -1,6 +1,7 @@
 /** Brings arrays from main memory to the device. Each call of WebGPU takes microseconds, so small arrays that lie side by side go together. */
 
 import type { Place } from "./memory.js";
+import { uploadable } from "./uploadable.js";
 
 /** Elements that go together at most: 1 MiB. */
 const PIECE = 2 ** 18;
@@ -23,7 +24,7 @@ export class Uploads {
   /** The values are copied before this returns; they arrive with `flush`. */
   add({ buffer, offset }: Place, values: Float32Array): void {
     if (values.length >= LARGE) {
-      this.#queue.writeBuffer(buffer, offset * 4, values as Float32Array<ArrayBuffer>);
+      this.#queue.writeBuffer(buffer, offset * 4, uploadable(values) as Float32Array<ArrayBuffer>);
       return;
     }
     const continues =

@@ -1,10 +1,12 @@
 /** A variable whose elements stay in a buffer of the caller's, on the caller's device. */
 
 import type { DeviceBuffer, Values } from "../../backend.js";
-import { ShapeError, show } from "../../errors.js";
-import { elementsIn, Variable } from "../../variable.js";
+import { BackendError, ShapeError, show } from "../../errors.js";
+import { anything, checkKinds, type Kinds, optional } from "../../kinds.js";
+import { elementsIn, UNNAMED, Variable } from "../../variable.js";
 import type { Device } from "./device.js";
 import { checkBuffer } from "./gradients.js";
+import type { DeviceRow } from "./rows.js";
 import { USAGE } from "./usage.js";
 
 /** What a variable in a buffer is made with. */
@@ -18,6 +20,17 @@ export interface BufferVariableOptions {
   readonly name?: string;
 }
 
+/** Their values are checked one by one, where the name of the variable is known. */
+const OPTIONS: Kinds<BufferVariableOptions> = {
+  buffer: anything as never,
+  offset: optional(anything, 0) as never,
+  shape: anything as never,
+  name: optional(anything, UNNAMED) as never,
+};
+
+/** The variables that optimizers train in a buffer now. */
+const trained = new WeakMap<GPUBuffer, Set<BufferVariable>>();
+
 /** What `WebGpuBackend.variable` makes. */
 export class BufferVariable extends Variable<Float32Array> {
   /** @internal */
@@ -26,17 +39,19 @@ export class BufferVariable extends Variable<Float32Array> {
   readonly place: { readonly buffer: GPUBuffer; readonly offset: number };
 
   #gradient: Float32Array | undefined;
+  #row: DeviceRow | undefined;
 
   /** @internal
    *  @throws ShapeError unless the elements are float32 in a buffer that shaders can bind. */
-  constructor(device: Device, { buffer, offset = 0, shape, name = "variable" }: BufferVariableOptions) {
+  constructor(device: Device, options: BufferVariableOptions) {
+    const { buffer, offset, shape, name } = checkKinds("WebGpuBackend.variable", options, OPTIONS);
     if (!Array.isArray(shape) || !shape.every((size) => Number.isInteger(size) && size >= 0))
       throw new ShapeError(
         `The shape of variable ${show(name)} must be a list of sizes`,
         show(shape),
         "Pass one, such as [10, 3].",
       );
-    super(new Float32Array(0), { shape: [0], name });
+    super(new Float32Array(0), { shape: [0], name, adopt: false });
     const length = elementsIn(shape);
     Object.assign(this, { shape: [...shape], length });
     checkBuffer(device, () => `The value of ${this}`, { buffer, offset }, length);
@@ -47,6 +62,15 @@ export class BufferVariable extends Variable<Float32Array> {
   /** @internal */
   override get visible(): undefined {
     return undefined;
+  }
+
+  /** @throws BackendError, also to a backend that would train what is in main memory. */
+  override get value(): never {
+    throw new BackendError(
+      `The value of ${this} is in a buffer of a GPU`,
+      "variable.value, or an optimizer on another backend",
+      "Await variable.read() or write(values), and train it on the backend that made it.",
+    );
   }
 
   /** Also while no optimizer trains it. */
@@ -61,7 +85,19 @@ export class BufferVariable extends Variable<Float32Array> {
   }
 
   /** @internal Values stay where they are. */
-  override takeBack(): void {}
+  override adopt(adoption: Parameters<Variable["adopt"]>[0]): Promise<void> {
+    const { buffer } = this.place;
+    this.#row = adoption.row as DeviceRow;
+    if (this.length > 0) trained.set(buffer, (trained.get(buffer) ?? new Set()).add(this));
+    return super.adopt(adoption);
+  }
+
+  /** @internal */
+  override release(): void {
+    this.#row = undefined;
+    trained.get(this.place.buffer)?.delete(this);
+    super.release();
+  }
 
   /** @internal */
   override async readInto(begin: number, into: Values): Promise<void> {
@@ -75,7 +111,10 @@ export class BufferVariable extends Variable<Float32Array> {
     const { buffer, offset } = this.place;
     this.#assertUsage(USAGE.copyTarget, "COPY_DST", "written");
     this.device.assertUsable();
-    this.device.write(buffer, 4 * (offset + begin), values as Float32Array<ArrayBuffer>);
+    await this.device.attempt(`to write the value of ${this}`, () => {
+      this.device.write(buffer, 4 * (offset + begin), values as Float32Array<ArrayBuffer>);
+      return this.#row?.written(begin + values.length);
+    });
   }
 
   #assertUsage(usage: number, name: string, done: string): void {
@@ -87,3 +126,26 @@ export class BufferVariable extends Variable<Float32Array> {
     );
   }
 }
+
+/** @throws ShapeError where one of these, which are to be trained, has elements in common with another, or with what is trained already: a step would
+ *  write them twice. */
+export const refuseShared = (variables: readonly BufferVariable[]): void => {
+  const byBuffer = new Map<GPUBuffer, BufferVariable[]>();
+  for (const variable of variables) {
+    if (variable.length === 0) continue;
+    const { buffer } = variable.place;
+    byBuffer.set(buffer, [...(byBuffer.get(buffer) ?? trained.get(buffer) ?? []), variable]);
+  }
+  for (const together of byBuffer.values()) {
+    together.sort((a, b) => a.place.offset - b.place.offset);
+    for (const [i, variable] of together.slice(1).entries()) {
+      const before = together[i]!;
+      if (before.place.offset + before.length <= variable.place.offset) continue;
+      throw new ShapeError(
+        `The value of ${variable} must not lie in that of another variable in training`,
+        `${before}, in the same buffer from byte ${4 * before.place.offset} on, and this one from byte ${4 * variable.place.offset} on`,
+        "Train each element once.",
+      );
+    }
+  }
+};
