@@ -285,7 +285,12 @@ export class DeviceStep {
     const held = this.#buffers.get(name);
     if (held && held.size >= bytes) return undefined;
     if (held) this.#device.free(held);
-    const { made, ready } = this.#device.reserve(bytes, () => this.#device.buffer(name, Math.max(16, bytes), usage));
+    const make = () => this.#device.buffer(name, Math.max(16, bytes), usage);
+    if (this.#device.commands.waiting > 1) {
+      this.#buffers.set(name, make()); // steps that wait for others' commands do not wait for memory: nobody would be told
+      return undefined;
+    }
+    const { made, ready } = this.#device.reserve(bytes, make);
     this.#buffers.set(name, made);
     ready.catch(() => {
       if (this.#buffers.get(name) === made) this.dispose(); // a later step begins anew
