@@ -30,6 +30,35 @@ test.each<[string, unknown]>([
   expect(error.message).toMatch(/device of WebGpuBackend.create must be a GPUDevice. Received: device=an object/);
 });
 
+test("a device or a GPU in the place of options is not passed over", async () => {
+  for (const given of [backend.device, gpu])
+    expect((await rejected(WebGpuBackend.create(given as never))).message).toMatch(
+      /takes one object of options. Received: an object \(GPU.*Pass \{ device \}, or \{ gpu \}/,
+    );
+});
+
+test("what is read of variables that have just been built is there, also where the backend is disposed meanwhile", async () => {
+  const own = await WebGpuBackend.create({ gpu });
+  const optimizer = new Adamax({ backend: own, learningRate: 1 });
+  const w = variable([1, 2]);
+  optimizer.applyGradients([[f32(1, -1), w]]);
+  const reading = read(w);
+  own.dispose();
+  expect((await reading).map(Math.round)).toEqual([0, 3]);
+  expect(own.memory).toEqual({ buffers: 0, bytes: 0 });
+});
+
+test.each(["at once", "a moment later"])("a device that is lost %s after a build: reading says so, in words", async (when) => {
+  const own = await WebGpuBackend.create({ gpu });
+  const optimizer = new Adamax({ backend: own });
+  const w = variable([1, 2]);
+  optimizer.build([w]);
+  if (when !== "at once") await read(w);
+  const reading = Promise.all([rejected(w.read()), rejected(optimizer.download())]);
+  own.device.destroy();
+  for (const error of await reading) expect(error.message).toMatch(/The GPU device is lost/);
+});
+
 test("a device that is lost already gives no backend, and says so", async () => {
   const device = await (await gpu.requestAdapter())!.requestDevice();
   device.destroy();

@@ -74,6 +74,8 @@ export class WebGpuBackend implements Backend {
    *  `requestAdapter`, in Node `create([])` of the package webgpu.
    *  @throws BackendError where there is no WebGPU or no adapter. */
   static async create(options: WebGpuOptions = {}): Promise<WebGpuBackend> {
+    if (isObject(options) && ("createBuffer" in options || "requestAdapter" in options))
+      throw new OptionError("WebGpuBackend.create takes one object of options", show(options), "Pass { device }, or { gpu }.");
     const checked = checkKinds<WebGpuOptions>("WebGpuBackend.create", options, KINDS);
     const { device, gpu, seed, stateDtype } = checked;
     if (device && gpu)

@@ -22,6 +22,9 @@ export type Limits = Readonly<Record<(typeof LIMITS)[number], number>>;
 /** npm `webgpu` ends the process when an object that it created is collected, also after all devices are gone. */
 const keptAlive = new Set<GPU>();
 
+/** Milliseconds after which a device that cannot be read from has said that it is lost. */
+const GRACE = 200;
+
 export class Device {
   readonly gpu: GPUDevice;
   readonly limits: Limits;
@@ -320,8 +323,10 @@ export class Device {
       await mapped;
       return staging.getMappedRange().slice(0);
     } catch (error) {
-      if (this.#isLost) this.assertUsable(); // which says more
-      throw error;
+      if (error instanceof BackendError) throw error;
+      await Promise.race([this.gpu.lost, new Promise((resolve) => setTimeout(resolve, GRACE))]); // which says more, and later on some engines
+      if (this.#isLost) this.assertUsable();
+      throw notRead((error as Error).message, "Try again.");
     } finally {
       this.free(staging);
     }

@@ -66,10 +66,12 @@ export class DeviceRow implements Row, StepRow {
 
   async read(array: string, begin: number, into: Values): Promise<void> {
     this.placement.assertThere();
-    const reading = this.arrays.readInto(array, begin, into);
-    reading.catch(() => {}); // that there is no memory says more
-    await this.placement.ready;
-    await reading;
+    try {
+      await this.arrays.readInto(array, begin, into);
+    } catch (error) {
+      await this.placement.ready; // that there is no memory says more
+      throw error;
+    }
   }
 
   async write(array: string, begin: number, values: Values): Promise<void> {
