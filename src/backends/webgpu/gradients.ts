@@ -115,6 +115,10 @@ export class Gradients {
   readonly #zeros: Place[] = [];
   readonly #lengths: number[] = [];
   readonly #copies: { from: Place; to: Place; length: number }[] = [];
+  /** Of the last step that was asked for them: the buffers that its rows write, as long as nothing moves. */
+  #written: Written = new Set();
+  #rows: readonly DeviceRow[] = [];
+  #moves = 0;
 
   constructor(device: Device) {
     this.#device = device;
@@ -125,7 +129,7 @@ export class Gradients {
   /** Before a step over `rows[0..count)`. What it returns resolves when there was memory for what it needed.
    *  @throws ShapeError where a gradient lies where the same step writes. */
   bring(rows: readonly DeviceRow[], count: number): Promise<unknown> | undefined {
-    const written = writtenBuffers(rows, count);
+    const written = this.#writtenWithGradients(rows, count);
     const added = this.#makeRoom(rows, count, written);
     this.#device.guard(() => this.#gather(rows, count, written));
     const grown = this.#scatter.flush();
@@ -167,7 +171,24 @@ export class Gradients {
   }
 
   dispose(): void {
+    this.#rows = [];
     this.#scatter.dispose();
+  }
+
+  /** The buffers that the step writes, where a gradient lies in one; else null.
+   *  @throws ShapeError where one lies in the value or the state of a variable of the same call. */
+  #writtenWithGradients(rows: readonly DeviceRow[], count: number): Written | null {
+    let any = false;
+    for (let i = 0; i < count; i++) any ||= isInBuffer(rows[i]!.gradient);
+    if (!any) return null;
+    let isKnown = count === this.#rows.length && this.#moves === this.#device.moves;
+    for (let i = 0; i < count; i++) isKnown &&= rows[i] === this.#rows[i];
+    if (!isKnown) {
+      this.#rows = rows.slice(0, count);
+      this.#moves = this.#device.moves;
+      this.#written = writtenBuffers(this.#rows);
+    }
+    return holdsGradient(this.#written, rows, count) ? this.#written : null;
   }
 
   /** Arrays for gradients that are brought, made when the first is. */
@@ -188,20 +209,20 @@ const own = (part: Part): Place => ({ buffer: part.arena.get("g")!, offset: part
 /** The buffers that a step writes: a shader cannot read them as gradients too. */
 type Written = ReadonlySet<object>;
 
-/** Null where no gradient lies in any.
- *  @throws ShapeError where one lies in the value or the state of a variable of the same call. */
-const writtenBuffers = (rows: readonly DeviceRow[], count: number): Written | null => {
-  let any = false;
-  for (let i = 0; i < count; i++) any ||= isInBuffer(rows[i]!.gradient);
-  if (!any) return null;
+const writtenBuffers = (rows: readonly DeviceRow[]): Written => {
   const written = new Set<object>();
   let [lastArena, lastW]: [object?, object?] = [];
-  for (let i = 0; i < count; i++)
-    for (const { arena, w } of rows[i]!.arrays.parts) {
+  for (const { arrays } of rows)
+    for (const { arena, w } of arrays.parts) {
       if (w.buffer !== lastW) written.add(w.buffer);
       if (arena !== lastArena) for (const [name, buffer] of arena) if (name !== "g") written.add(buffer);
       [lastArena, lastW] = [arena, w.buffer];
     }
+  return written;
+};
+
+/** @throws ShapeError where a gradient lies in the value or the state of a variable of the same call, or cannot be copied from there. */
+const holdsGradient = (written: Written, rows: readonly DeviceRow[], count: number): boolean => {
   let overlapping = false;
   let lastApart: object | undefined; // gradients often share a buffer
   for (let i = 0; i < count; i++) {
@@ -227,7 +248,7 @@ const writtenBuffers = (rows: readonly DeviceRow[], count: number): Written | nu
         "Make it with GPUBufferUsage.COPY_SRC, or keep gradients and values in buffers of their own.",
       );
   }
-  return overlapping ? written : null;
+  return overlapping;
 };
 
 const refuseOverlap = ({ request }: DeviceRow, { buffer, offset = 0, dtype }: InBuffer, other: DeviceRow): void => {
