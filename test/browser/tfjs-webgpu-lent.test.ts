@@ -4,8 +4,9 @@ import * as tf from "@tensorflow/tfjs";
 import { WebGPUBackend } from "@tensorflow/tfjs-backend-webgpu";
 import { Adamax as CoreAdamax, Variable } from "adamax";
 import { Adamax } from "adamax/tfjs";
-import { afterEach, beforeEach, expect, onTestFinished, test } from "vitest";
-import { kernels, variableOf, wave } from "./tensors.js";
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from "vitest";
+import { PRIVATE_MEMBERS } from "../../src/tfjs/core/private-members.js";
+import { type Kernels, kernels, variableOf, wave } from "./tensors.js";
 
 beforeEach(async () => {
   expect(await tf.setBackend("webgpu")).toBe(true);
@@ -23,7 +24,7 @@ const both = (name: string, values: Float32Array<ArrayBuffer>) => {
     ours.applyGradients({ [name]: gradient });
     core.applyGradients([[numbers, variable]]);
   };
-  return { w, variable, apply };
+  return { ours, w, variable, apply };
 };
 
 const { STORAGE, COPY_SRC, COPY_DST } = GPUBufferUsage;
@@ -144,4 +145,74 @@ test("a long variable is read four elements at a time from the first step on, al
   expect(texts.length).toBeGreaterThan(0);
   for (const text of texts) expect(text).toContain("alias Float = vec4<f32>");
   optimizer.dispose();
+});
+
+describe("a TensorFlow.js that is not as we know it: the step is made of operations, and why says so", () => {
+  const stepOfCore = (): Float32Array => {
+    const variable = new Variable(wave(10, 0));
+    new CoreAdamax({ learningRate: 0.1 }).applyGradients([[wave(10, 1), variable]]);
+    return variable.value as Float32Array;
+  };
+
+  test("whichever of the members is missing", () => {
+    const backend = kernels() as object;
+    for (const name of PRIVATE_MEMBERS.webgpuBackend) {
+      const owner = Object.hasOwn(backend, name) ? backend : Object.getPrototypeOf(backend);
+      const descriptor = Object.getOwnPropertyDescriptor(owner, name)!;
+      delete owner[name];
+      let optimizer: Adamax;
+      try {
+        optimizer = new Adamax();
+      } finally {
+        Object.defineProperty(owner, name, descriptor);
+      }
+      expect(optimizer.backend.why).toContain(`of TensorFlow.js ${tf.version_core} has no ${name}`);
+    }
+  });
+
+  test("one of them throws", async () => {
+    const backend = kernels() as Kernels & { uploadToGPU?: unknown };
+    backend.uploadToGPU = () => {
+      throw new TypeError("info.shape is undefined");
+    };
+    const optimizer = new Adamax({ learningRate: 0.1 });
+    delete backend.uploadToGPU; // the prototype has it
+    expect(optimizer.backend.why).toContain("failed: info.shape is undefined");
+    const w = variableOf("w", wave(10, 0));
+    tf.tidy(() => optimizer.applyGradients({ w: tf.tensor(wave(10, 1)) }));
+    expect(await w.data()).toEqual(stepOfCore());
+  });
+
+  test("the flag that says when it submits is gone", () => {
+    const { flagRegistry, flags } = tf.env() as unknown as Record<"flagRegistry" | "flags", Record<string, unknown>>;
+    const flag = "WEBGPU_DEFERRED_SUBMIT_BATCH_SIZE";
+    const { [flag]: registered } = flagRegistry!;
+    delete flagRegistry![flag];
+    delete flags![flag];
+    try {
+      expect(new Adamax().backend.why).toContain(`failed: Cannot evaluate flag '${flag}'`);
+    } finally {
+      flagRegistry![flag] = registered;
+    }
+  });
+});
+
+test("the device is lost: steps and saving say so, and on a backend made anew a new optimizer trains", async () => {
+  const factory = tf.findBackendFactory("webgpu");
+  const { ours, apply } = both("w", wave(10, 0));
+  const step = () => tf.tidy(() => apply(tf.tensor(wave(10, 1)), wave(10, 1)));
+  step();
+  const { device } = kernels();
+  device.destroy();
+  await device.lost;
+  expect(step).toThrow("The GPU device is lost");
+  await expect(ours.getWeights()).rejects.toThrow("The GPU device is lost");
+  ours.dispose();
+  tf.disposeVariables();
+  tf.removeBackend("webgpu");
+  tf.registerBackend("webgpu", factory, 3);
+  expect(await tf.setBackend("webgpu")).toBe(true);
+  const again = both("w", wave(10, 0));
+  tf.tidy(() => again.apply(tf.tensor(wave(10, 1)), wave(10, 1)));
+  expect(await again.w.data()).toEqual(again.variable.value);
 });

@@ -12,8 +12,16 @@ export const lookInside = (): WebgpuKernels | string => {
   const release = `TensorFlow.js ${tf.version_core}`;
   const missing = lacking("webgpuBackend", backend);
   if (missing.length > 0) return `the webgpu backend of ${release} has no ${missing.join(", ")}`;
-  return holdsBuffers(backend) ? backend : `the webgpu backend of ${release} does not hold a tensor in a buffer of its own`;
+  try {
+    mostWaiting();
+    return holdsBuffers(backend) ? backend : `the webgpu backend of ${release} does not hold a tensor in a buffer of its own`;
+  } catch (error) {
+    return `a trial of the webgpu backend of ${release} failed: ${(error as Error).message}`;
+  }
 };
+
+/** From how many dispatches on TensorFlow.js submits. */
+const mostWaiting = (): number => tf.env().getNumber("WEBGPU_DEFERRED_SUBMIT_BATCH_SIZE");
 
 /** Tries it with one element. */
 const holdsBuffers = (backend: WebgpuKernels): boolean => {
@@ -96,7 +104,7 @@ export class SharedCommands implements Commands {
   encoded(dispatches: number): void {
     this.#steps++;
     this.backend.dispatchCountInPass += dispatches;
-    if (this.backend.dispatchCountInPass >= tf.env().getNumber("WEBGPU_DEFERRED_SUBMIT_BATCH_SIZE")) this.submit();
+    if (this.backend.dispatchCountInPass >= mostWaiting()) this.submit();
   }
 
   submit(): void {
