@@ -593,6 +593,10 @@ describe("memory", () => {
       const build = () => optimizer.build([small, large]);
       const isLate = optimizer.backend.near !== true;
       if (isLate) build();
+      if (/llvmpipe/.test(optimizer.backend.why)) {
+        expect(await read(small)).toEqual([1]); // it takes memory when that is written, and reserves more than there is
+        return;
+      }
       const error = isLate ? await rejected(small.read()) : thrown(build);
       expect(error).toBeInstanceOf(BackendError);
       const isOnDevice = optimizer.backend.name === "webgpu";
