@@ -465,7 +465,7 @@ test("no memory for the state: the next call says how much was asked for, values
   expect(live.size).toBe(0);
 });
 
-test("a backend that was removed takes the variables along: the next step says so", async () => {
+test("a backend that was removed takes the variables along: the next step and saving say so", async () => {
   const factory = tf.findBackendFactory("webgpu");
   const both = pair({ learningRate: 0.1 });
   both.apply(["small"]);
@@ -473,6 +473,7 @@ test("a backend that was removed takes the variables along: the next step says s
   tf.registerBackend("webgpu", factory, 3);
   expect(await tf.setBackend("webgpu")).toBe(true);
   expect(() => both.apply(["small"])).toThrow("was removed, and their data with it");
+  await expect(both.ours.getWeights()).rejects.toThrow("was removed, and their data with it"); // its last step was not submitted
   both.ours.dispose();
 });
 

@@ -434,7 +434,8 @@ const coreOf = (Class: { readonly core?: OptimizerClass } | undefined): Optimize
 };
 
 /** What a step costs besides, where it does not run in TensorFlow.js' memory. */
-const wayOfValues = (name: string): string => {
+const wayOfValues = (name: string | null | undefined): string => {
+  if (!name) return "TensorFlow.js has no backend yet; an optimizer that is made after tf.ready() may run where the tensors are";
   if (name === "cpu") return "TensorFlow.js' tensors are in the same memory";
   const copied = readingCopies() ? "gradients" : "values and gradients";
   return `TensorFlow.js runs on ${name}, so ${copied} are copied to main memory in each step, and new values back`;

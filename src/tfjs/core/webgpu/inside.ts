@@ -44,7 +44,7 @@ export const assertThere = (backend: WebgpuKernels): void => {
   if (isThere(backend)) return;
   throw new BackendError(
     "The webgpu backend of TensorFlow.js that holds these variables was removed, and their data with it",
-    "a step after tf.removeBackend",
+    "a step, or saving, after tf.removeBackend",
     "Make variables and optimizer anew; a checkpoint resumes them.",
   );
 };

@@ -9,7 +9,7 @@ import { USAGE } from "../../../backends/webgpu/usage.js";
 import { BackendError } from "../../../errors.js";
 import type { WebgpuData, WebgpuKernels } from "../private-members.js";
 import { TensorVariable } from "../variable.js";
-import { claim, writerOf } from "./inside.js";
+import { assertThere, claim, writerOf } from "./inside.js";
 
 /** Elements from which on a dispatch of its own costs less than copies do. */
 const LARGE = 2 ** 15;
@@ -63,11 +63,13 @@ export class TensorRow extends DeviceRow {
   }
 
   override async read(name: string, begin: number, into: Values): Promise<void> {
+    assertThere(this.inside);
     await (name === "w" ? this.variable.readInto(begin, into) : super.read(name, begin, into));
     await this.arrays.device.commands.made(); // else the state of a step that was not made would be saved
   }
 
   override async write(name: string, begin: number, values: Values): Promise<void> {
+    assertThere(this.inside);
     await (name === "w" ? this.variable.writeFrom(begin, values) : super.write(name, begin, values));
   }
 
