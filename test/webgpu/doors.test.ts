@@ -118,6 +118,47 @@ test("where a value is, that can be bound, is a gradient too: size says as much 
   expect((await read(w)).map(Math.round)).toEqual([-2, 2]);
 });
 
+test.each([
+  [9, 2, "float32"],
+  [11, 2, "float32"],
+  [6, 2, "float16"],
+  [10, 4, "float16"],
+] as const)("a buffer of %i bytes holds a gradient of %i %ss", async (bytes, length, dtype) => {
+  using optimizer = new Adamax({ backend: other, learningRate: 1 });
+  const w = variable(new Array(length).fill(1));
+  optimizer.build([w]);
+  optimizer.applyGradients([[{ buffer: bufferOf(bytes, other.device), dtype }, w]]);
+  await optimizer.download();
+  expect(await read(w)).toEqual(new Array(length).fill(1));
+});
+
+test("but not where its last element is in half a word", () => {
+  const message = /ends in half a word.*Received: a buffer of 10 bytes. Make it of a multiple of 4/;
+  using optimizer = new Adamax({ backend: other });
+  const gradient = { buffer: bufferOf(10, other.device), dtype: "float16" } as const;
+  expect(thrown(() => optimizer.applyGradients([[gradient, variable([1, 2, 3, 4, 5])]])).message).toMatch(message);
+});
+
+test("a mistake of the caller's on backend.device is told once, by the next step, and all goes on", async () => {
+  const own = await WebGpuBackend.create({ gpu });
+  onTestFinished(() => own.dispose());
+  const optimizer = new Adamax({ backend: own, learningRate: 1 });
+  const w = variable([3]);
+  optimizer.applyGradients([[f32(1), w]]);
+  await read(w);
+  const refused = new Promise((resolve) => own.device.addEventListener("uncapturederror", resolve, { once: true }));
+  own.device.createBuffer({ size: 2 ** 50, usage: storage });
+  await own.device.queue.onSubmittedWorkDone();
+  await refused;
+  expect((await read(w)).map(Math.round)).toEqual([2]);
+  await optimizer.download();
+  const message =
+    /refused a command that nobody watched: one of yours on backend.device.*SwiftShader.*If it is yours, correct it, and go on/;
+  expect(thrown(() => optimizer.applyGradients([[f32(1), w]])).message).toMatch(message);
+  expect(optimizer.applyGradients([[f32(1), w]])).toBe(2);
+  expect((await read(w)).map(Math.round)).toEqual([1]);
+});
+
 /** Memory that threads share, and memory that may grow: WebGPU takes neither by itself. */
 describe.each<[string, (bytes: number) => ArrayBufferLike]>([
   ["shared", (bytes) => new SharedArrayBuffer(bytes)],

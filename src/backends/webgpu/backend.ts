@@ -242,6 +242,7 @@ class Step implements CompiledStep {
 
   begin(rows: readonly DeviceRow[], count: number, parameters: StepParameters): void {
     this.#device.assertUsable();
+    this.#device.assertHeard();
     this.#isShared = false;
     for (let i = 0; i < count; i++) {
       const { placement, request, gradient } = rows[i]!;

@@ -1,9 +1,10 @@
 /** A WebGPU device: where it comes from, what it can hold, the shaders compiled on it, and its errors in words. */
 
-import { BackendError, OptionError, show } from "../../errors.js";
+import { BackendError } from "../../errors.js";
 import type { Corrections } from "./arithmetic.js";
 import { type Commands, OwnCommands } from "./commands.js";
 import { neededCorrections } from "./probe.js";
+import { isLost, noAdapter, noDevice, noMemory, notDone, notRead, noWebGpu, ownFault, unwatched } from "./refusals.js";
 import { uploadable } from "./uploadable.js";
 import { MAP_MODE_READ, USAGE } from "./usage.js";
 
@@ -44,6 +45,7 @@ export class Device {
   #corrections: Corrections = { quotient: false, root: false };
   #bytes = 0;
   #fault: BackendError | undefined;
+  #complaint: BackendError | undefined;
   #isLost = false;
   #isDisposed = false;
 
@@ -54,18 +56,13 @@ export class Device {
     this.limits = Object.fromEntries(LIMITS.map((name) => [name, gpu.limits[name]])) as Limits;
     this.#adapter = description || [vendor, architecture].filter(Boolean).join(" ") || "an adapter without a name";
     this.#isOwn = isOwn;
-    // On a device of somebody else's, it need not be ours.
     if (isOwn)
       gpu.addEventListener("uncapturederror", ({ error }) => {
-        this.#fault ??= this.#refused(error.message);
+        this.#complaint ??= unwatched(error.message, this.why);
       });
-    void gpu.lost.then(({ reason, message }) => {
+    void gpu.lost.then((info) => {
       this.#isLost = true;
-      this.#fault ??= new BackendError(
-        "The GPU device is lost, and everything in its memory with it",
-        `${reason || "an unknown reason"}${message ? `: ${message}` : ""}`,
-        "Make a new backend and a new optimizer, and load the last checkpoint.",
-      );
+      this.#fault ??= isLost(info);
     });
   }
 
@@ -76,20 +73,11 @@ export class Device {
     const gpu = source.gpu ?? (globalThis as { navigator?: { gpu?: GPU } }).navigator?.gpu;
     if (typeof gpu?.requestAdapter !== "function") throw noWebGpu(source.gpu);
     const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
-    if (!adapter)
-      throw new BackendError(
-        "There is WebGPU here, but no adapter: no GPU, or none with a driver that WebGPU takes",
-        "null from requestAdapter",
-        "Try a software adapter (Chromium: --enable-unsafe-webgpu --use-webgpu-adapter=swiftshader), or use the backend wasm.",
-      );
+    if (!adapter) throw noAdapter();
     keptAlive.add(gpu);
     const requiredLimits = Object.fromEntries(LIMITS.map((name) => [name, adapter.limits[name]]));
     const device = await adapter.requestDevice({ label: "adamax", requiredLimits }).catch((error: Error) => {
-      throw new BackendError(
-        "The GPU adapter gives no device",
-        error.message,
-        "Close what else uses the GPU, or use the backend wasm.",
-      );
+      throw noDevice(error);
     });
     return Device.#on(device, true, corrections);
   }
@@ -140,6 +128,13 @@ export class Device {
     if (this.#fault) throw this.#fault;
   }
 
+  /** @throws BackendError, once, when a command was refused that may have been the caller's. */
+  assertHeard(): void {
+    const complaint = this.#complaint;
+    this.#complaint = undefined;
+    if (complaint) throw complaint;
+  }
+
   /** Zeros. Whether there was memory for it, `allocate` tells. */
   buffer(label: string, bytes: number, usage: number): GPUBuffer {
     const buffer = this.gpu.createBuffer({ label: `adamax ${label}`, size: bytes, usage });
@@ -165,16 +160,12 @@ export class Device {
     const made = make();
     const added = [...this.#buffers].slice(before);
     const scopes = [this.gpu.popErrorScope(), this.gpu.popErrorScope()];
-    const ready = Promise.all(scopes).then(([noMemory, invalid]) => {
+    const ready = Promise.all(scopes).then(([lack, invalid]) => {
       this.assertUsable();
-      const error = noMemory ?? invalid;
+      const error = lack ?? invalid;
       if (!error) return;
       for (const buffer of added) this.free(buffer);
-      throw new BackendError(
-        "The GPU has no memory for the variables, their gradients and their state",
-        `a request for ${bytes} bytes, beside ${this.#bytes} in use (${firstLine(error.message)})`,
-        "Train fewer variables, free other memory of the GPU, or use the backend wasm.",
-      );
+      throw noMemory(bytes, this.#bytes, error);
     });
     this.#allocations.add(ready);
     void ready.catch(() => {}).then(() => this.#allocations.delete(ready)); // whoever waits for it is told
@@ -243,7 +234,7 @@ export class Device {
     const message = await refused;
     if (message === null) return;
     if (message instanceof Error) throw message;
-    throw what === null ? this.#refused(message) : new BackendError(`The GPU device refuses ${what}`, firstLine(message), USABLE);
+    throw what === null ? this.#refused(message) : notDone(what, message);
   }
 
   /** A lost device shows by itself. */
@@ -281,6 +272,7 @@ export class Device {
     this.commands.submit();
     await Promise.all([...this.#compiling, this.gpu.queue.onSubmittedWorkDone()]);
     this.assertUsable();
+    this.assertHeard();
   }
 
   /** Brings `data` to a buffer, after all that was asked before. */
@@ -314,19 +306,19 @@ export class Device {
     this.gpu.queue.submit([encoder.finish()]);
     const mapped = staging.mapAsync(MAP_MODE_READ);
     mapped.catch(() => {}); // what the scopes say comes first
-    const noMemory = this.#popped();
+    const lacking = this.#popped();
     const refused = this.#popped();
     try {
-      const lack = await noMemory;
+      const lack = await lacking;
       const message = lack ?? (await refused);
-      if (message) throw notRead(message, lack ? "Free memory of the GPU, and try again." : USABLE);
+      if (message) throw notRead(message, lack !== null);
       await mapped;
       return staging.getMappedRange().slice(0);
     } catch (error) {
       if (error instanceof BackendError) throw error;
       await Promise.race([this.gpu.lost, new Promise((resolve) => setTimeout(resolve, GRACE))]); // which says more, and later on some engines
       if (this.#isLost) this.assertUsable();
-      throw notRead((error as Error).message, "Try again.");
+      throw notRead((error as Error).message, false);
     } finally {
       this.free(staging);
     }
@@ -353,26 +345,3 @@ const describe = ({ quotient, root }: Corrections): string => {
   const corrected = [quotient ? "quotients" : "", root ? "square roots" : ""].filter(Boolean).join(" and ");
   return `its own ${corrected} are not correctly rounded, and are corrected by integers`;
 };
-
-const noWebGpu = (given: unknown): Error =>
-  given === undefined
-    ? new BackendError(
-        "There is no WebGPU here",
-        "no navigator.gpu",
-        "In Node, install the package webgpu and pass { gpu: create([]) }; a browser needs a secure page (https or localhost); or use the backend wasm.",
-      )
-    : new OptionError(
-        "gpu must have requestAdapter, as navigator.gpu has",
-        show(given),
-        "In Node, pass create([]) of the package webgpu.",
-      );
-
-/** What must hold of buffers that are not ours. */
-const USABLE = "Pass buffers of backend.device that are neither destroyed nor mapped.";
-const notRead = (message: string, remedy: string): BackendError =>
-  new BackendError("The GPU device cannot be read from", firstLine(message), remedy);
-/** The lines that follow say in which call. */
-const firstLine = (message: string): string => message.split("\n")[0]!.replace(/\.$/, "");
-
-const ownFault = (wrong: string, report: string): BackendError =>
-  new BackendError(`${wrong}. This is a bug of adamax, not of your program. Please report it, with what follows.\n${report}`);

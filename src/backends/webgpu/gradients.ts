@@ -99,6 +99,12 @@ const refuseBuffer = (what: string, given: DeviceGradient, length: number, most:
       `${size} bytes; maxStorageBufferBindingSize is ${most}`,
       "Ask your device for a higher limit, or use several buffers.",
     );
+  if (offset + bytes * length <= size && (range === undefined || range >= bytes * length))
+    throw because(
+      "ends in half a word, of which shaders can bind none",
+      `a buffer of ${size} bytes`,
+      "Make it of a multiple of 4.",
+    );
   throw because(
     `must be ${length} ${dtype} numbers, ${bytes * length} bytes`,
     `a buffer of ${size} bytes, from byte ${offset} on${range === undefined ? "" : `, of which size names ${show(range)}`}`,

@@ -266,7 +266,7 @@ export class DeviceStep {
         { binding: BINDING.dispatch, resource: { buffer: own("slots"), offset: slot * SLOT_BYTES, size: SLOT_BYTES } },
         { binding: BINDING.table, resource: { buffer: own("table") } },
         ...(usesTotals ? [{ binding: BINDING.totals, resource: { buffer: own("totals") } }] : []),
-        ...arrays.map((name, i) => ({ binding: BINDING.arrays + i, resource: { buffer: placeOf(sample!, name).buffer } })),
+        ...arrays.map((name, i) => ({ binding: BINDING.arrays + i, resource: whole(placeOf(sample!, name).buffer) })),
       ];
       return this.#device.gpu.createBindGroup({ label, layout: pipeline.getBindGroupLayout(0), entries });
     };
@@ -298,6 +298,10 @@ export class DeviceStep {
     return ready;
   }
 }
+
+/** What shaders can bind of a buffer: whole words. */
+const whole = (buffer: GPUBuffer): GPUBufferBinding =>
+  buffer.size % 4 ? { buffer, size: buffer.size - (buffer.size % 4) } : { buffer };
 
 const NARROW = compileNarrow();
 /** How many elements of a program may be taken for one variable. Where norms are asked for, none, but for a norm of the model to which the room between
