@@ -153,7 +153,7 @@ test("a mistake of the caller's on backend.device is told once, by the next step
   expect((await read(w)).map(Math.round)).toEqual([2]);
   await optimizer.download();
   const message =
-    /refused a command that nobody watched: one of yours on backend.device.*SwiftShader.*If it is yours, correct it, and go on/;
+    /refused a command that nobody watched: one of yours on backend.device.*WebGPU on.*If it is yours, correct it, and go on/;
   expect(thrown(() => optimizer.applyGradients([[f32(1), w]])).message).toMatch(message);
   expect(optimizer.applyGradients([[f32(1), w]])).toBe(2);
   expect((await read(w)).map(Math.round)).toEqual([1]);
