@@ -216,3 +216,57 @@ test("the device is lost: steps and saving say so, and on a backend made anew a 
   tf.tidy(() => again.apply(tf.tensor(wave(10, 1)), wave(10, 1)));
   expect(await again.w.data()).toEqual(again.variable.value);
 });
+
+test("no memory for a value in the middle of a step: values are as they were, nothing is left, and the step can be made again", async () => {
+  const names = ["shared", "short", "last"];
+  const lengths = [40_000, 100, 50_000];
+  const options = { learningRate: 0.1, useEma: true };
+  const [ours, core] = [new Adamax(options), new CoreAdamax(options)];
+  const tensors = names.map((name, i) => variableOf(name, wave(lengths[i]!, i)));
+  const variables = lengths.map((length, i) => new Variable(wave(length, i)));
+  const step = (phase: number) =>
+    tf.tidy(() =>
+      ours.applyGradients({
+        shared: tf.ones([lengths[0]!], "int32"), // makes a copy
+        short: tf.tensor(wave(lengths[1]!, phase)),
+        last: tf.tensor(wave(lengths[2]!, phase)),
+      }),
+    );
+  const stepOfCore = (phase: number) =>
+    core.applyGradients(
+      [new Float32Array(lengths[0]!).fill(1), wave(lengths[1]!, phase), wave(lengths[2]!, phase)].map((g, i) => [
+        g,
+        variables[i]!,
+      ]),
+    );
+  const expectEqual = async () => {
+    for (const [i, tensor] of tensors.entries()) expect(await tensor.data(), names[i]!).toEqual(variables[i]!.value);
+  };
+  step(1);
+  stepOfCore(1);
+  await expectEqual();
+  const held = tensors.slice(0, 2).map((tensor) => tensor.clone()); // the step gives these variables data of their own
+  const { numTensors } = tf.memory();
+  const backend = kernels() as unknown as { uploadToGPU?: (dataId: object) => void };
+  const { uploadToGPU } = backend;
+  let fails = true;
+  backend.uploadToGPU = (dataId) => {
+    if (fails && dataId === tensors[2]!.dataId) throw new RangeError("createBuffer failed");
+    uploadToGPU!.call(backend, dataId);
+  };
+  onTestFinished(() => {
+    delete backend.uploadToGPU;
+  });
+  tf.tidy(() => tensors[2]!.assign(tf.tensor(wave(lengths[2]!, 9)))); // comes to the GPU in the step
+  variables[2]!.value.set(wave(lengths[2]!, 9));
+  expect(() => step(2)).toThrow("createBuffer failed");
+  fails = false;
+  expect(tf.memory().numTensors).toBe(numTensors);
+  await expectEqual();
+  step(2);
+  stepOfCore(2);
+  await expectEqual();
+  expect(ours.iterations).toBe(2);
+  tf.dispose(held);
+  ours.dispose();
+});

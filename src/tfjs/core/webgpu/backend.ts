@@ -99,16 +99,21 @@ class TensorStep implements CompiledStep {
     this.#device.commands.assertMade();
     const rows = all.slice(0, count).filter(({ length }) => length > 0);
     for (const { placement } of rows) placement.assertThere();
-    underBackend(this.#inside, () => {
-      for (const row of rows) row.prepareGradient(this.#touched[row.class]!);
-      for (const row of rows) row.prepareValue(this.#touched[row.class]!);
-    });
-    if (this.#device.isAllocating) this.#close = this.#watch();
     this.#rows = rows;
-    // Before the step looks where the arrays are.
-    this.#step.begin(rows, rows.length, parameters, (encoder) => {
-      for (const row of rows) row.bring(encoder, this.#touched[row.class]!);
-    });
+    try {
+      underBackend(this.#inside, () => {
+        for (const row of rows) row.prepareGradient(this.#touched[row.class]!);
+        for (const row of rows) row.prepareValue(this.#touched[row.class]!);
+      });
+      if (this.#device.isAllocating) this.#close = this.#watch();
+      // Before the step looks where the arrays are.
+      this.#step.begin(rows, rows.length, parameters, (encoder) => {
+        for (const row of rows) row.bring(encoder, this.#touched[row.class]!);
+      });
+    } catch (error) {
+      void this.#release();
+      throw error;
+    }
   }
 
   runPass(pass: number): void {
@@ -123,13 +128,20 @@ class TensorStep implements CompiledStep {
     this.#step.end((encoder) => {
       for (const row of rows) row.take(encoder, this.#touched[row.class]!);
     });
+    for (const row of rows) row.settle(this.#touched[row.class]!);
+    const closed = this.#release();
+    if (closed) return Promise.all([closed, ...rows.map(({ placement }) => placement.ready)]).then(() => {});
+  }
+
+  /** Nothing is held any more for this step. */
+  #release(): Promise<unknown> | undefined {
     let usedLent = false;
-    for (const row of rows) usedLent = row.settle(this.#touched[row.class]!) || usedLent;
+    for (const row of this.#rows) usedLent = row.release() || usedLent;
     if (usedLent) this.#device.commands.submit();
     this.#rows = [];
     const close = this.#close;
     this.#close = undefined;
-    if (close) return Promise.all([close(), ...rows.map(({ placement }) => placement.ready)]).then(() => {});
+    return close?.();
   }
 
   /** A step that the device refuses takes nothing of TensorFlow.js with it: it is submitted alone. */

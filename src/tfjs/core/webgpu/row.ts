@@ -85,7 +85,7 @@ export class TensorRow extends DeviceRow {
     this.#gradient = gradient && this.#gradientOnDevice(gradient);
   }
 
-  /** Likewise the value, and there is room for the new one. */
+  /** Likewise the value, and there is room for the new one. Until the passes of the step, the value is what it was. */
   prepareValue({ storesValue }: Touched): void {
     const { variable } = this;
     const { tensor } = variable;
@@ -93,12 +93,12 @@ export class TensorRow extends DeviceRow {
     else {
       let data = this.#onDevice(tensor);
       if (data.dtype !== "float32") {
-        tf.tidy(() => variable.assign(inFloats(tensor)));
+        tf.tidy(() => this.#replace(inFloats(tensor)));
         data = this.#onDevice(tensor);
       }
       this.#source = data.resource!;
       if (writerOf(data) !== this) this.#resident = null;
-      this.#target = storesValue && (data.refCount > 1 || data.external) ? this.#renew() : data;
+      this.#target = storesValue && (data.refCount > 1 || data.external) ? this.#renew(data.resource!) : data;
     }
   }
 
@@ -109,15 +109,25 @@ export class TensorRow extends DeviceRow {
     return this.#onDevice(this.#converted).resource!;
   }
 
-  /** Gives the variable data of its own, without elements. Those that it had stay, for others who hold them. */
-  #renew(): WebgpuData {
+  /** Gives the variable data of its own, with the elements that it has. Those stay as they are, for others who hold them. */
+  #renew(elements: GPUBuffer): WebgpuData {
     const { inside, variable } = this;
+    const { commands } = this.arrays.device;
     const info = inside.makeTensorInfo(variable.tensor.shape, "float32");
     inside.uploadToGPU(info.dataId);
+    const { resource } = inside.tensorMap.get(info.dataId);
+    commands.encoder().copyBufferToBuffer(elements, 0, resource!, 0, 4 * this.length);
     const fresh = tf.engine().makeTensorFromTensorInfo(info, inside);
-    variable.assign(fresh);
+    this.#replace(fresh);
     fresh.dispose();
     return inside.tensorMap.get(info.dataId);
+  }
+
+  /** Other data with the same elements: nobody has assigned to the variable, or as before. */
+  #replace(value: tf.Tensor): void {
+    const { tensor, wasAssigned } = this.variable;
+    tensor.assign(value);
+    if (!wasAssigned) this.variable.begin();
   }
 
   #onDevice({ dataId }: tf.Tensor): WebgpuData {
@@ -137,10 +147,8 @@ export class TensorRow extends DeviceRow {
     else this.#bringToArena(encoder, touched);
   }
 
-  #bringInPlace(encoder: GPUCommandEncoder, { loadsValue, loadsGradient }: Touched): void {
+  #bringInPlace(encoder: GPUCommandEncoder, { loadsGradient }: Touched): void {
     const value = this.#target?.resource ?? this.#spareOf("w");
-    if (loadsValue && this.#source && this.#source !== value)
-      encoder.copyBufferToBuffer(this.#source, 0, value, 0, 4 * this.length);
     const gradient = loadsGradient ? this.#gradientApart(encoder) : null;
     for (const part of this.arrays.parts) {
       this.arrays.move(part, "w", { buffer: value, offset: part.begin });
@@ -177,13 +185,16 @@ export class TensorRow extends DeviceRow {
         encoder.copyBufferToBuffer(w.buffer, 4 * w.offset, target.resource!, 4 * begin, 4 * length);
   }
 
-  /** After the step has been encoded. Returns whether it must be submitted at once. */
-  settle({ storesValue }: Touched): boolean {
-    if (storesValue) {
-      this.variable.wrote();
-      this.#resident = this.#target?.resource ?? null;
-      if (this.#target) claim(this.#target, this);
-    }
+  /** After the step has been encoded. */
+  settle({ storesValue }: Touched): void {
+    if (!storesValue) return;
+    this.variable.wrote();
+    this.#resident = this.#target?.resource ?? null;
+    if (this.#target) claim(this.#target, this);
+  }
+
+  /** Nothing is held any more for this step. Returns whether what is encoded must be submitted at once. */
+  release(): boolean {
     this.#converted?.dispose();
     this.#converted = this.#source = this.#target = this.#gradient = null;
     const usedLent = this.#usesLent;
