@@ -243,17 +243,18 @@ class Step implements CompiledStep {
   begin(rows: readonly DeviceRow[], count: number, parameters: StepParameters): void {
     this.#device.assertUsable();
     this.#device.assertHeard();
-    this.#isShared = false;
+    let isShared = false;
     for (let i = 0; i < count; i++) {
       const { placement, request, gradient } = rows[i]!;
       placement.assertThere();
-      this.#isShared ||= isInBuffer(request) || (gradient !== null && "buffer" in gradient && !ArrayBuffer.isView(gradient));
+      isShared ||= isInBuffer(request) || (gradient !== null && "buffer" in gradient && !ArrayBuffer.isView(gradient));
     }
+    this.#isShared = isShared;
     const gradients = this.#usesGradients ? this.#gradients : null;
     const brought = gradients?.bring(rows, count);
     brought?.catch(() => {}); // told by `end`
     const isPlanned = this.#step.isPlanned(rows, count);
-    if (this.#isShared || this.#device.isAllocating || !isPlanned) this.#close = this.#device.watch();
+    if (isShared || this.#device.isAllocating || !isPlanned) this.#close = this.#device.watch();
     try {
       const encode = gradients ? (encoder: GPUCommandEncoder) => gradients.encode(encoder) : undefined;
       this.#step.begin(rows, count, parameters, encode, isPlanned);
