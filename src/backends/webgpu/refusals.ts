@@ -26,7 +26,7 @@ export const noAdapter = (): BackendError =>
   new BackendError(
     "There is WebGPU here, but no adapter: no GPU, or none with a driver that WebGPU takes",
     "null from requestAdapter",
-    "Try a software adapter (Chromium: --enable-unsafe-webgpu --use-webgpu-adapter=swiftshader), or use the backend wasm.",
+    "Try a software adapter (Chromium: --enable-unsafe-webgpu --use-webgpu-adapter=swiftshader; Node and Deno: VK_ICD_FILENAMES=, a driver such as SwiftShader's vk_swiftshader_icd.json), or use the backend wasm.",
   );
 
 export const noDevice = ({ message }: Error): BackendError =>
