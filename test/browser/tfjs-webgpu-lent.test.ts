@@ -183,6 +183,34 @@ describe("a TensorFlow.js that is not as we know it: the step is made of operati
     expect(await w.data()).toEqual(stepOfCore());
   });
 
+  test.each([{ globalClipnorm: 0.5 }, { clipnorm: 0.5 }])(
+    "norms of more variables than are added up at once, one of them without elements: %j",
+    async (clipping) => {
+      const proto = Object.getPrototypeOf(kernels()) as Kernels;
+      const { submitQueue } = proto;
+      delete proto.submitQueue;
+      const ours = new Adamax({ learningRate: 0.1, ...clipping });
+      proto.submitQueue = submitQueue;
+      const core = new CoreAdamax({ learningRate: 0.1, ...clipping });
+      const lengths = [0, ...Array.from({ length: 60 }, (_, i) => i + 1)];
+      const tensors = lengths.map((length, i) => variableOf(`w${i}`, wave(length, i)));
+      const variables = lengths.map((length, i) => new Variable(wave(length, i)));
+      for (let step = 1; step < 4; step++) {
+        tf.tidy(() =>
+          ours.applyGradients(tensors.map(({ name, size }, i) => ({ name, tensor: tf.tensor(wave(size, step + i), [size]) }))),
+        );
+        core.applyGradients(variables.map((variable, i) => [wave(variable.length, step + i), variable]));
+      }
+      for (const [i, tensor] of tensors.entries()) {
+        const values = await tensor.data();
+        // Norms are added up in float32 there: a few ulps of values up to 2.
+        for (const [k, value] of variables[i]!.value.entries())
+          expect(Math.abs(values[k]! - value), `w${i}[${k}]`).toBeLessThanOrEqual(8 * 2 ** -23);
+      }
+      ours.dispose();
+    },
+  );
+
   test("the flag that says when it submits is gone", () => {
     const { flagRegistry, flags } = tf.env() as unknown as Record<"flagRegistry" | "flags", Record<string, unknown>>;
     const flag = "WEBGPU_DEFERRED_SUBMIT_BATCH_SIZE";

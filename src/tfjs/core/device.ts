@@ -107,7 +107,7 @@ class DeviceStep implements CompiledStep {
   joinSums(pass: number): void {
     const all = this.#sums;
     this.#steps.forEach(({ scalars }, i) => {
-      scalars.advance(pass + 1, (scope, place) => tf.addN((scope === "variable" ? [all[i]!] : all).map((own) => own[place]!)));
+      scalars.advance(pass + 1, (scope, place) => sumOf((scope === "variable" ? [all[i]!] : all).map((own) => own[place]!)));
     });
   }
 
@@ -240,7 +240,7 @@ class RowStep {
     // A scalar that is stored stands for every element.
     const stores = pass.stores.map(({ buffer, node }) => [buffers[buffer]!, tf.broadcastTo(values.get(node)!, shape)] as const);
     for (const [name, value] of stores) this.row.store(name, value);
-    return pass.sums.map((node) => tf.sum(tf.square(values.get(node)!)));
+    return pass.sums.map((node) => squaresOf(values.get(node)!));
   }
 }
 
@@ -262,6 +262,20 @@ const inOperations =
     }
     return new Map(values.entries());
   };
+
+/** TensorFlow.js' webgpu fails where there is nothing to add up. */
+const squaresOf = (tensor: tf.Tensor): tf.Tensor => (tensor.size > 0 ? tf.sum(tf.square(tensor)) : tf.scalar(0));
+
+/** Its webgpu binds a buffer for each of these and one for their sum, and a shader has eight: more, and the device refuses all that is submitted. */
+const AT_ONCE = 7;
+
+const sumOf = (tensors: readonly tf.Tensor[]): tf.Tensor => {
+  if (tensors.length <= AT_ONCE) return tf.addN([...tensors]);
+  const groups = Array.from({ length: Math.ceil(tensors.length / AT_ONCE) }, (_, i) =>
+    tf.addN(tensors.slice(i * AT_ONCE, (i + 1) * AT_ONCE)),
+  );
+  return sumOf(groups);
+};
 
 const asTensor = (value: number | tf.Tensor): tf.Tensor => (typeof value === "number" ? tf.scalar(value) : value);
 
