@@ -324,6 +324,10 @@ export class Device {
     }
   }
 
+  get isDisposed(): boolean {
+    return this.#isDisposed;
+  }
+
   /** Frees what was made here, and the device unless it was given, once what is being read has been read. Twice is harmless. */
   dispose(): void {
     if (this.#isDisposed) return;

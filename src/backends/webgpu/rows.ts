@@ -66,12 +66,12 @@ export class DeviceRow implements Row, StepRow {
 
   async read(array: string, begin: number, into: Values): Promise<void> {
     this.placement.assertThere();
-    try {
-      await this.arrays.readInto(array, begin, into);
-    } catch (error) {
-      await this.placement.ready; // that there is no memory says more
-      throw error;
-    }
+    const reading = this.arrays.readInto(array, begin, into);
+    reading.catch(() => {}); // that there is no memory says more
+    await this.placement.ready.catch((error) => {
+      if (!this.arrays.device.isDisposed) throw error; // what is being read then is read first
+    });
+    await reading;
   }
 
   async write(array: string, begin: number, values: Values): Promise<void> {
