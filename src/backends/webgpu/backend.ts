@@ -18,8 +18,9 @@ import { Device, type DeviceSource } from "./device.js";
 import { checkGradient, Gradients } from "./gradients.js";
 import { type Allocation, addArray, type DeviceArrays, reserve } from "./memory.js";
 import { arraysFor, NO_PAIRS, pairsOf } from "./pairs.js";
+import { assertBindable } from "./plan.js";
 import { DeviceRow, Placement } from "./rows.js";
-import { assertBindable, DeviceStep } from "./step.js";
+import { DeviceStep } from "./step.js";
 import { BufferVariable, type BufferVariableOptions, refuseShared } from "./variable.js";
 
 /** What `WebGpuBackend.create` takes. */

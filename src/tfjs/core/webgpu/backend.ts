@@ -2,7 +2,8 @@
 
 import type { CompiledStep, Row, RowClass, RowRequest, StepParameters } from "../../../backend.js";
 import { Device } from "../../../backends/webgpu/device.js";
-import { assertBindable, DeviceStep } from "../../../backends/webgpu/step.js";
+import { assertBindable } from "../../../backends/webgpu/plan.js";
+import { DeviceStep } from "../../../backends/webgpu/step.js";
 import type { Program } from "../../../rule/program.js";
 import { DeviceBackend } from "../device.js";
 import type { WebgpuKernels } from "../private-members.js";
