@@ -112,7 +112,7 @@ class TensorStep implements CompiledStep {
         for (const row of rows) row.bring(encoder, this.#touched[row.class]!);
       });
     } catch (error) {
-      void this.#release();
+      void this.#release((row) => row.release());
       throw error;
     }
   }
@@ -129,15 +129,14 @@ class TensorStep implements CompiledStep {
     this.#step.end((encoder) => {
       for (const row of rows) row.take(encoder, this.#touched[row.class]!);
     });
-    for (const row of rows) row.settle(this.#touched[row.class]!);
-    const closed = this.#release();
+    const closed = this.#release((row) => row.settle(this.#touched[row.class]!));
     if (closed) return Promise.all([closed, ...rows.map(({ placement }) => placement.ready)]).then(() => {});
   }
 
-  /** Nothing is held any more for this step. */
-  #release(): Promise<unknown> | undefined {
+  /** Nothing is held any more for this step. `release`: of a row; whether what is encoded must be submitted at once. */
+  #release(release: (row: TensorRow) => boolean): Promise<unknown> | undefined {
     let usedLent = false;
-    for (const row of this.#rows) usedLent = row.release() || usedLent;
+    for (const row of this.#rows) usedLent = release(row) || usedLent;
     if (usedLent) this.#device.commands.submit();
     this.#rows = [];
     const close = this.#close;

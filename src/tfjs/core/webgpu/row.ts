@@ -185,15 +185,17 @@ export class TensorRow extends DeviceRow {
         encoder.copyBufferToBuffer(w.buffer, 4 * w.offset, target.resource!, 4 * begin, 4 * length);
   }
 
-  /** After the step has been encoded. */
-  settle({ storesValue }: Touched): void {
-    if (!storesValue) return;
-    this.variable.wrote();
-    this.#resident = this.#target?.resource ?? null;
-    if (this.#target) claim(this.#target, this);
+  /** After the step has been encoded. Returns whether it must be submitted at once. */
+  settle({ storesValue }: Touched): boolean {
+    if (storesValue) {
+      this.variable.wrote();
+      this.#resident = this.#target?.resource ?? null;
+      if (this.#target) claim(this.#target, this);
+    }
+    return this.release();
   }
 
-  /** Nothing is held any more for this step. Returns whether what is encoded must be submitted at once. */
+  /** Nothing is held any more for this step. Returns the same. */
   release(): boolean {
     this.#converted?.dispose();
     this.#converted = this.#source = this.#target = this.#gradient = null;
