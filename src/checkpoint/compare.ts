@@ -1,6 +1,6 @@
-/** What differs between a checkpoint and the optimizer that it is to be loaded into, in words. */
+/** What differs between a checkpoint and the optimizer that it is to be loaded into, in words; and the refusal of it. */
 
-import { show } from "../errors.js";
+import { CheckpointError, show } from "../errors.js";
 import { internalsOf } from "../optimizer/optimizer.js";
 import type { TensorPlace } from "./format/safetensors.js";
 import {
@@ -13,6 +13,7 @@ import {
   type StateTensor,
   showShape,
 } from "./state.js";
+import type { Source } from "./storage/source.js";
 
 /** Settings that change no bit, or name things only; groups show in what holds for each variable. */
 const INDIFFERENT = new Set(["name", "jit_compile", "is_legacy_optimizer", "groups", "learning_rate"]);
@@ -115,4 +116,23 @@ const rateInWords = (rate: unknown): string => {
   const { class_name: name, config } = (rate ?? {}) as { class_name?: string; config?: unknown };
   if (isFunctionRate(rate)) return "a function";
   return name === undefined ? inWords(rate) : `${name} ${JSON.stringify(config)}`;
+};
+
+/** A name that names nothing is a slip. */
+export const unusedNames = (option: string, names: Names, candidates: readonly string[]): string[] =>
+  names
+    .filter((name) => !isNamed([name], ...candidates))
+    .map((name) => `${option}: nothing is called ${show(name instanceof RegExp ? `${name}` : name)}`);
+
+const MOST_LINES = 30;
+
+/** @throws CheckpointError that lists them, where there are any. */
+export const refuseDifferences = ({ name }: Source, differences: readonly string[]): void => {
+  if (differences.length === 0) return;
+  const lines = differences.slice(0, MOST_LINES).map((difference) => `\n- ${difference}`);
+  if (differences.length > MOST_LINES) lines.push(`\n- and ${differences.length - MOST_LINES} more`);
+  throw new CheckpointError(
+    `${name} does not fit, and nothing was loaded:${lines.join("")}\n` +
+      'Make variables and optimizer as they were when it was saved. To load a part, name the rest in onlyHere and onlyInFile; to keep other settings, pass settings: "mine".',
+  );
 };

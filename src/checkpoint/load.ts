@@ -1,19 +1,27 @@
 /** From a file back into variables and an optimizer: everything is compared before anything is touched. */
 
-import type { OnProgress, Ranks, Values } from "../backend.js";
-import { CheckpointError, OptionError, show } from "../errors.js";
+import type { OnProgress, Ranks } from "../backend.js";
+import { CheckpointError } from "../errors.js";
 import type { Config } from "../optimizer/configuration.js";
 import { holdWith } from "../optimizer/holding.js";
-import { internalsOf, Optimizer } from "../optimizer/optimizer.js";
+import { internalsOf } from "../optimizer/optimizer.js";
 import { type Counters, setCounters } from "../optimizer/state.js";
 import { together } from "../resuming/together.js";
 import { ARRAYS } from "../rule/program.js";
 import { optionsFrom } from "../spelling.js";
-import { Variable } from "../variable.js";
-import { isFunctionRate, isNamed, type Names, settingDifferences, tensorDifferences, variableDifferences } from "./compare.js";
+import type { Variable } from "../variable.js";
+import {
+  isNamed,
+  type Names,
+  refuseDifferences,
+  settingDifferences,
+  tensorDifferences,
+  unusedNames,
+  variableDifferences,
+} from "./compare.js";
 import { crc32 } from "./format/crc32.js";
 import type { JsonValue } from "./format/json.js";
-import { type Header, readHeader, type TensorPlace } from "./format/safetensors.js";
+import { readHeader, type TensorPlace } from "./format/safetensors.js";
 import { namedTensors, readTensors } from "./format/tensors.js";
 import {
   type AsNewOptimizer,
@@ -23,8 +31,8 @@ import {
   isClass,
   type LoadOptions,
 } from "./load-options.js";
+import { makeOptimizer, makeVariables } from "./make.js";
 import { assertSame, ranksOf } from "./on-ranks.js";
-import { selectionsIn } from "./selections.js";
 import {
   type AnyOptimizer,
   builtModel,
@@ -38,6 +46,7 @@ import {
   type StateTensor,
   tensorsOf,
   variableName,
+  type WholeCheckpoint,
 } from "./state.js";
 import { type CheckpointSource, openSource, type Source } from "./storage/source.js";
 
@@ -49,13 +58,6 @@ export interface Loaded<T> {
   /** Your own JSON; null if there was none. */
   readonly user: JsonValue;
   readonly metrics: Metrics;
-}
-
-/** A file that has been read once, and is as it was written. */
-export interface WholeCheckpoint {
-  readonly source: Source;
-  readonly header: Header;
-  readonly description: Description;
 }
 
 /** Reads the whole file once. Whoever opens closes the source.
@@ -137,60 +139,6 @@ export const loadWhole = async <T extends AnyOptimizer>(
 
 /** Options that say how a step runs, and not what it computes; and the rate that a function must give again. */
 const RUNS_ONLY: ReadonlySet<string> = new Set(["name", "backend", "threads", "jitCompile", "mesh", "learningRate"]);
-
-const makeOptimizer = <T extends AnyOptimizer>(
-  { source, description }: WholeCheckpoint,
-  { optimizer: Class, options = {}, customObjects, names }: AsNewOptimizer<T>,
-  variables: readonly (Variable | Values)[],
-): T => {
-  const { className, config } = description.optimizer;
-  const differences = [
-    ...(className === Class.rule.name ? [] : [`class: ${className} in the file, ${Class.rule.name} was asked for`]),
-    ...(isFunctionRate(config.learning_rate) && !("learningRate" in options)
-      ? [
-          "learning_rate: a function in the file, which cannot hold the function itself; none here. Pass options: { learningRate }",
-        ]
-      : []),
-  ];
-  refuseDifferences(source, differences);
-  try {
-    const { groups, excluded } = selectionsIn(description, modelOf({ trained: [] }, variables, names));
-    const { groups: _, ...plain } = config; // an older file's, by patterns
-    const optimizer = Optimizer.fromConfig.call(Class as never, plain, { groups, ...options }, customObjects) as T;
-    optimizer.excludeFromWeightDecay({ variables: excluded });
-    return optimizer;
-  } catch (error) {
-    if (!(error instanceof OptionError)) throw error;
-    throw new CheckpointError(`No optimizer can be made from the configuration in ${source.name}. ${error.message}`);
-  }
-};
-
-const makeVariables = (
-  { source, header, description }: WholeCheckpoint,
-  { constraints = {}, onlyInFile = [] }: AsNewOptimizer<AnyOptimizer>,
-): Variable[] => {
-  const places = new Map(header.tensors.map((tensor) => [tensor.name, tensor]));
-  const unknown = Object.keys(constraints).filter((name) => !description.variables.some((variable) => variable.name === name));
-  refuseDifferences(
-    source,
-    unknown.map((name) => `constraint of ${name}: no such variable in the file`),
-  );
-  return description.variables.flatMap(({ name }) => {
-    if (isNamed(onlyInFile, name, `variables/${name}`)) return [];
-    const place = places.get(`variables/${name}`);
-    if (!place || !(place.dtype === "F32" || place.dtype === "F64"))
-      throw new CheckpointError(
-        `${source.name} contradicts itself`,
-        `variable ${show(name)}, whose tensor is ${place ? place.dtype : "missing"}`,
-        "Use another copy.",
-      );
-    const value = new ARRAYS[place.dtype === "F32" ? "float32" : "float64"](
-      (place.end - place.begin) / (place.dtype === "F32" ? 4 : 8),
-    );
-    const constraint = Object.hasOwn(constraints, name) ? constraints[name] : undefined;
-    return [new Variable(value, { shape: place.shape, name, ...(constraint ? { constraint } : {}) })];
-  });
-};
 
 /** How strictly a checkpoint is compared, and what stays as it is. */
 interface Filling extends CommonOptions {
@@ -326,24 +274,6 @@ const windowDifferences = ({ optimizer: { config, calls } }: Description, optimi
   const [inFile, here] = [windowOf(config), windowHere(optimizer)];
   if (inFile === here || calls % inFile === 0) return [];
   return [`gradient_accumulation_steps: ${inFile} in the file, saved after ${calls % inFile} of them; ${here} here`];
-};
-
-/** A name that names nothing is a slip. */
-const unusedNames = (option: string, names: Names, candidates: readonly string[]): string[] =>
-  names
-    .filter((name) => !isNamed([name], ...candidates))
-    .map((name) => `${option}: nothing is called ${show(name instanceof RegExp ? `${name}` : name)}`);
-
-const MOST_LINES = 30;
-
-const refuseDifferences = ({ name }: Source, differences: readonly string[]): void => {
-  if (differences.length === 0) return;
-  const lines = differences.slice(0, MOST_LINES).map((difference) => `\n- ${difference}`);
-  if (differences.length > MOST_LINES) lines.push(`\n- and ${differences.length - MOST_LINES} more`);
-  throw new CheckpointError(
-    `${name} does not fit, and nothing was loaded:${lines.join("")}\n` +
-      'Make variables and optimizer as they were when it was saved. To load a part, name the rest in onlyHere and onlyInFile; to keep other settings, pass settings: "mine".',
-  );
 };
 
 const brokeOff = ({ name }: Source, error: Error): CheckpointError =>

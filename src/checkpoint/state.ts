@@ -226,6 +226,13 @@ const metricsToJson = (metrics: Metrics): Record<string, number | string | null>
 const isMetric = (value: JsonValue): value is number | string | null =>
   value === null || typeof value === "number" || value === "Infinity" || value === "-Infinity";
 
+/** A file that has been read once, and is as it was written. */
+export interface WholeCheckpoint {
+  readonly source: Source;
+  readonly header: Header;
+  readonly description: Description;
+}
+
 /** The metadata of a checkpoint, checked.
  *  @throws CheckpointError for another file, a newer version, or metadata that was tampered with. */
 export const readDescription = ({ metadata }: Header, { name }: Source): Description => {
