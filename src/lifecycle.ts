@@ -24,8 +24,6 @@ const REFUSALS: Readonly<Record<Exclude<State, "ready">, [wrong: string, receive
   broken: ["Variables and state are neither old nor new", "a call after ", "Load both (loadOwnVariables) first."],
 };
 
-const BROKEN_STEP = "a step that broke off";
-
 export class Lifecycle {
   #state: State = "ready";
   /** Counts what changes values or state. */
@@ -35,7 +33,7 @@ export class Lifecycle {
   /** What the next call is told. */
   #news: Error | undefined;
   /** After what the state is broken. */
-  #cause = BROKEN_STEP;
+  #cause: string | undefined;
 
   /** @throws unless this can be done now. */
   assert(deed: Deed): void {
@@ -57,7 +55,7 @@ export class Lifecycle {
   begin(deed: Deed): void {
     this.change(deed);
     this.#state = "broken";
-    this.#cause = BROKEN_STEP;
+    this.#cause = "a step that broke off";
   }
 
   /** What `begin` began goes on for a while, or has come to its end. */

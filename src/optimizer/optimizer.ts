@@ -299,23 +299,25 @@ export class Optimizer<Hyper extends string = never> {
       this.#constrained ||= variable.isConstrained;
       return variable.adopt({ owner: this.settings.name, row, life });
     });
-    if (this.useEma) this.#move("write", "begin", this.#trained.slice(before));
-    this.#await(Promise.all(taken), rows);
+    const own = this.#trained.slice(before);
+    if (this.useEma) this.#move("write", "begin", own);
+    this.#await(Promise.all(taken), () => this.#remove(own));
   }
 
-  /** Memory that is far says later whether it did what it was told. Where it did not, what it holds is neither old nor new; but where `added` rows
-   *  have found no room and nothing was done since, all is as if they had not been asked for. */
-  #await(done: Promise<unknown>, added?: readonly Row[]): void {
-    const { changes } = this.#life;
+  /** Memory that is far says later whether it did what it was told. Where it did not, what it holds is neither old nor new; but where it did nothing at
+   *  all, and nothing was done since, `undo` makes it as if it had not been asked. */
+  #await(done: Promise<unknown>, undo?: false | (() => void)): void {
+    const life = this.#life;
+    const { changes } = life;
     done.catch((error) => {
-      if (!added || this.#life.changes !== changes) return this.#life.breakOff(error);
-      this.#remove(this.#trained.filter(({ row }) => added.includes(row)));
-      this.#life.report(error);
+      if (!undo || life.changes !== changes) return life.breakOff(error);
+      undo();
+      life.report(error);
     });
   }
 
   /** Runs a step that has begun. */
-  #run(step: CompiledStep): void {
+  #run(step: CompiledStep, deed?: string): void {
     try {
       for (let pass = 0; pass < step.passes; pass++) {
         if (pass > 0) step.joinSums(pass - 1);
@@ -323,7 +325,7 @@ export class Optimizer<Hyper extends string = never> {
       }
     } finally {
       const done = step.end();
-      if (done) this.#await(done);
+      if (done) this.#await(done, deed === "step" && this.#accumulationSteps < 2 && (() => this.#state.calls--));
     }
   }
 
@@ -382,7 +384,7 @@ export class Optimizer<Hyper extends string = never> {
   #change(deed: "step" | "swap" | "finalize" | "write", step: CompiledStep, rows: readonly Row[], next?: CompiledStep): void {
     step.begin(rows, rows.length, this.#parameters); // refuses what it cannot run
     this.#life.begin(deed);
-    this.#run(step);
+    this.#run(step, deed);
     if (!next) return;
     for (const row of rows) row.gradient = null; // they have been added
     next.begin(rows, rows.length, this.#parameters);
@@ -555,11 +557,12 @@ export class Optimizer<Hyper extends string = never> {
   /** Gives up the state of variables that are trained no more. */
   #remove(gone: readonly Trained[]): void {
     const set = new Set(gone);
-    for (const { variable, row } of set) {
-      variable.release();
-      row.free();
+    for (const [given, trained] of this.#byVariable) {
+      if (!set.has(trained)) continue;
+      trained.variable.release();
+      trained.row.free();
+      this.#byVariable.delete(given);
     }
-    for (const [given, trained] of this.#byVariable) if (set.has(trained)) this.#byVariable.delete(given);
     const left = this.#trained.filter((trained) => !set.has(trained));
     this.#trained.length = 0;
     for (const trained of left) this.#trained.push(trained); // one by one: as arguments of a call, many would not fit the stack

@@ -86,7 +86,7 @@ test.each<[string, WebGpuOptions, () => Float32Array | IndexedSlices]>([
   ["a gradient", {}, ones],
   ["rows of a gradient", {}, everyRow],
   ["rows of a gradient, in bfloat16", { stateDtype: "bfloat16" }, everyRow],
-])("for %s alone: the step is not made, the next call says so, and what was saved goes on", async (_, options, give) => {
+])("for %s alone: the step is not made, the next call says so, and the optimizer goes on as it was", async (_, options, give) => {
   const poor = await poorBackend(options);
   const { backend } = poor;
   const [optimizer, whole] = [new Adamax({ backend, learningRate: 1 }), new Adamax({ backend, learningRate: 1 })];
@@ -99,19 +99,17 @@ test.each<[string, WebGpuOptions, () => Float32Array | IndexedSlices]>([
   await w.read();
   await small.read();
   const after = (await v.read()).slice(0, 10);
-  await optimizer.download();
-  const saved = structuredClone(optimizer.saveOwnVariables());
   poor.most = 10_000;
   optimizer.applyGradients([[give(), w]]);
   poor.most = Number.POSITIVE_INFINITY;
   expect((await rejected(optimizer.download())).message).toMatch(NO_MEMORY);
   await expectOthersGoOn(backend);
-  optimizer.loadOwnVariables(saved);
-  optimizer.applyGradients([[first, w]]);
+  expect(optimizer.iterations).toBe(0);
+  expect(optimizer.applyGradients([[first, w]])).toBe(1);
   expect((await w.read()).slice(0, 10)).toEqual(after);
 });
 
-test("for the tables of a step: it is not made, and the next call says so", async () => {
+test("for the tables of a step: it is not made, the next call says so, and the optimizer goes on as it was", async () => {
   const poor = await poorBackend();
   const { backend } = poor;
   const optimizer = new Adamax({ backend, clipnorm: 1 });
@@ -120,8 +118,6 @@ test("for the tables of a step: it is not made, and the next call says so", asyn
   optimizer.extend(variables.slice(1));
   const pairs = variables.map((one) => [Float32Array.of(1), one] as const);
   const before = await read(variables[7]!);
-  await optimizer.download();
-  const saved = structuredClone(optimizer.saveOwnVariables());
   const { createBuffer } = backend.device;
   backend.device.createBuffer = (descriptor) => {
     poor.most = /table|totals|slots/.test(`${descriptor.label}`) ? 0 : 2 ** 30;
@@ -132,9 +128,29 @@ test("for the tables of a step: it is not made, and the next call says so", asyn
   expect(await read(variables[7]!)).toEqual(before);
   backend.device.createBuffer = createBuffer;
   poor.most = Number.POSITIVE_INFINITY;
-  optimizer.loadOwnVariables(saved);
-  optimizer.applyGradients(pairs);
+  expect(optimizer.applyGradients(pairs)).toBe(2);
   expect(await read(variables[7]!)).not.toEqual(before);
+});
+
+test("for several steps, or a micro-batch: what was saved goes on", async () => {
+  for (const microBatches of [1, 2]) {
+    const poor = await poorBackend();
+    const options = microBatches > 1 ? { gradientAccumulationSteps: microBatches } : {};
+    const optimizer = new Adamax({ backend: poor.backend, ...options });
+    const w = large();
+    optimizer.build([w]);
+    await optimizer.download();
+    const saved = structuredClone(optimizer.saveOwnVariables());
+    poor.most = 10_000;
+    for (let step = 0; step < 3 - microBatches; step++) optimizer.applyGradients([[ones(), w]]);
+    poor.most = Number.POSITIVE_INFINITY;
+    expect(await rejected(optimizer.download())).toBeInstanceOf(Error);
+    expect(thrown(() => optimizer.applyGradients([[ones(), w]])).message).toMatch(/neither old nor new/);
+    optimizer.loadOwnVariables(saved);
+    expect(await read(w)).toEqual([...ones()]);
+    for (let step = 0; step < microBatches; step++) optimizer.applyGradients([[ones(), w]]);
+    expect([optimizer.iterations, (await w.read())[0]! < 1]).toEqual([1, true]);
+  }
 });
 
 test("for a copy to read, or to write halves of words: that call says so, and later ones work", async () => {
