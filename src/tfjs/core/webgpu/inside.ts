@@ -114,7 +114,7 @@ export class SharedCommands implements Commands {
   }
 }
 
-/** Of Chromium, Firefox and Safari alike. */
+/** In Chromium's words, and in those that other browsers are known to use. */
 const ABOUT_SUBMISSIONS = /submit|command ?(buffer|encoder)/i;
 
 const notMade = (message: string): BackendError =>
