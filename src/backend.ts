@@ -135,7 +135,8 @@ export interface CompiledStep {
   runPass(pass: number): void;
   /** Adds up what the pass has summed, blocks and variables in build order, for the norms of the next. */
   joinSums(pass: number): void;
-  /** After the last pass, and where a step broke off. Where the memory is far: settles when the step has been made, or says why not. */
+  /** After the last pass, and where a step broke off. Where the memory is far: settles when the step has been made, or says why not:
+   *  by a BackendError that is `undone` where it has changed no value and no state. */
   end(): void | Promise<void>;
   /** Gives up what is held for it; it is not needed any more. */
   free?(): void;

@@ -24,6 +24,9 @@ export class ShapeError extends ExplainedError {
 
 /** A backend that cannot do what was asked of it: not available, out of memory, disposed. */
 export class BackendError extends ExplainedError {
+  /** What could not be done is a step, and nothing of it has been done. */
+  declare undone?: boolean;
+
   static {
     this.prototype.name = "BackendError";
   }

@@ -3,7 +3,7 @@
 
 import type { Backend, CompiledStep, Row, RowRequest, StepParameters, Values } from "../backend.js";
 import { chooseBackend } from "../backends/choose.js";
-import { OptionError, show } from "../errors.js";
+import { type BackendError, OptionError, show } from "../errors.js";
 import {
   callable,
   check,
@@ -304,20 +304,19 @@ export class Optimizer<Hyper extends string = never> {
     this.#await(Promise.all(taken), () => this.#remove(own));
   }
 
-  /** Memory that is far says later whether it did what it was told. Where it did not, what it holds is neither old nor new; but where it did nothing at
-   *  all, and nothing was done since, `undo` makes it as if it had not been asked. */
-  #await(done: Promise<unknown>, undo?: false | (() => void)): void {
+  /** Memory that is far says later whether it did what it was told. Where it did not, what it holds is neither old nor new; but where nothing was done since,
+   *  and `undo` can make it so, all is as if it had not been asked. */
+  #await(done: Promise<unknown>, undo?: (error: BackendError) => unknown): void {
     const life = this.#life;
     const { changes } = life;
     done.catch((error) => {
-      if (!undo || life.changes !== changes) return life.breakOff(error);
-      undo();
-      life.report(error);
+      if (life.changes === changes && undo?.(error)) life.report(error);
+      else life.breakOff(error);
     });
   }
 
   /** Runs a step that has begun. */
-  #run(step: CompiledStep, deed?: string): void {
+  #run(step: CompiledStep): void {
     try {
       for (let pass = 0; pass < step.passes; pass++) {
         if (pass > 0) step.joinSums(pass - 1);
@@ -325,7 +324,7 @@ export class Optimizer<Hyper extends string = never> {
       }
     } finally {
       const done = step.end();
-      if (done) this.#await(done, deed === "step" && this.#accumulationSteps < 2 && (() => this.#state.calls--));
+      if (done) this.#await(done, ({ undone }) => undone && this.#accumulationSteps < 2 && this.#state.calls--);
     }
   }
 
@@ -384,7 +383,7 @@ export class Optimizer<Hyper extends string = never> {
   #change(deed: "step" | "swap" | "finalize" | "write", step: CompiledStep, rows: readonly Row[], next?: CompiledStep): void {
     step.begin(rows, rows.length, this.#parameters); // refuses what it cannot run
     this.#life.begin(deed);
-    this.#run(step, deed);
+    this.#run(step);
     if (!next) return;
     for (const row of rows) row.gradient = null; // they have been added
     next.begin(rows, rows.length, this.#parameters);
@@ -554,8 +553,8 @@ export class Optimizer<Hyper extends string = never> {
     this.#made?.dispose();
   }
 
-  /** Gives up the state of variables that are trained no more. */
-  #remove(gone: readonly Trained[]): void {
+  /** Gives up the state of variables that are trained no more. Returns those that are. */
+  #remove(gone: readonly Trained[]): readonly Trained[] {
     const set = new Set(gone);
     for (const [given, trained] of this.#byVariable) {
       if (!set.has(trained)) continue;
@@ -566,6 +565,7 @@ export class Optimizer<Hyper extends string = never> {
     const left = this.#trained.filter((trained) => !set.has(trained));
     this.#trained.length = 0;
     for (const trained of left) this.#trained.push(trained); // one by one: as arguments of a call, many would not fit the stack
+    return left;
   }
 
   /** So that Vue makes no proxy of it. */

@@ -279,7 +279,11 @@ class Step implements CompiledStep {
     this.#step.end();
     const [memory, close] = [this.#memory, this.#close];
     this.#memory = this.#close = undefined;
-    if (close) return this.#device.assertDone(this.#isShared ? "a step over buffers of yours" : null, memory, close());
+    if (!close) return;
+    return this.#device.assertDone(this.#isShared ? "a step over buffers of yours" : null, memory, close()).catch((error) => {
+      error.undone = this.#usesGradients; // its commands are one submission, which is refused as a whole
+      throw error;
+    });
   }
 
   free(): void {
