@@ -40,7 +40,7 @@ export const tfjsWebgpu = async (): Promise<Answer> => {
     const works = new Map<OptimizerName, number>();
     for (const name of names) works.set(name, await page.call("makeSteps", model, name));
     const sides = names.map((name) => chromiums.inChromium(chromium, name, works.get(name)!));
-    const measurement = await interleave(sides, { seconds: 6, mostRounds: 30 });
+    const measurement = await interleave(sides, { seconds: 20, mostRounds: 100 });
     for (const [name, target] of [[OURS, atLeast] as const, [OURS_WITH_ALL, 2] as const]) {
       const { dispatches, copies } = await page.call("countCalls", works.get(name)!);
       const theirs = await page.call("countCalls", works.get(THEIRS)!);
