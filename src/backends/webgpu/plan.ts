@@ -88,6 +88,7 @@ export class Plan {
     return this.#dispatches[pass]!;
   }
 
+  /** Of all passes together. */
   get dispatches(): number {
     return this.#dispatches.reduce((sum, { length }) => sum + length, 0);
   }
@@ -213,6 +214,7 @@ const whole = (buffer: GPUBuffer): GPUBufferBinding =>
   buffer.size % 4 ? { buffer, size: buffer.size - (buffer.size % 4) } : { buffer };
 
 const NARROW = compileNarrow();
+
 /** How many elements of a program may be taken for one variable. Where norms are asked for, none, but for a norm of the model to which the room between
  *  variables, where every gradient is 0, adds nothing: then a tile, whose sum need not be joined. */
 const mergeable = ({ buffers, scalars, passes }: Program): number => {
@@ -227,8 +229,10 @@ const mergeable = ({ buffers, scalars, passes }: Program): number => {
   const isOfModel = scalars.every((scalar) => scalar.kind !== "norm" || scalar.scope === "model");
   return isOfModel && passes.every((pass) => pass.sums.every((place) => isZeroWithGradient(pass, place))) ? TILE : 0;
 };
+
 const storesValue = ({ buffers, passes }: Program, pass: number): boolean =>
   passes[pass]!.stores.some(({ buffer }) => buffers[buffer] === "w");
+
 /** Of a part whose buffers change from step to step. What was bound is kept: the buffers come back. */
 class Rebound implements Bound {
   readonly #kept = new WeakMap<GPUBuffer, WeakMap<GPUBuffer, GPUBindGroup>>();

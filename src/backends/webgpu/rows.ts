@@ -9,12 +9,11 @@ import type { StepRow } from "./table.js";
 export class Placement {
   readonly #allocations: readonly Allocation[];
   #rows: number;
+  readonly #onFree: () => void;
   #isFreed = false;
   #refusal: Error | undefined;
   /** Resolves when there was memory for all. */
   readonly ready: Promise<unknown>;
-
-  readonly #onFree: () => void;
 
   /** `copyHalves`: renews the float16 copy of a value, where one is kept. `onFree`: called when the memory has gone. */
   constructor(
