@@ -41,7 +41,11 @@ export const useSite = (): ((path: string, options?: BrowserContextOptions) => P
         complaints.push(`asked for ${request.url()}`);
     });
     const sizes: Promise<number>[] = [];
-    page.on("requestfinished", (request) => sizes.push(request.sizes().then(({ responseBodySize }) => responseBodySize)));
+    page.on("requestfinished", (request) => {
+      const size = request.sizes().then(({ responseBodySize }) => responseBodySize);
+      size.catch(() => {}); // a page that closes does not answer any more, of which only `weight` need tell
+      sizes.push(size);
+    });
     await page.goto(new URL(path, served.url).href);
     return { page, complaints, weight: async () => (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0) };
   };
